@@ -1,0 +1,260 @@
+"""Addresses: how one argument of the command line names a scope and a key."""
+
+from __future__ import annotations
+
+from kycli.core.names import DEFAULT, check_name, check_scope, join_scope, split_scope
+from kycli.errors import (
+    InvalidAddressError,
+    InvalidKeyError,
+    InvalidScopeError,
+    UsageError,
+)
+
+_FORMS = "an address is project{0}namespace{0}key, namespace{0}key or key"
+
+
+class Target(tuple[str, str]):
+    """A key and the scope it is in: ``scope, key = target``."""
+
+    __slots__ = ()
+
+    def __new__(cls, scope: str, key: str) -> Target:
+        return tuple.__new__(cls, (scope, key))
+
+    @property
+    def scope(self) -> str:
+        """The canonical scope, ``project`` or ``project.namespace``."""
+        return self[0]
+
+    @property
+    def key(self) -> str:
+        """The key, exactly as it was given."""
+        return self[1]
+
+
+def check_delimiter(delimiter: str) -> str:
+    """Return ``delimiter`` if it may separate the parts of an address.
+
+    One printable character that no name can hold.
+
+    Raises:
+        InvalidAddressError: with the delimiter, the rule and what would be right.
+    """
+    if len(delimiter) == 1 and delimiter.isprintable():
+        if delimiter.isascii():
+            if not delimiter.isalnum() and delimiter not in "_-":
+                return delimiter
+        else:
+            import unicodedata
+
+            # Letters, marks and numbers of any script.
+            if unicodedata.category(delimiter)[0] not in "LMN":
+                return delimiter
+    raise InvalidAddressError(
+        f"{delimiter!r} cannot be the delimiter",
+        hint="it is one printable character, not a letter, digit, '_' or '-': try '.' or '|'",
+    )
+
+
+def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") -> Target:
+    """Read an address.
+
+    Three parts are project, namespace and key; two are namespace and key in the current
+    project; one is a key in the current scope. The key keeps its ``__context``.
+
+    Parameters:
+        text: the address.
+        current: the current scope, canonical.
+        delimiter: what separates the parts, as ``check_delimiter`` allows it.
+
+    Raises:
+        InvalidAddressError: when there are more than three parts, or one is empty.
+        InvalidScopeError: when the project or namespace breaks the rule for names.
+
+    >>> parse_address("alpha.users.Ada Lovelace")
+    ('alpha.users', 'Ada Lovelace')
+    >>> parse_address("host__prod", current="alpha")
+    ('alpha', 'host__prod')
+    """
+    parts = text.split(delimiter)
+    if len(parts) > 3:
+        raise InvalidAddressError(
+            f"the address {_quoted(text)} has {len(parts)} parts and not 1 to 3",
+            hint=f"{_forms(delimiter)}; for a key that holds {delimiter!r}, {_way_out(text)}",
+        )
+    if not all(parts):
+        raise InvalidAddressError(
+            f"the address {_quoted(text)} has an empty part" if text else "an empty address",
+            hint=_forms(delimiter),
+        )
+    key = parts[-1]
+    if len(parts) == 1:
+        return Target(current, key)
+    project = parts[0] if len(parts) == 3 else split_scope(current)[0]
+    return Target(_scope_of(project, parts[-2], text), key)
+
+
+def fixed_scope(
+    *, project: str | None, namespace: str | None, scope: str | None, current: str
+) -> str | None:
+    """Return the scope that the flags fix, or None when none of them is given.
+
+    ``--scope`` names it whole. ``-p`` alone means the project's own scope, ``-n`` alone a
+    namespace in the current project.
+
+    Raises:
+        UsageError: when ``--scope`` is given together with ``-p`` or ``-n``.
+        InvalidScopeError: when a name breaks the rule.
+    """
+    if scope is not None:
+        if project is not None or namespace is not None:
+            raise UsageError(
+                f"--scope {scope} together with {'-p' if project is not None else '-n'}",
+                hint="give the scope whole with --scope, or its names with -p and -n",
+            )
+        return check_scope(scope)
+    if project is None and namespace is None:
+        return None
+    if project is None:
+        project = split_scope(current)[0]
+    elif "." in project:
+        raise InvalidScopeError(
+            f"bad project name {project!r}: it holds '.'",
+            hint=f"to give project and namespace in one, use --scope {project}",
+        )
+    return join_scope(
+        check_name(project, "project"),
+        DEFAULT if namespace is None else check_name(namespace, "namespace"),
+    )
+
+
+def fixed_key(text: str, delimiter: str) -> str:
+    """Return ``text`` if it can be the key where flags fix the scope.
+
+    Raises:
+        InvalidKeyError: when it is empty, or holds the delimiter and so looks like an
+            address.
+    """
+    if not text:
+        raise InvalidKeyError("an empty key", hint="a key is at least one character")
+    if delimiter in text:
+        raise InvalidKeyError(
+            f"the key {_quoted(text)} holds the delimiter {delimiter!r}",
+            hint="with -p, -n or --scope the argument is a key and not an address: "
+            f"leave the flags out, or {_way_out(text)}",
+        )
+    return text
+
+
+def add_context(key: str, context: str | None) -> str:
+    """Return ``key`` with the context appended, or as it is when there is none to append.
+
+    >>> add_context("api_url", "prod")
+    'api_url__prod'
+
+    Raises:
+        InvalidScopeError: when the context breaks the rule for names.
+        InvalidAddressError: when the key carries a context already.
+    """
+    if context is None:
+        return key
+    check_name(context, "context")
+    # Otherwise the last '__' of the whole would not be the one that is put here.
+    if context[0] == "_" or "__" in context:
+        raise InvalidScopeError(
+            f"bad context name {context!r}",
+            hint="a context does not begin with '_' and does not hold '__'",
+        )
+    base, present = split_context(key)
+    if present is not None:
+        raise InvalidAddressError(
+            f"two contexts: the key {key!r} ends in '__{present}' and --context is {context!r}",
+            hint=f"give one of them: {key!r} alone, or {base!r} with --context {context}",
+        )
+    return f"{key}__{context}"
+
+
+def split_context(key: str) -> tuple[str, str | None]:
+    """Split a key into its base and its context, the part after its last ``__``.
+
+    A key that begins or ends with that ``__`` has no context.
+
+    >>> split_context("api_url__prod"), split_context("__init__")
+    (('api_url', 'prod'), ('__init__', None))
+    """
+    base, _, context = key.rpartition("__")
+    return (base, context) if base and context else (key, None)
+
+
+def parse_listing(
+    args: list[str], *, fixed: str | None, current: str, delimiter: str
+) -> tuple[str, str | None]:
+    """Read the arguments of a listing, ``[project.namespace] [prefix]``.
+
+    A first argument that holds the delimiter names a scope; otherwise it is a prefix. With
+    the scope fixed by flags, the one argument is a prefix, whatever it holds: keys may hold
+    the delimiter even where an address cannot name them.
+
+    Parameters:
+        args: the arguments.
+        fixed: the scope that flags fix, or None.
+        current: the current scope, canonical.
+        delimiter: what separates project and namespace.
+
+    Returns:
+        the scope, and the prefix or None for every key.
+
+    Raises:
+        UsageError: when there are too many arguments.
+        InvalidAddressError, InvalidScopeError: when the first names no scope.
+    """
+    form = f"project{delimiter}namespace"
+    most = 2 if fixed is None else 1
+    if len(args) > most:
+        raise UsageError(
+            f"too many arguments: {_quoted(args[most])}",
+            hint=f"a listing takes [{form}] [prefix]"
+            if fixed is None
+            else "with -p, -n or --scope a listing takes a prefix and nothing else",
+        )
+    if fixed is not None:
+        return fixed, (args[0] or None) if args else None
+    if not args:
+        return current, None
+    first = args[0]
+    if delimiter not in first:
+        if len(args) == 1:
+            return current, first or None
+        raise InvalidAddressError(
+            f"{_quoted(first)} names no scope: it does not hold {delimiter!r}",
+            hint=f"write {first or 'project'}{delimiter}{DEFAULT} for a project's own scope, or -p",
+        )
+    parts = first.split(delimiter)
+    if len(parts) != 2 or not all(parts):
+        raise InvalidAddressError(
+            f"{_quoted(first)} names no scope: it is not two names with {delimiter!r} between them",
+            hint=f"write {form}, then the prefix as an argument of its own",
+        )
+    return _scope_of(parts[0], parts[1], first), (args[1] or None) if len(args) == 2 else None
+
+
+def _scope_of(project: str, namespace: str, text: str) -> str:
+    """Join the two names that ``text`` gives for a scope."""
+    try:
+        return join_scope(check_name(project, "project"), check_name(namespace, "namespace"))
+    except InvalidScopeError as error:
+        raise InvalidScopeError(f"{_quoted(text)}: {error}", hint=error.hint) from None
+
+
+def _forms(delimiter: str) -> str:
+    return _FORMS.format(delimiter)
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if len(text) <= 80 else f"{text[:80]!r}…"
+
+
+def _way_out(text: str) -> str:
+    """Say how to name a key that holds the delimiter: with one that it does not hold."""
+    free = next((char for char in "|/:;,%@" if char not in text), None)
+    return f"choose another delimiter: --ns-delim '{free}'" if free else "use the short commands"

@@ -1,0 +1,57 @@
+"""The command line: one process, one command, one exit code.
+
+Start-up is part of every command's price, so what is imported here, in
+``env``, ``parse``, ``registry`` and ``values``, and by them in turn, is what
+``kyg key`` needs and nothing else. Everything rarer is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kycli.cli.env import Environment
+from kycli.cli.parse import parse
+from kycli.cli.registry import PROGRAMS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def program() -> NoReturn:
+    """Run the command line of this process and end it."""
+    code = main()
+    # All is flushed and closed by now. To take the interpreter down in order would
+    # make a get a sixth dearer, for nothing.
+    os._exit(code)
+
+
+def main(argv: list[str] | None = None, program: str | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Parameters:
+        argv: the arguments after the program's name; those of the process by default.
+        program: the name it was called by, ``kycli`` or a short command; by
+            default that of the process. Any other name counts as ``kycli``.
+    """
+    if program is None:
+        program = os.path.basename(sys.argv[0])
+    return run(Environment(), sys.argv[1:] if argv is None else argv, program)
+
+
+def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
+    """Run ``argv`` in an environment; never raises, whatever happens."""
+    try:
+        try:
+            command, env.flags, arguments = parse(argv, program if program in PROGRAMS else None)
+            env.short = command.name in PROGRAMS
+            code = command.load()(env, arguments)
+            env.flush()
+        finally:
+            env.close()
+    except BaseException as error:
+        from kycli.cli.failure import report
+
+        code = report(error, env)
+    return code

@@ -1,0 +1,249 @@
+"""What a command works with: streams, flags, terminal, configuration and the store.
+
+Handlers take an ``Environment`` and return an exit code. Tests hand in other
+streams; everything else about a run is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
+from kycli.errors import CannotOpenError, KycliError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO, TextIO
+
+    from kycli.config import Config
+    from kycli.core.storage import Kycore
+
+
+class Environment:
+    """One run of one command.
+
+    Parameters:
+        stdin, stdout, stderr: the streams; those of the process by default.
+
+    Attributes:
+        flags: the flags given, by long name; a switch has the value "".
+        short: whether arguments are keys of the current scope, and not addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        stdin: BinaryIO | None = None,
+        stdout: BinaryIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        # Each of the process's streams is None when it was closed by whoever started it.
+        self._in: BinaryIO | None = stdin or getattr(sys.stdin, "buffer", None)
+        self._out: BinaryIO | None = stdout or getattr(sys.stdout, "buffer", None)
+        self._err: TextIO | None = stderr or sys.stderr
+        self.flags: dict[str, str] = {}
+        self.short = False
+        self._config: Config | None = None
+        self._store: Kycore | None = None
+        self._scope = ""
+
+    # Output
+
+    def write(self, data: bytes) -> None:
+        """Write data to standard output, buffered."""
+        if self._out is None:
+            raise KycliError("standard output is closed")
+        try:
+            self._out.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._output_error(error) from error
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system, so that an error is not lost."""
+        if self._out is not None:
+            try:
+                self._out.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise self._output_error(error) from error
+
+    def _output_error(self, error: OSError) -> KycliError:
+        return KycliError(f"cannot write to standard output: {error.strerror}")
+
+    def note(self, text: str) -> None:
+        """Write a line to standard error, unless ``-q`` was given."""
+        if "quiet" not in self.flags:
+            self.error_line(text)
+
+    def error_line(self, text: str) -> None:
+        """Write one line to standard error; what cannot be printed is escaped."""
+        if self._err is None:
+            return
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        try:
+            self._err.write(text + "\n")
+        except OSError:
+            pass  # there is nobody left to tell
+
+    def styled(self, text: str, code: str) -> str:
+        """Return ``text`` for standard output, in an ANSI style if that is a colour terminal."""
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or "quiet" in self.flags:
+            return text
+        return f"\033[{code}m{text}\033[m" if self._out and self._out.isatty() else text
+
+    # Input
+
+    def input_is_terminal(self) -> bool:
+        return self._in is not None and self._in.isatty()
+
+    def read_input(self) -> bytes:
+        """Return all of standard input."""
+        if self._in is None:
+            raise KycliError("standard input is closed", hint="give the value as an argument")
+        return self._in.read()
+
+    def confirm(self, question: str) -> bool:
+        """Return whether the user wants it: with ``-y``, or by answering on a terminal.
+
+        Raises:
+            UsageError: when there is nobody to ask.
+        """
+        if "yes" in self.flags:
+            return True
+        if self._in is None or self._err is None or not self._in.isatty():
+            raise UsageError(f"nobody is there to be asked: {question}", hint="-y answers yes")
+        self._err.write(f"{question} [y/N] ")
+        self._err.flush()
+        if self._in.readline().strip().lower() in (b"y", b"yes"):
+            return True
+        self.note("nothing was changed")
+        return False
+
+    # Flags
+
+    def choice(self, *names: str) -> str:
+        """Return the one of these flags that was given, or "".
+
+        Raises:
+            UsageError: when more than one was, since they exclude each other.
+        """
+        given = [name for name in names if name in self.flags]
+        if len(given) > 1:
+            raise UsageError(f"--{given[0]} and --{given[1]} exclude each other")
+        return given[0] if given else ""
+
+    def count(self, name: str) -> int | None:
+        """Return the value of a flag that takes a whole number of 0 or more."""
+        text = self.flags.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
+            raise UsageError(f"--{name} {text}: not a whole number of 0 or more")
+        return int(text)
+
+    # Where things are
+
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            from kycli.config import load_config
+
+            self._config = load_config()
+        return self._config
+
+    @property
+    def delimiter(self) -> str:
+        """What separates the parts of an address in this run."""
+        if "ns-delim" in self.flags:
+            return check_delimiter(self.flags["ns-delim"])
+        return self.config.ns_delim
+
+    @property
+    def scope(self) -> str:
+        """The scope in effect when arguments name none."""
+        if not self._scope:
+            from kycli.config import current_scope
+
+            scope, _ = current_scope(self.config)
+            self._scope = self._fixed_scope(scope) or scope
+        return self._scope
+
+    @property
+    def scope_is_fixed(self) -> bool:
+        """Whether flags say which scope, so that arguments cannot."""
+        return not self.flags.keys().isdisjoint(("scope", "project", "namespace"))
+
+    def _fixed_scope(self, current: str) -> str | None:
+        return fixed_scope(
+            project=self.flags.get("project"),
+            namespace=self.flags.get("namespace"),
+            scope=self.flags.get("scope"),
+            current=current,
+        )
+
+    def locate(self, text: str) -> tuple[str, str]:
+        """Return the scope and key that an argument means: an address, or a short command's key."""
+        scope, key = self.scope, text
+        if not self.short:
+            if self.scope_is_fixed:
+                key = fixed_key(text, self.delimiter)
+            else:
+                scope, key = parse_address(text, current=scope, delimiter=self.delimiter)
+        return scope, add_context(key, self.flags.get("context"))
+
+    # The store
+
+    def store(self, *, create: bool = False) -> Kycore:
+        """Return the store, opened when first asked for.
+
+        Parameters:
+            create: make the database when there is none. Otherwise the store is
+                then an empty one in memory, so that reading leaves nothing behind.
+
+        Raises:
+            CannotOpenError: when the directory that somebody named does not exist;
+                only the default one is made.
+        """
+        if self._store is None:
+            from kycli.config import database_path
+            from kycli.core.storage import Kycore
+
+            config = self.config
+            path, origin = database_path(config, self.flags.get("db"))
+            if not _exists(path):
+                directory = os.path.dirname(path)
+                if origin != "default" and directory and not _exists(directory):
+                    raise CannotOpenError(
+                        f"{path}: the directory does not exist",
+                        hint=f"make it, or choose another database (this one is from {origin})",
+                    )
+                if not create:
+                    path = ":memory:"
+            self._store = Kycore(
+                path,
+                durability="full" if config.durability == "full" else "normal",
+                busy_timeout_ms=config.busy_timeout_ms,
+            )
+        return self._store
+
+    def close(self) -> None:
+        """Close the store, if one was opened."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def _exists(path: str) -> bool:
+    """Return whether the path is there, or cannot be looked at, which opening it explains."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,0 +1,84 @@
+"""Listings: many items, one per line or as JSON, without holding them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kycli.core.values import canonical
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+    from kycli.core.entry import Entry
+
+_Item = TypeVar("_Item")
+
+_BATCH = 1000
+
+
+def write_listing(
+    env: Environment,
+    items: Iterable[_Item],
+    plain: Callable[[_Item], bytes],
+    data: Callable[[_Item], Any],
+) -> None:
+    """Print each item as the flags say.
+
+    Parameters:
+        items: read once, and only as fast as they are printed.
+        plain: what to print of an item, with the line's end left out.
+        data: what an item is in JSON; one array with ``--json``, a line each with
+            ``--jsonl``.
+    """
+    form = env.choice("json", "jsonl", "null")
+    if form == "json":
+        env.write(b"[")
+        _write_batches(env, _separated(canonical(data(item)).encode() for item in items))
+        env.write(b"]\n")
+    elif form == "jsonl":
+        _write_batches(env, (canonical(data(item)).encode() + b"\n" for item in items))
+    else:
+        end = b"\0" if form == "null" else b"\n"
+        _write_batches(env, (plain(item) + end for item in items))
+
+
+def write_texts(env: Environment, texts: Iterable[str]) -> None:
+    """Print each text as the flags say."""
+    write_listing(env, texts, str.encode, str)
+
+
+def keys_counted(count: int) -> str:
+    """Return ``1 key`` or ``2 keys``."""
+    return f"{count} key" if count == 1 else f"{count} keys"
+
+
+def record(entry: Entry, scope: str | None = None) -> dict[str, Any]:
+    """Return what is printed of a key in JSON, with its scope where that is not plain."""
+    fields: dict[str, Any] = {
+        "key": entry.key,
+        "value": entry.value,
+        "version": entry.version,
+        "updated_at": entry.updated_at,
+    }
+    if entry.expires_at is not None:
+        fields["expires_at"] = entry.expires_at
+    if scope is not None:
+        fields["scope"] = scope
+    return fields
+
+
+def _separated(texts: Iterable[bytes]) -> Iterable[bytes]:
+    separator = b""
+    for text in texts:
+        yield separator + text
+        separator = b","
+
+
+def _write_batches(env: Environment, pieces: Iterable[bytes]) -> None:
+    batch: list[bytes] = []
+    for piece in pieces:
+        batch.append(piece)
+        if len(batch) == _BATCH:
+            env.write(b"".join(batch))
+            batch.clear()
+    env.write(b"".join(batch))

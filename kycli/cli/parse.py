@@ -1,0 +1,144 @@
+"""Flags and arguments: reading a command line into a command, its flags and its arguments.
+
+Flags stand before or after the command. A word that begins with ``-`` and a
+digit, or ``-.`` and a digit, is a number and no flag, except exactly ``-0``.
+After ``--`` everything is an argument. Values follow a flag as the next word
+(whatever it looks like), as ``--flag=value`` or as ``-fvalue``; switches may be
+joined, ``-qy``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kycli.cli.registry import Command, resolve
+from kycli.errors import UsageError
+
+# Long name -> short spelling, what its value is ("" for a switch), meaning.
+FLAGS: dict[str, tuple[str, str, str]] = {
+    "db": ("-d", "PATH", "the database: a file, or a directory that holds kycli.db"),
+    "project": ("-p", "PROJECT", "the scope's project; the argument is then a key"),
+    "namespace": ("-n", "NAMESPACE", "the scope's namespace; the argument is then a key"),
+    "scope": ("", "SCOPE", "the scope, PROJECT or PROJECT.NAMESPACE; the argument is then a key"),
+    "ns-delim": ("", "CHAR", "what separates the parts of an address, in place of '.'"),
+    "context": ("", "NAME", "the overlay of the key: key__NAME"),
+    "ttl": ("", "TTL", "expire after this many seconds, or 30s 5m 2h 1d 1w 1M 1y"),
+    "if-absent": ("", "", "store only a new key; exit 1 when it exists"),
+    "if-version": ("", "N", "store only over version N (0: a new key); exit 1 otherwise"),
+    "default": ("", "VALUE", "what to print for a key that is missing"),
+    "include-expired": ("", "", "also what has expired and is not yet swept away"),
+    "prefix": ("", "PREFIX", "all keys that begin with this text, which is taken literally"),
+    "limit": ("", "N", "stop after N keys"),
+    "force": ("-f", "", "replace a key that exists at the destination"),
+    "long": ("-l", "", "with the number of keys"),
+    "raw": ("", "", "the value and not one byte more"),
+    "json": ("", "", "values are JSON, printed in canonical form"),
+    "jsonl": ("", "", "one JSON text per line"),
+    "b64": ("", "", "the value is base64"),
+    "meta": ("", "", "a JSON record: key, scope, value, version and times"),
+    "null": ("-0", "", "end each item with NUL and not with a newline"),
+    "yes": ("-y", "", "answer yes instead of being asked"),
+    "quiet": ("-q", "", "no remarks on standard error, only errors"),
+    "help": ("-h", "", "show help and exit"),
+    "version": ("", "", "show the version and exit"),
+}
+
+_SHORT = {short: name for name, (short, _, _) in FLAGS.items() if short}
+
+
+def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str], list[str]]:
+    """Return the command, its flags by long name (a switch's value is ""), its arguments.
+
+    Parameters:
+        argv: the words after the program's name.
+        program: the short command that was called, or None for ``kycli``, where
+            the first argument names the command.
+
+    Raises:
+        UsageError: for anything that cannot be understood; nothing has been done.
+    """
+    flags: dict[str, str] = {}
+    words: list[str] = []
+    tokens = iter(argv if "".join(argv).isascii() else _decoded(argv))
+    for token in tokens:
+        if token[:1] != "-" or token == "-" or _is_number(token):
+            words.append(token)
+        elif token == "--":
+            words += tokens
+        elif token[:2] == "--":
+            name, equals, value = token[2:].partition("=")
+            if name not in FLAGS:
+                raise _unknown_flag(f"--{name}", program, words)
+            if FLAGS[name][1]:
+                _put(flags, name, value if equals else next(tokens, None))
+            elif equals:
+                raise UsageError(f"--{name} takes no value")
+            else:
+                flags[name] = ""
+        else:
+            for place, letter in enumerate(token[1:], 2):
+                name = _SHORT.get("-" + letter, "")
+                if not name:
+                    raise _unknown_flag("-" + letter, program, words, token)
+                if FLAGS[name][1]:
+                    _put(flags, name, token[place:] or next(tokens, None))
+                    break
+                flags[name] = ""
+    if "version" in flags:
+        return Command("version"), flags, []
+    if "help" in flags and not words and program is None:
+        return Command("help"), flags, []
+    command, arguments = resolve(program, words)
+    if "help" in flags:
+        return Command("help"), flags, [command.name]
+    for name in flags:
+        if not command.takes(name):
+            raise UsageError(f"'{command.name}' takes no --{name}", hint=command.usage_hint())
+    command.check_count(arguments)
+    return command, flags, arguments
+
+
+def _is_number(token: str) -> bool:
+    return token != "-0" and token[1 + (token[1] == ".") :][:1].isdecimal()
+
+
+def _put(flags: dict[str, str], name: str, value: str | None) -> None:
+    if value is None:
+        raise UsageError(f"--{name} needs a value: --{name} {FLAGS[name][1]}")
+    if name in flags:
+        raise UsageError(f"--{name} is given twice", hint="give it once")
+    flags[name] = value
+
+
+def _decoded(argv: list[str]) -> list[str]:
+    """Read the arguments as UTF-8, whatever encoding the locale made Python assume."""
+    words = []
+    for place, word in enumerate(argv, 1):
+        try:
+            words.append(os.fsencode(word).decode("utf-8"))
+        except UnicodeError:
+            raise UsageError(
+                f"argument {place} is not valid UTF-8",
+                hint="bytes are stored from standard input: printf … | kys KEY -",
+            ) from None
+    return words
+
+
+def _unknown_flag(
+    flag: str, program: str | None, words: list[str], cluster: str = ""
+) -> UsageError:
+    from kycli.cli.suggest import nearest
+
+    known = list(FLAGS)
+    usage = "'kycli help' lists the flags"
+    if words or program:
+        # An unknown command is the better explanation, and raises here.
+        command, _ = resolve(program, words)
+        known = [name for name in FLAGS if command.takes(name)]
+        usage = command.usage_hint()
+    if cluster:
+        where = "" if cluster == flag else f" in {cluster!r}"
+        hint = "an argument that begins with '-' goes after '--'"
+        return UsageError(f"unknown flag {flag}{where}", hint=hint)
+    hint = nearest(flag[2:], known, "--") or usage
+    return UsageError(f"unknown flag {flag}", hint=hint)

@@ -1,0 +1,478 @@
+"""Every command: where its code is, what it takes, and what its help says.
+
+The table is the one source: dispatch, the check of flags and of the number of
+arguments, and the help are all made from it. The order is that of the help.
+"""
+
+from __future__ import annotations
+
+from kycli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kycli.cli.env import Environment
+
+PROGRAMS = ("kys", "kyg", "kyd", "kyl", "kyuse", "kyh")
+"""The short commands, which are programs of their own and commands of ``kycli``."""
+
+ALIASES = {"ls": "keys"}
+
+UNIVERSAL = ("db", "quiet", "yes", "help", "version")
+"""The flags that every command accepts, so that a shell alias can hold them."""
+
+_SCOPE = "scope project namespace "
+_KEY = _SCOPE + "context "
+_ADDRESS = _KEY + "ns-delim "
+_SET = "ttl if-absent if-version json b64"
+_GET = "raw json jsonl null b64 meta default include-expired"
+_DEL = "prefix"
+_LISTING = "null json jsonl "
+
+_SET_NOTES = """\
+VALUE is stored as text exactly as given. When it is '-', or absent and standard
+input is not a terminal, all of standard input is the value, not one byte less;
+what is not UTF-8 is stored as bytes. With --json the value is a JSON value and
+keeps its type; with --b64 it is base64. A set without --ttl makes the key
+permanent, or gives it the default of its cache."""
+_GET_NOTES = """\
+Prints each value and a newline. A key that is missing or has expired prints
+nothing and makes the exit code 2. With --json one key prints its value and
+several print one object; with --jsonl each value is a line of its own. --default
+is read as 'set' would read it: as JSON with --json, as base64 with --b64."""
+_DEL_NOTES = """\
+Deletes all that exist, together; exit code 2 when any did not. --prefix asks
+first on a terminal and needs -y elsewhere."""
+_LISTING_NOTES = """\
+A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;
+otherwise it is a prefix in the current scope. Prefixes are taken literally."""
+_USE_NOTES = """\
+Writes the scope into the config file in effect. Without SCOPE, prints the
+current scope on standard output and where it comes from on standard error."""
+
+# Name -> module, function, arguments, flags, summary, notes, examples.
+# Arguments in [brackets] may be left out; '...' means that more may follow.
+COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
+    "set": (
+        "values",
+        "store_value",
+        "ADDRESS [VALUE]",
+        _ADDRESS + _SET,
+        "store a value under an address",
+        _SET_NOTES,
+        (
+            "kycli set alpha.prod.greeting 'good morning'",
+            "kycli set config --json '{\"debug\": true}'",
+            "kycli set alpha.prod.logo < logo.png",
+            "kycli set lock --if-absent mine --ttl 30s",
+        ),
+    ),
+    "get": (
+        "values",
+        "print_values",
+        "ADDRESS...",
+        _ADDRESS + _GET,
+        "print the values of addresses",
+        _GET_NOTES,
+        (
+            "kycli get alpha.prod.greeting",
+            "kycli get -p alpha -n prod greeting --default hello",
+            "kycli get alpha.prod.logo --raw > logo.png",
+        ),
+    ),
+    "del": (
+        "removal",
+        "delete",
+        "[ADDRESS...]",
+        _ADDRESS + _DEL,
+        "delete keys",
+        _DEL_NOTES,
+        ("kycli del alpha.prod.greeting", "kycli del -p alpha --prefix tmp_ -y"),
+    ),
+    "keys": (
+        "listing",
+        "list_addressed",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        _SCOPE + "ns-delim limit " + _LISTING,
+        "list keys (also: ls)",
+        _LISTING_NOTES,
+        (
+            "kycli keys",
+            "kycli keys alpha.prod user_",
+            "kycli keys -p alpha -0 | xargs -0 -n 1 echo",
+        ),
+    ),
+    "scan": (
+        "listing",
+        "scan",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        _SCOPE + "ns-delim limit include-expired " + _LISTING,
+        "list keys with their values, as key=value",
+        _LISTING_NOTES + "\n--json and --jsonl print records with key, value, version and times.",
+        ("kycli scan alpha.prod", "kycli scan user_ --jsonl"),
+    ),
+    "incr": (
+        "numbers",
+        "increment",
+        "ADDRESS [BY]",
+        _ADDRESS,
+        "add to a number and print the result",
+        "BY is 1 when left out, and may be negative or a fraction. A missing key counts as 0.",
+        ("kycli incr hits", "kycli incr stock -5", "kycli incr load 0.25"),
+    ),
+    "append": (
+        "values",
+        "append",
+        "ADDRESS [SUFFIX]",
+        _ADDRESS + "b64",
+        "add to the end of a value",
+        "SUFFIX may be '-' or absent to take standard input, as in set. A missing key counts as "
+        "empty.",
+        ("kycli append log 'one more line'", "date | kycli append log"),
+    ),
+    "expire": (
+        "expiry",
+        "expire",
+        "ADDRESS TTL",
+        _ADDRESS,
+        "let an existing key expire",
+        "TTL is in seconds, or 30s 5m 2h 1d 1w 1M 1y.",
+        ("kycli expire session 30m",),
+    ),
+    "ttl": (
+        "expiry",
+        "print_ttl",
+        "ADDRESS",
+        _ADDRESS,
+        "print the seconds that a key has left",
+        "Whole seconds, rounded up; -1 when the key does not expire.",
+        ("kycli ttl session",),
+    ),
+    "persist": (
+        "expiry",
+        "persist",
+        "ADDRESS",
+        _ADDRESS,
+        "let a key live for ever",
+        "",
+        ("kycli persist session",),
+    ),
+    "copy": (
+        "removal",
+        "copy",
+        "SOURCE DESTINATION",
+        _SCOPE + "ns-delim force",
+        "copy a key, also between scopes",
+        "Both are addresses. The copy keeps the type and the expiry of the value.",
+        ("kycli copy alpha.prod.api_url alpha.test.api_url --force",),
+    ),
+    "move": (
+        "removal",
+        "move",
+        "SOURCE DESTINATION",
+        _SCOPE + "ns-delim force",
+        "rename a key, also between scopes",
+        "Both are addresses.",
+        ("kycli move draft final",),
+    ),
+    "projects": (
+        "scopes",
+        "list_projects",
+        "",
+        _LISTING,
+        "list the projects that hold keys",
+        "",
+        ("kycli projects",),
+    ),
+    "namespaces": (
+        "scopes",
+        "list_namespaces",
+        "",
+        "project " + _LISTING,
+        "list the namespaces of a project",
+        "The current project when -p is left out. Keys outside any namespace are in 'default'.",
+        ("kycli namespaces -p alpha",),
+    ),
+    "nss": (
+        "scopes",
+        "list_names",
+        "",
+        _LISTING,
+        "list all scopes by name",
+        "",
+        ("kycli nss", 'kycli nss | while read -r s; do kycli keys --scope "$s"; done'),
+    ),
+    "list-scopes": (
+        "scopes",
+        "list_scopes",
+        "",
+        "long " + _LISTING,
+        "list all scopes and mark the current one",
+        "",
+        ("kycli list-scopes -l",),
+    ),
+    "use": (
+        "scopes",
+        "use",
+        "[SCOPE]",
+        "ns-delim",
+        "set or show the current scope",
+        _USE_NOTES,
+        ("kycli use alpha.prod", "kycli use"),
+    ),
+    "rename-scope": (
+        "scopes",
+        "rename",
+        "SCOPE NEW-NAME",
+        "ns-delim",
+        "rename a scope with all its keys",
+        "",
+        ("kycli rename-scope alpha.test alpha.staging",),
+    ),
+    "drop-scope": (
+        "scopes",
+        "drop",
+        "SCOPE",
+        "ns-delim",
+        "delete a scope with all its keys",
+        "Asks first on a terminal and needs -y elsewhere.",
+        ("kycli drop-scope alpha.test -y",),
+    ),
+    "admin": (
+        "caches",
+        "choose",
+        "COMMAND...",
+        "",
+        "declare caches: scopes whose keys expire",
+        "COMMAND is create-cache, set-cache, drop-cache or list-caches.",
+        ("kycli admin create-cache alpha.sessions timeout=1800",),
+    ),
+    "admin create-cache": (
+        "caches",
+        "create",
+        "PROJECT.NAMESPACE timeout=TTL",
+        "ns-delim",
+        "declare a cache with a default time to live",
+        "Keys that are set in it without --ttl expire after the timeout: seconds, or 30s 5m 2h.",
+        ("kycli admin create-cache alpha.sessions timeout=1800",),
+    ),
+    "admin set-cache": (
+        "caches",
+        "change",
+        "PROJECT.NAMESPACE timeout=TTL",
+        "ns-delim",
+        "change the default time to live of a cache",
+        "Keys that are there keep the time they were given.",
+        ("kycli admin set-cache alpha.sessions timeout=2h",),
+    ),
+    "admin drop-cache": (
+        "caches",
+        "drop",
+        "PROJECT.NAMESPACE",
+        "ns-delim",
+        "make a cache a plain namespace again",
+        "",
+        ("kycli admin drop-cache alpha.sessions",),
+    ),
+    "admin list-caches": (
+        "caches",
+        "list_all",
+        "",
+        _LISTING,
+        "list caches with their default time to live in seconds",
+        "",
+        ("kycli admin list-caches",),
+    ),
+    "config": (
+        "settings",
+        "show",
+        "[COMMAND...]",
+        _LISTING,
+        "show or change the settings",
+        "Prints each setting, its value and where it comes from. COMMAND is get, set, unset or "
+        "path.",
+        ("kycli config", "kycli config set current_scope alpha.prod"),
+    ),
+    "config get": (
+        "settings",
+        "get",
+        "NAME",
+        "",
+        "print a setting",
+        "",
+        ("kycli config get db_path",),
+    ),
+    "config set": (
+        "settings",
+        "change",
+        "NAME VALUE",
+        "",
+        "write a setting into the config file in effect",
+        "",
+        ("kycli config set durability full",),
+    ),
+    "config unset": (
+        "settings",
+        "unset",
+        "NAME",
+        "",
+        "remove a setting from the config file in effect",
+        "",
+        ("kycli config unset ns_delim",),
+    ),
+    "config path": (
+        "settings",
+        "print_path",
+        "",
+        "",
+        "print the path of the config file in effect",
+        "",
+        ("kycli config path",),
+    ),
+    "kys": (
+        "values",
+        "store_value",
+        "KEY [VALUE]",
+        _KEY + _SET,
+        "store a value in the current scope",
+        _SET_NOTES + "\nKEY may hold dots.",
+        ("kys user.name Alice", "date | kys started", "kys answer --json 42"),
+    ),
+    "kyg": (
+        "values",
+        "print_values",
+        "KEY...",
+        _KEY + _GET,
+        "print values of the current scope",
+        _GET_NOTES + "\nKEY may hold dots.",
+        ("kyg user.name", "kyg missing --default none", "kyg answer --json"),
+    ),
+    "kyd": (
+        "removal",
+        "delete",
+        "[KEY...]",
+        _KEY + _DEL,
+        "delete keys of the current scope",
+        _DEL_NOTES,
+        ("kyd user.name", "kyd --prefix tmp. -y"),
+    ),
+    "kyl": (
+        "listing",
+        "list_matching",
+        "[PATTERN]",
+        _SCOPE + "prefix limit " + _LISTING,
+        "list keys of the current scope",
+        "PATTERN is a regular expression that the key must match from its start.",
+        ("kyl", "kyl 'user\\.'", "kyl --prefix user. --limit 10"),
+    ),
+    "kyuse": (
+        "scopes",
+        "use",
+        "[SCOPE]",
+        "",
+        "set or show the current scope",
+        _USE_NOTES,
+        ("kyuse alpha.prod", "kyuse"),
+    ),
+    "kyh": ("help", "show", "[COMMAND...]", "", "show help", "", ("kyh kys",)),
+    "help": (
+        "help",
+        "show",
+        "[COMMAND...]",
+        "",
+        "show help, for one command or for all",
+        "",
+        ("kycli help", "kycli help admin create-cache"),
+    ),
+    "version": ("help", "version", "", "", "show the version", "", ("kycli version",)),
+}
+
+
+class NoCommandError(UsageError):
+    """There was nothing to do; the whole usage is the answer."""
+
+
+class Command:
+    """One command of the registry.
+
+    Attributes:
+        name: as it is called, such as ``admin create-cache``.
+        arguments: what it takes, as its usage line says.
+        flags: the names of the flags it takes beside the universal ones.
+        summary, notes, examples: for its help.
+    """
+
+    __slots__ = ("arguments", "examples", "flags", "function", "module", "name", "notes", "summary")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.module, self.function, self.arguments, flags, *_ = COMMANDS[name]
+        *_, self.summary, self.notes, self.examples = COMMANDS[name]
+        self.flags = flags.split()
+
+    def load(self) -> Callable[[Environment, list[str]], int]:
+        """Import the function that does the work: environment and arguments to exit code."""
+        module = __import__(f"kycli.cli.{self.module}", None, None, (self.function,))
+        function: Callable[[Environment, list[str]], int] = getattr(module, self.function)
+        return function
+
+    def takes(self, flag: str) -> bool:
+        return flag in self.flags or flag in UNIVERSAL
+
+    def usage(self) -> str:
+        """Return the usage line, ``kycli get [FLAGS] ADDRESS...``."""
+        program = self.name if self.name in PROGRAMS else f"kycli {self.name}"
+        return f"{program} [FLAGS] {self.arguments}".rstrip()
+
+    def usage_hint(self) -> str:
+        return f"usage: {self.usage()}"
+
+    def check_count(self, arguments: list[str]) -> None:
+        """Hold the number of arguments to the usage line.
+
+        Raises:
+            UsageError: naming what is missing or too much.
+        """
+        expected = self.arguments.split()
+        required = [word for word in expected if word[0] != "["]
+        if len(arguments) < len(required):
+            missing = " and ".join(word.rstrip(".") for word in required[len(arguments) :])
+            raise UsageError(f"'{self.name}' needs {missing}", hint=self.usage_hint())
+        if len(arguments) > len(expected) and "..." not in self.arguments:
+            raise UsageError(
+                f"'{self.name}' does not expect {arguments[len(expected)]!r}",
+                hint=f"{self.usage_hint()}; quote what has blanks",
+            )
+
+
+def resolve(program: str | None, words: list[str]) -> tuple[Command, list[str]]:
+    """Find the command that ``words`` name, and return it with the words after it.
+
+    Parameters:
+        program: the short command that was called, or None for ``kycli``.
+        words: everything that is no flag.
+
+    Raises:
+        NoCommandError: when there are no words.
+        UsageError: for a command that does not exist, with the nearest names.
+    """
+    if program is not None:
+        return Command(program), words
+    if not words:
+        raise NoCommandError("no command given")
+    name = ALIASES.get(words[0], words[0])
+    if len(words) > 1 and f"{name} {words[1]}" in COMMANDS:
+        return Command(f"{name} {words[1]}"), words[2:]
+    if name in COMMANDS and " " not in name:
+        return Command(name), words[1:]
+    raise unknown_command(words[0], [name for name in (*COMMANDS, *ALIASES) if " " not in name])
+
+
+def unknown_command(name: str, known: list[str], *, of: str = "") -> UsageError:
+    """Return the error for a command, or a command of a command, that is not ``known``."""
+    from kycli.cli.suggest import nearest
+
+    called, asked = (f"{of} {name}", f"help {of}") if of else (name, "help")
+    hint = nearest(name, known) or f"'kycli {asked}' lists the commands"
+    return UsageError(f"unknown command {called!r}", hint=hint)

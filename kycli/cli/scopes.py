@@ -1,0 +1,97 @@
+"""Scopes: which there are, which is current, and renaming and dropping them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from kycli.cli.output import keys_counted, write_listing, write_texts
+from kycli.config import current_scope, save_config
+from kycli.core.names import check_scope, split_scope
+from kycli.errors import MissingKeyError
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+
+
+def scope_named(env: Environment, text: str) -> str:
+    """Return the scope that an argument names, with the delimiter of this run or with '.'."""
+    return check_scope(text.replace(env.delimiter, "."))
+
+
+def list_names(env: Environment, arguments: list[str]) -> int:
+    """``nss``: the names of all scopes."""
+    write_texts(env, env.store().scopes())
+    return 0
+
+
+def list_projects(env: Environment, arguments: list[str]) -> int:
+    """``projects``: the first parts of all scopes."""
+    write_texts(env, sorted({split_scope(scope)[0] for scope in env.store().scopes()}))
+    return 0
+
+
+def list_namespaces(env: Environment, arguments: list[str]) -> int:
+    """``namespaces -p PROJECT``: the second parts of the project's scopes."""
+    project, _ = split_scope(env.scope)
+    scopes = map(split_scope, env.store().scopes())
+    write_texts(env, sorted(name for owner, name in scopes if owner == project))
+    return 0
+
+
+def list_scopes(env: Environment, arguments: list[str]) -> int:
+    """``list-scopes``: all scopes, the current one marked even while it holds nothing."""
+    store, current = env.store(), env.scope
+    scopes = sorted({*store.scopes(), current})
+
+    def plain(scope: str) -> bytes:
+        line = f"* {env.styled(scope, '1')}" if scope == current else f"  {scope}"
+        return (f"{line}\t{store.count(scope=scope)}" if "long" in env.flags else line).encode()
+
+    def data(scope: str) -> dict[str, Any]:
+        fields: dict[str, Any] = {"scope": scope, "current": scope == current}
+        if "long" in env.flags:
+            fields["keys"] = store.count(scope=scope)
+        return fields
+
+    write_listing(env, scopes, plain, data)
+    return 0
+
+
+def use(env: Environment, arguments: list[str]) -> int:
+    """``use [SCOPE]``: write the current scope into the config, or print it."""
+    if not arguments:
+        scope, origin = current_scope(env.config)
+        env.write(f"{scope}\n".encode())
+        env.flush()
+        env.note(f"from {origin}")
+        return 0
+    scope = scope_named(env, arguments[0])
+    path = save_config("current_scope", scope)
+    env.note(f"the current scope is {scope!r}, written to {path}")
+    variable = os.environ.get("KYCLI_SCOPE")
+    if variable:
+        env.note(f"but KYCLI_SCOPE is set and goes before it: {variable!r}")
+    return 0
+
+
+def rename(env: Environment, arguments: list[str]) -> int:
+    """``rename-scope SCOPE NEW-NAME``: 2 when there is no such scope."""
+    scope, to_scope = (scope_named(env, argument) for argument in arguments)
+    env.store().rename_scope(scope, to_scope)
+    if scope == env.scope:
+        env.note(f"the current scope is still {scope!r}: 'kycli use {to_scope}' follows")
+    return 0
+
+
+def drop(env: Environment, arguments: list[str]) -> int:
+    """``drop-scope SCOPE``: 2 when there is no such scope."""
+    scope = scope_named(env, arguments[0])
+    store = env.store()
+    if scope not in store.scopes():
+        raise MissingKeyError(f"no scope {scope!r}")
+    count = keys_counted(store.count(scope=scope))
+    if not env.confirm(f"delete the scope {scope!r} with {count}?"):
+        return 1
+    env.note(f"deleted {keys_counted(store.drop_scope(scope))}")
+    return 0

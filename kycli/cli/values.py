@@ -1,0 +1,160 @@
+"""Values in and out: set, get and append, the commands that scripts call in loops."""
+
+from __future__ import annotations
+
+from kycli.errors import ConflictError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kycli.cli.env import Environment
+
+_MISSING = object()
+
+_FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
+
+
+def store_value(env: Environment, arguments: list[str]) -> int:
+    """``set ADDRESS [VALUE]``: store a value; nothing on standard output."""
+    env.choice("if-absent", "if-version")
+    scope, key = env.locate(arguments[0])
+    value = given_value(env, arguments[1:], "VALUE")
+    status = env.store(create=True).save(
+        key,
+        value,
+        ttl=env.flags.get("ttl"),
+        scope=scope,
+        if_absent="if-absent" in env.flags,
+        if_version=env.count("if-version"),
+    )
+    if status == "nochange" and "if-absent" in env.flags:
+        raise ConflictError(f"key {key!r} exists already in scope {scope!r}")
+    return 0
+
+
+def append(env: Environment, arguments: list[str]) -> int:
+    """``append ADDRESS [SUFFIX]``: add to the end of a value."""
+    scope, key = env.locate(arguments[0])
+    suffix = given_value(env, arguments[1:], "SUFFIX")
+    env.store(create=True).append(key, suffix, scope=scope)
+    return 0
+
+
+def print_values(env: Environment, arguments: list[str]) -> int:
+    """``get ADDRESS...``: print the values that exist; 2 when one is missing."""
+    form = env.choice(*_FORMS)
+    env.choice("default", "meta")
+    default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
+    expired = "include-expired" in env.flags
+    as_object: dict[str, Any] | None = {} if form == "json" and len(arguments) > 1 else None
+    encode = _encoder(form)
+    store = env.store()
+    code = 0
+    for argument in arguments:
+        scope, key = env.locate(argument)
+        if form == "meta":
+            entry = store.get_entry(key, scope=scope, include_expired=expired)
+            value = _MISSING if entry is None else (entry, scope)
+        else:
+            value = store.getkey(key, default, scope=scope, include_expired=expired)
+        if value is _MISSING:
+            report_missing(env, scope, key)
+            code = 2
+        elif as_object is not None:
+            as_object[argument] = value
+        else:
+            env.write(encode(value))
+    if as_object:
+        env.write(encode(as_object))
+    return code
+
+
+def report_missing(env: Environment, scope: str, key: str) -> None:
+    env.note(f"kycli: no key {key!r} in scope {scope!r}")
+
+
+# Reading
+
+
+def given_value(env: Environment, arguments: list[str], what: str) -> Any:
+    """Return the value that the arguments or standard input give, read as the flags say.
+
+    Raises:
+        UsageError: when there is no argument and somebody sits at a terminal.
+    """
+    encoded = env.choice("json", "b64") != ""
+    if arguments and arguments[0] != "-":
+        return read_text(env, arguments[0])
+    if not arguments and env.input_is_terminal():
+        raise UsageError(f"{what} is missing", hint="give it, or pipe it into standard input")
+    data = env.read_input()
+    return read_text(env, data) if encoded else _text_or_bytes(data)
+
+
+def read_text(env: Environment, given: str | bytes) -> Any:
+    """Return the value that a text stands for: itself, or with --json or --b64 what it encodes."""
+    if "json" in env.flags or "jsonl" in env.flags:
+        from kycli.core.values import parse
+
+        return parse(given)
+    if "b64" in env.flags:
+        from kycli.core.values import decode_base64
+
+        return _text_or_bytes(decode_base64(given))
+    return given
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
+
+
+# Printing
+
+
+def plain(value: Any) -> bytes:
+    """Return a value as people read it: text and bytes as they are, the rest as JSON."""
+    text: str
+    kind = type(value)
+    if kind is str:
+        text = value
+    elif kind is bytes:
+        return bytes(value)
+    elif kind is bool or value is None:
+        text = "null" if value is None else "true" if value else "false"
+    elif kind is int and -(1 << 63) <= value < 1 << 63:
+        text = repr(value)
+    else:
+        from kycli.core.values import canonical
+
+        text = canonical(value)
+    return text.encode()
+
+
+def json_line(value: Any) -> bytes:
+    """Return a value as one line of canonical JSON."""
+    from kycli.core.values import canonical
+
+    return canonical(value).encode() + b"\n"
+
+
+def _encoder(form: str) -> Callable[[Any], bytes]:
+    """Return the function that turns a value into what is printed of it."""
+    if form in ("json", "jsonl"):
+        return json_line
+    if form == "raw":
+        return plain
+    if form == "b64":
+        import binascii
+
+        return lambda value: binascii.b2a_base64(plain(value))
+    if form == "meta":
+        from kycli.cli.output import record
+
+        return lambda found: json_line(record(*found))
+    end = b"\0" if form == "null" else b"\n"
+    return lambda value: plain(value) + end

@@ -1,0 +1,1 @@
+"""The engine: a store of keys in scopes on one SQLite file."""

@@ -1,0 +1,159 @@
+# The keys, scopes and values that callers give, and the rows that SQLite keeps of them.
+# Part of storage.pyx: one extension is one file to load at start-up.
+
+cdef enum:
+    TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT
+    OUTLINE = 32
+    INLINE_MAX = 512
+    CREATED = 1
+    OVERWRITTEN, DELETED, EXPIRED, LIFETIME
+    KEY_MAX = 4096
+
+# The numbers above are the layout's, known here at compile time.
+if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OUTLINE, INLINE_MAX) != (
+    layout.TEXT, layout.BYTES, layout.INT, layout.FLOAT, layout.BOOL, layout.NONE,
+    layout.JSON, layout.BIGINT, layout.OUTLINE, layout.INLINE_MAX,
+) or (CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME) != (
+    layout.CREATED, layout.OVERWRITTEN, layout.DELETED, layout.EXPIRED, layout.LIFETIME,
+):
+    raise ImportError("kycli.core.storage was built from another layout: build it again")
+
+
+# Scope names that were checked, and their canonical form.
+cdef dict _known_scopes = {"default": "default"}
+
+
+cpdef str check_scope(object scope):
+    name = _known_scopes.get(scope) if type(scope) is str else None
+    if name is None:
+        from kycli.core import names
+
+        name = names.check_scope(scope)
+        if len(_known_scopes) > 10_000:
+            _known_scopes.clear()
+        _known_scopes[scope] = name
+    return name
+
+
+cpdef check_key(object key):
+    cdef Py_ssize_t size = 0
+    cdef const char* text
+    if not isinstance(key, str):
+        raise InvalidKeyError(f"a key is text, not {type(key).__name__}")
+    try:
+        text = PyUnicode_AsUTF8AndSize(key, &size)
+    except UnicodeEncodeError:
+        raise InvalidKeyError(
+            f"the key {key!r} is not valid text", hint="a key must be encodable as UTF-8"
+        ) from None
+    if size == 0:
+        raise InvalidKeyError("the key is empty", hint="a key has at least one character")
+    if size > KEY_MAX:
+        raise InvalidKeyError(
+            f"the key {key[:24]!r}… has {size} bytes", hint=f"a key has at most {KEY_MAX} bytes"
+        )
+    if memchr(text, 0, size) != NULL:
+        raise InvalidKeyError(f"the key {key!r} holds a NUL character")
+
+
+cpdef tuple encode(object value):
+    """Return ``(kind, stored, size)``: a value as SQLite keeps it, and its bytes."""
+    cdef Py_ssize_t size = 0
+    cdef object kind = type(value)
+    if kind is str:
+        try:
+            PyUnicode_AsUTF8AndSize(value, &size)
+        except UnicodeEncodeError:
+            raise InvalidValueError(
+                "the text holds half of a surrogate pair, which UTF-8 cannot express",
+                hint="store it as bytes",
+            ) from None
+        return TEXT, value, size
+    if kind is int:
+        if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+            return INT, value, 8
+        try:
+            text = str(value)
+        except ValueError as error:
+            raise InvalidValueError(f"the int cannot be stored: {error}") from None
+        return BIGINT, text, len(text)
+    if kind is bytes:
+        return BYTES, value, len(value)
+    if kind is bool:
+        return BOOL, int(value), 1
+    if kind is float:
+        return FLOAT, value, 8  # SQLite keeps NaN as NULL
+    if value is None:
+        return NONE, None, 0
+    from kycli.core import values
+
+    if kind is dict or kind is list:
+        text = values.dumps(value)
+        try:
+            PyUnicode_AsUTF8AndSize(text, &size)
+        except UnicodeEncodeError:
+            raise InvalidValueError(
+                "the document holds half of a surrogate pair, which UTF-8 cannot express"
+            ) from None
+        return JSON, text, size
+    raise values.unsupported(value)
+
+
+cpdef object decode(object value, int kind):
+    if kind <= INT:
+        return value
+    if kind == FLOAT:
+        return float("nan") if value is None else value
+    if kind == JSON:
+        from kycli.core import values
+
+        return values.loads(value)
+    if kind == BOOL:
+        return value != 0
+    if kind == NONE:
+        return None
+    if kind == BIGINT:
+        return int(value)
+    raise StorageError(f"a value of unknown kind {kind}", hint="upgrade kycli")
+
+
+cdef bytes _digest(object stored):
+    from hashlib import blake2b
+
+    data = stored.encode() if isinstance(stored, str) else stored
+    return blake2b(data, digest_size=16).digest()
+
+
+cdef object _past(str prefix):
+    """Return the least text that sorts after all text with ``prefix``, or a BLOB."""
+    cdef int code
+    while prefix:
+        code = ord(prefix[-1])
+        prefix = prefix[:-1]
+        if code < 0x10FFFF:
+            # Surrogates are no text; what follows them in order comes after U+D7FF.
+            return prefix + chr(0xE000 if code == 0xD7FF else code + 1)
+    return b""
+
+
+cdef tuple _range_of(object prefix):
+    if prefix is None or prefix == "":
+        return "", b""
+    if not isinstance(prefix, str):
+        raise InvalidKeyError(f"a prefix is text, not {type(prefix).__name__}")
+    try:
+        prefix.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(f"the prefix {prefix!r} is not valid text") from None
+    return prefix, _past(prefix)
+
+
+cdef object _check_limit(object limit):
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise WrongTypeError(f"a limit is a number from 0 up, not {limit!r}")
+    return limit
+
+
+cdef bint _is_named(str scope):
+    """Whether the scope is a named namespace, where lifetimes are the namespace's."""
+    return "." in scope

@@ -1,0 +1,148 @@
+"""What SQLite's and the system's refusals mean to a user of a store."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import apsw
+
+from kycli.errors import (
+    BusyError,
+    CannotOpenError,
+    ConflictError,
+    CorruptError,
+    DiskFullError,
+    InvalidValueError,
+    KycliError,
+    MisuseError,
+    NotADatabaseError,
+    ReadOnlyError,
+    StorageError,
+)
+
+# SQLite's exception class -> our error, what went wrong, what to do about it.
+_MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] = {
+    apsw.ReadOnlyError: (
+        ReadOnlyError,
+        "the database is read-only",
+        "reading still works; check the file's and its directory's permissions to write",
+    ),
+    apsw.PermissionsError: (
+        ReadOnlyError,
+        "access to the database was denied",
+        "check the file's and its directory's permissions",
+    ),
+    apsw.FullError: (
+        DiskFullError,
+        "no space is left on the device",
+        "nothing was changed; free some space and try again",
+    ),
+    apsw.CorruptError: (
+        CorruptError,
+        "the database is damaged",
+        "keep a copy of the file and restore a backup, or try sqlite3's .recover command",
+    ),
+    apsw.NotADBError: (
+        NotADatabaseError,
+        "the file is not a kycli database",
+        "choose another file with --db or KYCLI_DB_PATH",
+    ),
+    apsw.CantOpenError: (
+        CannotOpenError,
+        "the database cannot be opened",
+        "check that the file and its directory can be read and written",
+    ),
+    apsw.IOError: (
+        StorageError,
+        "reading or writing the database failed",
+        "check the disk and the system's log",
+    ),
+    apsw.TooBigError: (InvalidValueError, "the value is too large", "a value is at most 1 GB"),
+    apsw.ConstraintError: (
+        ConflictError,
+        "the write would break the database's layout",
+        "another program may have changed its tables",
+    ),
+    apsw.SQLError: (
+        CorruptError,
+        "the tables are not those of a kycli database",
+        "another program may have changed them; restore a backup",
+    ),
+    apsw.InterruptError: (StorageError, "the operation was interrupted", None),
+    apsw.ThreadingViolationError: (
+        MisuseError,
+        "the store was used from another thread in the middle of a call",
+        None,
+    ),
+}
+
+WAL_WRITE_LOCK = 120
+"""Byte of the ``-shm`` file that a writer locks (SQLite, "WAL-mode File Format")."""
+
+
+def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
+    """Return the kycli error for one that APSW raised on the database ``path``."""
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return BusyError(
+            f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
+            hint="try again when it has finished, or stop it",
+        )
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidValueError(
+            "the text holds half of a surrogate pair, which no file can store",
+            hint="store it as bytes",
+        )
+    for kind in type(error).__mro__:
+        if kind in _MEANINGS:
+            ours, meaning, hint = _MEANINGS[kind]
+            return ours(f"{path}: {meaning}", hint=hint)
+    return StorageError(f"{path}: {error}")
+
+
+def cannot_open(path: str, error: OSError) -> KycliError:
+    """Return the kycli error for a system call that failed while opening ``path``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        ours, meaning, hint = _MEANINGS[apsw.FullError]
+        return ours(f"{path}: {meaning}", hint=hint)
+    return CannotOpenError(
+        f"{path}: cannot be opened: {error.strerror or error}",
+        hint="check that its directory exists and can be written",
+    )
+
+
+def lock_holder(path: str) -> str:
+    """Name the process that holds the write lock, as far as the system tells.
+
+    Reads ``/proc/locks`` (proc(5)); without it, or for the processes of another
+    container, the answer is "another process".
+    """
+    try:
+        inode = os.stat(path + "-shm").st_ino
+        with open("/proc/locks") as table:
+            for line in table:
+                # "1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120"
+                fields = line.split()
+                if len(fields) < 8 or fields[3] != "WRITE":
+                    continue
+                if int(fields[5].rpartition(":")[2]) != inode:
+                    continue
+                last = float(fields[7]) if fields[7] != "EOF" else float("inf")
+                if int(fields[6]) <= WAL_WRITE_LOCK <= last:
+                    return _describe(int(fields[4]))
+    except (OSError, ValueError):
+        pass
+    return "another process"
+
+
+def _describe(pid: int) -> str:
+    if pid == os.getpid():
+        return "another connection of this process"
+    if pid <= 0:
+        return "another process"
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        command = ""
+    return f"process {pid} ({command})" if command else f"process {pid}"

@@ -1,0 +1,184 @@
+"""The layout of a database file: tables, indexes, triggers, format number.
+
+One row of ``kvstore`` is a live key. Every change to it appends one row to
+``audit_log``, whose ``id`` is the database's clock: it only grows, survives
+``VACUUM``, and orders all changes of all scopes. Three readers live off it: the
+history, the search index (which has seen all ids up to a watermark) and any
+cache that wants to know which keys changed since it last looked. So a write
+pays for one append and for nothing else that those readers need.
+
+How the rows refer to each other:
+
+- ``kvstore.seq`` is the id of the key's newest change and ``audit_log.prev`` the
+  id of the change before that, so a key's history is a chain, newest first, that
+  is read without an index on the log (such an index would make every write a
+  third dearer). ``archive.seq`` holds the end of the chain of a key that is gone;
+  a key created again links back to it.
+- ``version`` counts the changes of a key's value; it goes on where it was when a
+  key is deleted and created again, as long as the archive remembers it.
+- Removing a key means inserting it into ``archive``; the trigger on that table
+  writes the history and deletes the live row.
+- A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log``
+  row that ``seq`` names. ``kvstore`` keeps its BLAKE2b digest, so that saving the
+  same value again is noticed, and adds ``OUTLINE`` to its kind. Inside a
+  ``WITHOUT ROWID`` tree a large value would be read by every search that passes
+  its neighbourhood.
+
+Why these indexes, and no others:
+
+- ``kvstore`` is ``WITHOUT ROWID`` on ``(scope, key)``: one tree instead of two, so
+  a get is one descent and a new key dirties one page less.
+- ``kvstore_expiry`` is partial: only keys that can expire pay for it, and sweeping
+  costs what has expired, never a scan.
+- ``archive_key`` finds the newest removed value of a key, for restoring it and for
+  continuing its chain.
+
+Full-text rows carry the id of the ``audit_log`` row that they index, and read
+scope, key and text from it. Indexing is never done by the write path: the rows of
+the log above the index's watermark are what it has yet to see.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x4B59434C
+"""``application_id`` of a kycli database: "KYCL"."""
+
+FORMAT = 1
+"""``user_version``: the number of the format described here."""
+
+PAGE_SIZE = 4096
+
+# What kvstore.kind, audit_log.kind and archive.kind say of the value beside them.
+TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT = range(8)
+
+OUTLINE = 32
+"""Added to ``kvstore.kind`` when the value is in the ``audit_log`` row ``seq``."""
+
+INLINE_MAX = 512
+"""Longest value, in bytes, that is kept in ``kvstore`` itself."""
+
+# What kvstore.op, audit_log.op and archive.op say of a change.
+CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(1, 6)
+
+OPERATIONS = {
+    CREATED: "created",
+    OVERWRITTEN: "overwritten",
+    DELETED: "deleted",
+    EXPIRED: "expired",
+    LIFETIME: "lifetime",  # the same value, to live for another time
+}
+
+# Parts of statements on kvstore, as the alias k where a value is read.
+LIVE = "(expires_at IS NULL OR expires_at > ?1)"
+"""The one expiry predicate; ?1 is the time now, in milliseconds."""
+
+VALUE = f"""CASE WHEN k.kind < {OUTLINE} THEN k.value
+    ELSE (SELECT a.value FROM audit_log a WHERE a.id = k.seq) END"""
+"""The value, wherever it is kept."""
+
+KIND = f"k.kind & {OUTLINE - 1}"
+"""Its kind."""
+
+NEXT_SEQ = "(SELECT ifnull(max(id), 0) + 1 FROM audit_log)"
+"""The id of the change that a statement makes."""
+
+# Times are integer milliseconds since the epoch, UTC.
+SCHEMA = f"""
+CREATE TABLE kvstore (
+    scope      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    value      ANY,
+    kind       INTEGER NOT NULL,
+    expires_at INTEGER,
+    op         INTEGER NOT NULL,
+    version    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX kvstore_expiry ON kvstore (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE audit_log (
+    id         INTEGER PRIMARY KEY,
+    scope      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    value      ANY,
+    kind       INTEGER,  -- NULL when the key is gone
+    op         INTEGER NOT NULL,
+    version    INTEGER NOT NULL,
+    prev       INTEGER,
+    timestamp  INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT;
+
+CREATE TABLE archive (
+    id         INTEGER PRIMARY KEY,
+    scope      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    value      ANY,
+    kind       INTEGER NOT NULL,
+    op         INTEGER NOT NULL,
+    version    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    prev       INTEGER NOT NULL,
+    expires_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX archive_key ON archive (scope, key);
+
+CREATE TABLE sys_namespaces (
+    scope      TEXT PRIMARY KEY,
+    cache_ms   INTEGER,  -- time to live of keys saved without one
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
+    scope UNINDEXED, key, value,
+    content = 'audit_log', content_rowid = 'id'
+);
+
+CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
+    INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
+    VALUES (
+        new.seq, new.scope, new.key, new.value, new.kind & {OUTLINE - 1}, new.op, new.version,
+        (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key ORDER BY id DESC LIMIT 1),
+        new.updated_at, new.expires_at
+    );
+END;
+
+-- A change of the lifetime alone carries a large value on to the new row of the log.
+CREATE TRIGGER kvstore_changed AFTER UPDATE OF seq ON kvstore BEGIN
+    INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
+    VALUES (
+        new.seq, new.scope, new.key,
+        CASE WHEN new.op = {LIFETIME} AND new.kind >= {OUTLINE}
+            THEN (SELECT value FROM audit_log WHERE id = old.seq) ELSE new.value END,
+        new.kind & {OUTLINE - 1}, new.op, new.version,
+        CASE WHEN old.expires_at <= new.updated_at THEN new.seq - 1 ELSE old.seq END,
+        new.updated_at, new.expires_at
+    );
+END;
+
+-- Saving over an expired key first archives what had expired, one id earlier.
+CREATE TRIGGER kvstore_replaced AFTER UPDATE OF seq ON kvstore
+WHEN old.expires_at <= new.updated_at BEGIN
+    INSERT INTO archive (
+        scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at
+    ) VALUES (
+        old.scope, old.key,
+        CASE WHEN old.kind < {OUTLINE} THEN old.value
+            ELSE (SELECT value FROM audit_log WHERE id = old.seq) END,
+        old.kind & {OUTLINE - 1}, {EXPIRED}, old.version, new.seq - 1, old.seq,
+        old.expires_at, old.updated_at, new.updated_at
+    );
+END;
+
+CREATE TRIGGER archive_moved AFTER INSERT ON archive BEGIN
+    INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp)
+    VALUES (new.seq, new.scope, new.key, new.op, new.version, new.prev, new.deleted_at);
+    DELETE FROM kvstore WHERE scope = new.scope AND key = new.key AND seq = new.prev;
+END;
+"""

@@ -1,0 +1,173 @@
+"""Opening a database: whose file it is, and how its connection is set up."""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISREG
+
+import apsw
+
+from kycli.core.layout import APPLICATION_ID, FORMAT
+from kycli.errors import NewerFormatError, NotADatabaseError, ReadOnlyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEMORY = ":memory:"
+
+_ANOTHER = "choose another file with --db or KYCLI_DB_PATH"
+
+
+def connect(path: str, durability: str, patience: Callable[[int], bool]) -> apsw.Connection:
+    """Open a database of ours; make it when there is none.
+
+    An existing one is only read: nothing is written and no write lock taken. A file
+    that cannot be used is left as it was.
+
+    Parameters:
+        path: absolute, or ``":memory:"``.
+        durability: ``"normal"`` or ``"full"``.
+        patience: SQLite's busy handler.
+
+    Raises:
+        CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: ours.
+        apsw.Error: whatever else SQLite says.
+    """
+    if path != MEMORY:
+        _prepare_file(path)
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _leave_wal_alone(connection, True)
+        try:
+            _set_up(connection, path, durability, patience)
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            if os.access(os.path.dirname(path), os.W_OK):
+                raise
+            connection.close()
+            connection = _open_immutable(path)
+            _set_up(connection, path, durability, patience)
+        _leave_wal_alone(connection, False)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare_file(path: str) -> None:
+    """Make the database if there is none; refuse what cannot be one."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        from kycli.core.create import create
+
+        create(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        from kycli.core.faults import cannot_open
+
+        raise cannot_open(path, error) from error
+    else:
+        if not S_ISREG(status.st_mode):
+            raise NotADatabaseError(f"{path}: not a regular file", hint=_ANOTHER)
+        # SQLite takes a file that is too short for a header for an empty one.
+        if 0 < status.st_size < 100:
+            raise NotADatabaseError(f"{path}: the file is not a kycli database", hint=_ANOTHER)
+
+
+def _set_up(
+    connection: apsw.Connection, path: str, durability: str, patience: Callable[[int], bool]
+) -> None:
+    connection.set_busy_handler(patience)
+    _keep_plans(connection)
+    _refuse_double_quoted_strings(connection)
+    _distrust_schema(connection)
+    _identify(connection, path)
+    if path != MEMORY and not connection.readonly("main"):
+        _use_wal(connection)
+    _set_durability(connection, durability)
+
+
+def _leave_wal_alone(connection: apsw.Connection, alone: bool) -> None:
+    """Whether closing leaves the ``-wal`` file as it is, so that a stranger's stays whole."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(alone))
+
+
+def _keep_plans(connection: apsw.Connection) -> None:
+    """Never prepare a statement anew because of the values bound to it.
+
+    With STAT4 compiled in, SQLite otherwise does so on every execution of some of
+    our statements, which makes them 20 times dearer.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+
+
+def _refuse_double_quoted_strings(connection: apsw.Connection) -> None:
+    """A misspelt column name is an error, not a text."""
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+
+
+def _distrust_schema(connection: apsw.Connection) -> None:
+    """A crafted file cannot call functions with side effects from its schema."""
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Readers and a writer at the same time; the mode is kept in the file."""
+    if connection.pragma("journal_mode") != "wal":
+        connection.pragma("journal_mode", "wal")
+
+
+def _set_durability(connection: apsw.Connection, durability: str) -> None:
+    """NORMAL syncs at checkpoints, FULL at each commit too."""
+    connection.execute(
+        "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
+    )
+
+
+def _identify(connection: apsw.Connection, path: str) -> None:
+    """Make sure that the database is ours; lay out an empty one."""
+    mark = connection.pragma("application_id")
+    if mark == 0:
+        if _is_empty(connection) and not connection.readonly("main"):
+            from kycli.core.create import initialise
+
+            initialise(connection)
+        # Also where it was not empty: another process may just have laid it out.
+        mark = connection.pragma("application_id")
+    if mark != APPLICATION_ID:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+        if mark == 0 and "kvstore" in tables:
+            raise NotADatabaseError(
+                f"{path}: this is a database of an earlier KyCLI",
+                hint="this version cannot read it; it was left as it is",
+            )
+        raise NotADatabaseError(
+            f"{path}: this is an SQLite database, but not one of kycli", hint=_ANOTHER
+        )
+    version = connection.pragma("user_version")
+    if version != FORMAT:
+        raise NewerFormatError(
+            f"{path}: the database has format {version}, this kycli reads format {FORMAT}",
+            hint="upgrade kycli",
+        )
+
+
+def _is_empty(connection: apsw.Connection) -> bool:
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    return tables == 0 and connection.pragma("user_version") == 0
+
+
+def _open_immutable(path: str) -> apsw.Connection:
+    """Open a database whose directory cannot be written, where no one can change it."""
+    wal = path + "-wal"
+    if os.path.exists(wal) and os.path.getsize(wal) > 0:
+        raise ReadOnlyError(
+            f"{path}: its -wal file holds changes, and its directory cannot be written",
+            hint="make the directory writable, or copy both files to one that is",
+        )
+    plain = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    name = "".join(chr(c) if c in plain else f"%{c:02X}" for c in path.encode())
+    return apsw.Connection(
+        f"file:{name}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    )

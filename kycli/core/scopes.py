@@ -1,0 +1,141 @@
+"""Scopes as a whole: listing, dropping, renaming, and declaring them caches."""
+
+from __future__ import annotations
+
+from kycli.core.layout import LIVE
+from kycli.core.names import join_scope, split_scope
+from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, MissingKeyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kycli.core.storage import Kycore
+
+# Jumps from each scope to the next in the primary key: one descent for each scope.
+_USED = f"""
+WITH RECURSIVE used (scope) AS (
+    SELECT min(scope) FROM kvstore
+    UNION ALL
+    SELECT (SELECT min(scope) FROM kvstore WHERE scope > used.scope)
+    FROM used WHERE scope IS NOT NULL
+)
+SELECT scope FROM used
+WHERE scope IS NOT NULL AND EXISTS (
+    SELECT 1 FROM kvstore k WHERE k.scope = used.scope AND {LIVE}
+)"""
+_DECLARED = "SELECT scope FROM sys_namespaces"
+_CACHES = "SELECT scope, cache_ms FROM sys_namespaces WHERE cache_ms IS NOT NULL ORDER BY scope"
+_DECLARE = """
+INSERT INTO sys_namespaces (scope, cache_ms, created_at) VALUES (?1, ?2, ?3)
+ON CONFLICT (scope) DO UPDATE SET cache_ms = excluded.cache_ms"""
+_UNDECLARE = "DELETE FROM sys_namespaces WHERE scope = ?1"
+_TABLES = ("kvstore", "audit_log", "archive", "sys_namespaces")
+
+
+def scopes(store: Kycore) -> list[str]:
+    """Return the scopes that hold live keys or are declared, sorted."""
+    now = store._now()
+    rows = store._query(_USED, (now,)) + store._query(_DECLARED)
+    return sorted({scope for (scope,) in rows})
+
+
+def drop_scope(store: Kycore, scope: str) -> int:
+    """Delete all keys of a scope and what is declared of it; return how many keys."""
+    with store.transaction():
+        count = store.delete_many(prefix="", scope=scope)
+        store._query(_UNDECLARE, (scope,))
+    return count
+
+
+def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
+    """Rename a scope in every table; return how many keys it holds.
+
+    The history goes along: it is the same scope under another name, so renaming is
+    no change of any key.
+    """
+    if scope == to_scope:
+        raise ConflictError(f"the scope is called {scope!r} already")
+    with store.transaction():
+        if not _known(store, scope):
+            raise MissingKeyError(f"no scope {scope!r}")
+        if _known(store, to_scope):
+            raise ConflictError(
+                f"the scope {to_scope!r} exists already, or keys were deleted from it",
+                hint="choose another name",
+            )
+        for table in _TABLES:
+            store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
+        _check_lifetimes(store, to_scope)
+        return store.count(scope=to_scope)
+
+
+def _known(store: Kycore, scope: str) -> bool:
+    return any(
+        store._query(f"SELECT 1 FROM {table} WHERE scope = ?1 LIMIT 1", (scope,))
+        for table in ("kvstore", "archive", "sys_namespaces")
+    )
+
+
+def _check_lifetimes(store: Kycore, scope: str) -> None:
+    """Keys expire only in plain scopes and caches, also after a scope was renamed."""
+    project, namespace = split_scope(scope)
+    if scope == project or scope in caches(store):
+        if scope == project and scope in caches(store):
+            store._query(_UNDECLARE, (scope,))
+        return
+    sql = "SELECT 1 FROM kvstore WHERE scope = ?1 AND expires_at IS NOT NULL LIMIT 1"
+    if store._query(sql, (scope,)):
+        raise not_a_cache(scope)
+
+
+def create_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
+    """Declare a named namespace a cache."""
+    _check_namespace(scope)
+    with store.transaction():
+        if scope in caches(store):
+            raise ConflictError(
+                f"{scope!r} is a cache already", hint=f"kycli admin set-cache {scope} timeout=SEC"
+            )
+        store._query(_DECLARE, (scope, timeout_ms, store._now()))
+
+
+def set_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
+    """Change the timeout of a cache."""
+    with store.transaction():
+        _check_cache(store, scope)
+        store._query(_DECLARE, (scope, timeout_ms, store._now()))
+
+
+def drop_cache(store: Kycore, scope: str) -> None:
+    """Make a cache an ordinary namespace again."""
+    with store.transaction():
+        _check_cache(store, scope)
+        store._query(_UNDECLARE, (scope,))
+
+
+def caches(store: Kycore) -> dict[str, float]:
+    """Return each cache and its timeout in seconds."""
+    return {scope: timeout_ms / 1000 for scope, timeout_ms in store._query(_CACHES)}
+
+
+def _check_namespace(scope: str) -> None:
+    project, namespace = split_scope(scope)
+    if join_scope(project, namespace) == project:
+        raise InvalidScopeError(
+            f"{scope!r} names no namespace: keys of a plain scope have a TTL each",
+            hint=f"a cache is a namespace, such as {project + '.cache'!r}",
+        )
+
+
+def _check_cache(store: Kycore, scope: str) -> None:
+    if scope not in caches(store):
+        raise MissingKeyError(
+            f"{scope!r} is not a cache", hint=f"kycli admin create-cache {scope} timeout=SEC"
+        )
+
+
+def not_a_cache(scope: str) -> InvalidTTLError:
+    """Return the error for a TTL in a namespace that was not declared a cache."""
+    return InvalidTTLError(
+        f"{scope!r} is not a cache, so its keys take no TTL",
+        hint=f"declare it with: kycli admin create-cache {scope} timeout=SEC",
+    )

@@ -1,0 +1,1194 @@
+# cython: language_level=3, binding=True
+"""The engine's data plane: keys, values and expiry in one SQLite file.
+
+Read from top to bottom: the SQL, the helpers that turn keys and values into rows,
+waiting and forking, the store, the iterators. What the tables mean is said in
+``kycli.core.layout``. What is not on the way of a get or a save lives in a module
+of its own and is imported by the method that needs it.
+"""
+
+import os
+import _thread
+import _weakref
+
+import apsw
+
+from kycli.core import layout
+from kycli.core.layout import KIND, LIVE, NEXT_SEQ, VALUE
+from kycli.core.expiry import parse_ttl
+from kycli.errors import (
+    ClosedError,
+    ConflictError,
+    ForkError,
+    InvalidKeyError,
+    InvalidValueError,
+    MisuseError,
+    MissingKeyError,
+    StorageError,
+    WrongTypeError,
+)
+
+cimport cython
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int64_t
+from libc.string cimport memchr
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport usleep
+
+cdef extern from "pthread.h" nogil:
+    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
+                       void (*child)() noexcept nogil)
+
+
+# ---------------------------------------------------------------- constants
+
+# Rows of expired keys that one write, or one read that met one, archives at most; a
+# write of many rows adds as many, so that the sweep keeps up with any writer.
+cdef int SWEEP_ROWS = 64
+# How long a store lets pass between two looks for expired rows.
+cdef int64_t SWEEP_PAUSE_MS = 1000
+
+# A page of a listing ends at so many rows or bytes; no read transaction outlives it.
+cdef int PAGE_ROWS = 1000
+cdef int64_t PAGE_BYTES = 1 << 20
+cdef int BULK_ROWS = 1000
+
+
+# ---------------------------------------------------------------- SQL
+
+# Everywhere: ?1 is the time now, ?2 the scope, ?3 the key.
+
+cdef str _GET = f"""
+SELECT {VALUE}, {KIND}, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
+
+cdef str _GET_ROW = f"""
+SELECT k.key, {VALUE}, {KIND}, k.version, k.expires_at, k.updated_at, k.seq
+FROM kvstore k WHERE scope = ?1 AND key = ?2"""
+
+# One statement creates, overwrites, changes the lifetime, or does nothing at all, and
+# its triggers write the history. It takes the write lock before it reads, so it needs
+# no transaction around it. No row comes back when nothing changed.
+_UPSERT_ANY = f"""
+INSERT INTO kvstore (scope, key, value, kind, expires_at, op, version, seq, updated_at)
+VALUES (
+    ?2, ?3, ?4, ?5, %s, {layout.CREATED},
+    1 + ifnull((SELECT version FROM archive WHERE scope = ?2 AND key = ?3
+                ORDER BY id DESC LIMIT 1), 0),
+    {NEXT_SEQ}, ?1
+)
+ON CONFLICT (scope, key) DO UPDATE SET
+    value = excluded.value, kind = excluded.kind, expires_at = excluded.expires_at,
+    op = CASE WHEN NOT {LIVE} THEN {layout.CREATED}
+        WHEN kind = excluded.kind AND value IS excluded.value THEN {layout.LIFETIME}
+        ELSE {layout.OVERWRITTEN} END,
+    version = version + NOT ({LIVE} AND kind = excluded.kind AND value IS excluded.value),
+    -- the id before it is the expiry's
+    seq = excluded.seq + NOT {LIVE},
+    updated_at = excluded.updated_at
+WHERE kind <> excluded.kind OR value IS NOT excluded.value
+    OR expires_at IS NOT excluded.expires_at"""
+# In a plain scope the lifetime is the caller's, in a named namespace the namespace's.
+cdef str _UPSERT_BULK = _UPSERT_ANY % "?6"
+cdef str _UPSERT = _UPSERT_BULK + " RETURNING op, seq"
+cdef str _UPSERT_NAMED_BULK = (
+    _UPSERT_ANY % "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)")
+cdef str _UPSERT_NAMED = _UPSERT_NAMED_BULK + " RETURNING op, seq"
+
+cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
+
+cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
+
+_ARCHIVE_COLUMNS = """archive
+    (scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at)"""
+
+cdef str _ARCHIVE_ONE = f"""
+INSERT INTO {_ARCHIVE_COLUMNS}
+VALUES (?2, ?3, ?4, ?5, ?6, ?7, {NEXT_SEQ}, ?8, ?9, ?10, ?1)"""
+
+_ARCHIVE_ROWS = f"""
+INSERT INTO {_ARCHIVE_COLUMNS}
+SELECT scope, key, {VALUE}, {KIND},
+    CASE WHEN {LIVE} THEN {layout.DELETED} ELSE {layout.EXPIRED} END,
+    version, (SELECT ifnull(max(id), 0) FROM audit_log) + row_number() OVER (), seq,
+    expires_at, updated_at, ?1
+FROM kvstore k WHERE """
+cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS + "scope = ?2 AND key >= ?3 AND key < ?4"
+cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS + f"scope = ?2 AND key = ?3 AND NOT {LIVE}"
+cdef str _ARCHIVE_EXPIRED = _ARCHIVE_ROWS + "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
+cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
+
+# A listing starts at ?3 and ends before ?4, which is a BLOB where there is no end:
+# SQLite sorts every text before every BLOB.
+_RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
+cdef str _PAGE_OF_KEYS = f"SELECT key FROM kvstore WHERE {_RANGE} ORDER BY key LIMIT ?5"
+cdef str _PAGE_OF_ENTRIES = f"""
+SELECT k.key, {VALUE}, {KIND}, k.version, k.expires_at, k.updated_at
+FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
+cdef str _COUNT = f"SELECT count(*) FROM kvstore WHERE {_RANGE}"
+
+
+# ---------------------------------------------------------------- helpers
+
+include "codec.pxi"
+
+cdef str _STATUS_CREATED = "created"
+cdef str _STATUS_OVERWRITTEN = "overwritten"
+cdef str _STATUS_NOCHANGE = "nochange"
+
+
+cdef str _status(row):
+    if row is None or row[0] == LIFETIME:
+        return _STATUS_NOCHANGE
+    return _STATUS_CREATED if row[0] == CREATED else _STATUS_OVERWRITTEN
+
+
+include "process.pxi"
+
+
+# ---------------------------------------------------------------- the store
+
+cdef class Kycore:
+    """A key-value store in one file, for any number of processes and threads.
+
+    Every call that returned has committed. Threads may share a store; after a fork
+    parent and child each go on with a connection of their own. Use it in ``with``,
+    or call ``close()``.
+
+    Parameters:
+        db_path: the database file, made when it does not exist, with its missing
+            directories; ``":memory:"`` for one that lives and dies with the store;
+            None for ``KYCLI_DB_PATH`` or ``kycli.db`` in the user's data directory.
+        scope: the scope of calls that name none: ``"project"`` or
+            ``"project.namespace"``; default ``"default"``.
+        durability: ``"normal"`` (default): a commit survives a crash of the program,
+            and a power loss may undo the last ones, never damage the file;
+            ``"full"``: it survives a power loss too.
+        busy_timeout_ms: how long a call waits for another writer, in milliseconds;
+            default 5000.
+        clock: a function that returns the time, in milliseconds since the epoch, for
+            tests of expiry; default the system's clock.
+
+    Raises:
+        CannotOpenError, NotADatabaseError, NewerFormatError, CorruptError,
+        DiskFullError: when the file cannot be used; it is left as it was.
+        InvalidScopeError: when ``scope`` is no name.
+
+    >>> with Kycore(":memory:") as kv:
+    ...     kv.save("answer", 42)
+    ...     kv.getkey("answer")
+    'created'
+    42
+    """
+
+    cdef object _connection
+    cdef object _cursor
+    cdef object _lock
+    cdef object _clock
+    cdef _Patience _patience
+    cdef str _path
+    cdef str _scope
+    cdef str _durability
+    cdef bint _open
+    cdef bint _read_only
+    cdef bint _orphan
+    cdef int _generation
+    cdef int _depth
+    cdef int64_t _next_sweep
+    cdef int64_t _unswept
+    cdef object __weakref__
+
+    def __init__(self, db_path=None, *, scope=None, durability="normal",
+                 busy_timeout_ms=5000, clock=None):
+        if self._open:
+            raise MisuseError("the store is open already")
+        if durability not in ("normal", "full"):
+            raise InvalidValueError(
+                f"unknown durability {durability!r}", hint="use 'normal' or 'full'"
+            )
+        if not isinstance(busy_timeout_ms, int) or not 0 <= busy_timeout_ms < 2**31:
+            raise InvalidValueError(
+                f"bad busy timeout {busy_timeout_ms!r}", hint="give it in whole milliseconds"
+            )
+        if db_path is None:
+            from kycli.core.location import default_db_path
+
+            db_path = default_db_path()
+        path = os.fsdecode(db_path)
+        if not path or "\0" in path:
+            raise InvalidValueError(f"bad database path {path!r}")
+        self._path = path if path == ":memory:" else os.path.abspath(path)
+        self._scope = "default" if scope is None else check_scope(scope)
+        self._durability = durability
+        self._clock = clock
+        self._lock = _thread.RLock()
+        self._patience = _Patience(busy_timeout_ms)
+        self._generation = _forks
+        self._connect()
+        self._open = True
+        key = id(self)
+        _stores[key] = _weakref.ref(self, lambda _: _stores.pop(key, None))
+
+    cdef _connect(self):
+        if self._path in _inherited:
+            raise ForkError(
+                f"{self._path}: this process was forked in the middle of a transaction on it",
+                hint="fork outside of transactions, or start processes with 'spawn'",
+            )
+        from kycli.core.opening import connect
+
+        try:
+            connection = connect(self._path, self._durability, self._patience)
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+        self._read_only = connection.readonly("main")
+        self._cursor = connection.cursor()
+        self._connection = connection
+
+    # -- every statement passes here
+
+    cdef object _fetch(self, str sql, tuple bindings):
+        """Execute one statement; return its only value or row, a list of rows, or None."""
+        if self._generation != _forks:
+            self._reopen_after_fork()
+        self._lock.acquire()
+        try:
+            self._check_open()
+            return self._cursor.execute(sql, bindings).get
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+
+    cdef _check_open(self):
+        if not self._open:
+            raise ClosedError("the store is closed")
+        if self._connection is None:
+            self._connect()
+        if self._depth and not self._connection.in_transaction:
+            raise StorageError(
+                "the transaction was rolled back by an error within it",
+                hint="leave the transaction and try it again",
+            )
+
+    cdef object _translated(self, error):
+        from kycli.core.faults import translate
+
+        return translate(error, self._path, self._patience.timeout_ms)
+
+    cpdef int64_t _now(self) except? -1:
+        """Return the time now, in milliseconds since the epoch."""
+        if self._clock is not None:
+            return self._clock()
+        return _clock_ms(CLOCK_REALTIME)
+
+    # -- opening state
+
+    @property
+    def path(self):
+        """The database file, as an absolute path, or ``":memory:"``."""
+        return self._path
+
+    @property
+    def scope(self):
+        """The scope of calls that name none."""
+        return self._scope
+
+    @property
+    def closed(self):
+        """Whether ``close()`` was called."""
+        return not self._open
+
+    @property
+    def read_only(self):
+        """Whether the file can only be read."""
+        return self._read_only
+
+    def close(self):
+        """Close the store; closing it again does nothing.
+
+        Raises:
+            MisuseError: inside a transaction of its own.
+        """
+        if self._lock is None or not self._open:
+            return
+        if self._generation != _forks:
+            self._disown()
+            self._open = False
+            return
+        self._lock.acquire()
+        try:
+            if self._depth:
+                raise MisuseError("the store cannot be closed inside a transaction")
+            self._open = False
+            _stores.pop(id(self), None)
+            self._hang_up()
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+
+    cdef _hang_up(self):
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.close()
+
+    def __repr__(self):
+        state = "" if self._open else " (closed)"
+        return f"<Kycore {self._path!r} scope {self._scope!r}{state}>"
+
+    # -- around a fork
+
+    cdef bint _park(self):
+        """Close an idle connection before a fork; keep the lock until it is done."""
+        if not self._open or not self._lock.acquire(timeout=1):
+            return False
+        if self._depth or self._path == ":memory:":
+            self._lock.release()
+            return False
+        if self._connection is not None:
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._hang_up()
+        return True
+
+    cdef _disown(self):
+        """In a child: never touch a connection that is the parent's, nor its file."""
+        if self._connection is None:
+            self._generation = _forks
+            return
+        # Not even when this process ends may it be closed, so it is leaked.
+        Py_INCREF(self._connection)
+        Py_INCREF(self._cursor)
+        self._connection = self._cursor = None
+        self._orphan = True
+        if self._path != ":memory:":
+            _inherited.add(self._path)
+
+    cdef _reopen_after_fork(self):
+        if not self._orphan:
+            self._disown()
+        if self._orphan:
+            raise ForkError(
+                f"{self._path}: the store was forked in the middle of its work",
+                hint="fork outside of transactions, or open a store in the child",
+            )
+
+    # -- transactions
+
+    def transaction(self):
+        """Make the calls inside one ``with`` block happen together or not at all.
+
+        Takes the write lock at once, so what is read inside cannot change before it
+        is written. Blocks nest: an inner one that raises undoes only itself. Other
+        threads that use the store wait until the block ends. Durable when the
+        outermost block is left.
+
+        Raises:
+            BusyError: when another writer holds the lock for longer than the timeout.
+            ReadOnlyError: when the database cannot be written.
+
+        >>> with Kycore(":memory:") as kv, kv.transaction():
+        ...     kv.incr("stock", -1), kv.incr("sold", 1)
+        (-1, 1)
+        """
+        return _Transaction(self)
+
+    cdef _begin(self):
+        if self._generation != _forks:
+            self._reopen_after_fork()
+        self._lock.acquire()
+        try:
+            self._check_open()
+            self._cursor.execute(f"SAVEPOINT kycli_{self._depth}" if self._depth
+                                 else "BEGIN IMMEDIATE")
+            self._depth += 1
+        except BaseException as error:
+            self._lock.release()
+            if isinstance(error, apsw.Error):
+                raise self._translated(error) from error
+            raise
+
+    cdef _end(self, bint keep):
+        """Commit or roll back the innermost block."""
+        cdef str name
+        try:
+            if self._generation != _forks or self._connection is None:
+                return
+            self._depth -= 1
+            name = f"kycli_{self._depth}"
+            if not self._connection.in_transaction:
+                # SQLite rolled everything back by itself, after an error it had raised.
+                if keep:
+                    raise StorageError("the transaction was rolled back by an error within it")
+            elif keep:
+                self._commit(f"RELEASE {name}" if self._depth else "COMMIT")
+            elif self._depth:
+                self._cursor.execute(f"ROLLBACK TO {name}")
+                self._cursor.execute(f"RELEASE {name}")
+            else:
+                self._cursor.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+
+    cdef _commit(self, str sql):
+        try:
+            self._cursor.execute(sql)
+        except BaseException:
+            if self._connection.in_transaction and not self._depth:
+                self._cursor.execute("ROLLBACK")
+            raise
+
+    # -- saving
+
+    def save(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):
+        """Store a value under a key. Atomic; committed when it returns.
+
+        Parameters:
+            key: non-empty text of up to 4096 bytes of UTF-8, without NUL.
+            value: ``str``, ``bytes``, ``int``, ``float``, ``bool``, ``None``, or a
+                ``list`` or ``dict`` of these.
+            ttl: time to live in seconds, or text with a unit (``"30s"``, ``"1.5h"``,
+                ``s m h d w M y``). None makes the key permanent, except in a cache,
+                where it means the cache's timeout.
+            scope: default the store's.
+            if_absent: save only when there is no such key.
+            if_version: save only when the key is at this version; 0 for no such key.
+
+        Returns:
+            ``"created"``; ``"overwritten"``; or ``"nochange"`` when the value was there
+            already (a new lifetime is set all the same) or, with ``if_absent``, the key.
+
+        Raises:
+            InvalidKeyError, InvalidTTLError, InvalidValueError, WrongTypeError: bad input;
+                also a TTL in a namespace that is no cache.
+            ConflictError: when the key is at another version than ``if_version``.
+            BusyError, ReadOnlyError, DiskFullError: nothing was changed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save("k", "v"), kv.save("k", "v"), kv.save("k", "w", if_version=1)
+        ('created', 'nochange', 'overwritten')
+        """
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str status
+        check_key(key)
+        if if_absent or if_version is not None:
+            status = self._save_if(place, key, value, ttl, if_absent, if_version)
+        else:
+            status = self._save(place, key, value, ttl)
+        self._sweep_after(1)
+        return status
+
+    cdef str _save(self, str scope, key, value, ttl):
+        cdef int64_t now
+        cdef object lifetime = None if ttl is None else parse_ttl(ttl)
+        cdef bint named = _is_named(scope)
+        kind, stored, size = encode(value)
+        if size > INLINE_MAX or self._depth or (named and lifetime is not None):
+            with _Transaction(self):
+                return self._put(self._now(), scope, key, kind, stored, size, lifetime)
+
+        # Fast path: one statement is its own transaction. It does not wait, so that its
+        # clock is right; when somebody else is writing, the lock comes first, then the clock.
+        self._lock.acquire()
+        self._patience.none_left = True
+        try:
+            now = self._now()
+            if self._generation == _forks and self._open and self._connection is not None:
+                row = self._cursor.execute(
+                    _UPSERT_NAMED if named else _UPSERT,
+                    (now, scope, key, stored, kind) if named else
+                    (now, scope, key, stored, kind, None if lifetime is None else now + lifetime),
+                ).get
+                return _status(row)
+        except apsw.BusyError:
+            pass
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+        finally:
+            self._patience.none_left = False
+            self._lock.release()
+        with _Transaction(self):
+            return self._put(self._now(), scope, key, kind, stored, size, lifetime)
+
+    cdef str _save_if(self, str scope, key, value, ttl, bint if_absent, if_version):
+        cdef int64_t now
+        lifetime = None if ttl is None else parse_ttl(ttl)
+        kind, stored, size = encode(value)
+        with _Transaction(self):
+            now = self._now()
+            row = self._live_row(now, scope, key)
+            if if_version is not None:
+                found = 0 if row is None else row[3]
+                if found != if_version:
+                    raise ConflictError(
+                        f"the key {key!r} is at version {found}, not {if_version}"
+                        if found else f"there is no key {key!r} at version {if_version}",
+                        hint="read it again and decide anew",
+                    )
+            if if_absent and row is not None:
+                return _STATUS_NOCHANGE
+            return self._put(now, scope, key, kind, stored, size, lifetime)
+
+    cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
+        """Write one row inside a transaction, for a time to live in milliseconds or None."""
+        if not _is_named(scope):
+            return self._write(now, scope, key, kind, stored, size,
+                               None if lifetime is None else now + lifetime)
+        cache_ms = self._fetch(_CACHE_MS, (scope,))
+        if lifetime is None:
+            lifetime = cache_ms
+        elif cache_ms is None:
+            from kycli.core.scopes import not_a_cache
+
+            raise not_a_cache(scope)
+        return self._write(now, scope, key, kind, stored, size,
+                           None if lifetime is None else now + lifetime)
+
+    cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at):
+        """Write one row inside a transaction, to expire at a given time or never."""
+        if size <= INLINE_MAX:
+            return _status(self._fetch(_UPSERT, (now, scope, key, stored, kind, expires_at)))
+        row = self._fetch(
+            _UPSERT, (now, scope, key, _digest(stored), kind + OUTLINE, expires_at))
+        if row is not None and row[0] != LIFETIME:
+            self._fetch(_OUTLINE_VALUE, (row[1], stored))
+        return _status(row)
+
+    def save_many(self, pairs, ttl=None, *, scope=None):
+        """Store many values: all of them or, when anything fails, none.
+
+        Parameters:
+            pairs: a mapping, or an iterable of ``(key, value)``, consumed as it goes, so
+                that any number fits into memory; a key given twice keeps its last value.
+            ttl: as for ``save``, for all of them.
+            scope: default the store's.
+
+        Returns:
+            How many pairs were given.
+
+        Raises:
+            As ``save``; and whatever the iterable raises.
+        """
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef int64_t now, count = 0
+        cdef list batch = []
+        cdef object lifetime = None if ttl is None else parse_ttl(ttl)
+        items = pairs.items() if hasattr(pairs, "items") else pairs
+        with _Transaction(self):
+            if _is_named(place):
+                cache_ms = self._fetch(_CACHE_MS, (place,))
+                if lifetime is not None and cache_ms is None:
+                    from kycli.core.scopes import not_a_cache
+
+                    raise not_a_cache(place)
+                lifetime = cache_ms if lifetime is None else lifetime
+            now = self._now()
+            for pair in items:
+                try:
+                    key, value = pair
+                except (TypeError, ValueError):
+                    raise WrongTypeError(
+                        f"save_many takes pairs of key and value, not {type(pair).__name__}"
+                    ) from None
+                check_key(key)
+                kind, stored, size = encode(value)
+                expires_at = None if lifetime is None else now + <int64_t>lifetime
+                count += 1
+                if size <= INLINE_MAX:
+                    batch.append((now, place, key, stored, kind, expires_at))
+                    if len(batch) < BULK_ROWS:
+                        continue
+                self._write_batch(batch)
+                batch = []
+                now = self._now()
+                if size > INLINE_MAX:
+                    self._write(now, place, key, kind, stored, size, expires_at)
+            self._write_batch(batch)
+        self._sweep_after(count)
+        return count
+
+    cdef _write_batch(self, list batch):
+        if not batch:
+            return
+        try:
+            self._check_open()
+            self._cursor.executemany(_UPSERT_BULK, batch)
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+
+    def getset(self, key, value, default=None, *, ttl=None, scope=None):
+        """Save a value, as ``save`` does, and return the one before, or ``default``. Atomic."""
+        from kycli.core import updates
+
+        return updates.getset(self, key, value, default, ttl, scope)
+
+    def incr(self, key, by=1, *, scope=None):
+        """Add to a number and return the sum. Atomic across processes.
+
+        A missing key counts as 0. Ints are exact at any size; with a float on either
+        side the sum is a float. Text that is a number counts as one, so that what the
+        command line stored can be counted up. The key keeps its lifetime.
+
+        Raises:
+            WrongTypeError: when the value, or ``by``, is no number; nothing is changed.
+            InvalidValueError: when the sum is too large for a float.
+        """
+        from kycli.core import updates
+
+        return updates.incr(self, key, by, scope)
+
+    def append(self, key, suffix, *, scope=None):
+        """Append text or bytes to a value and return its new length. Atomic.
+
+        A missing key counts as empty. Text and bytes together make bytes, the text as
+        UTF-8. The key keeps its lifetime. The length is in characters of text or bytes.
+
+        Raises:
+            WrongTypeError: when the value or ``suffix`` is neither text nor bytes.
+        """
+        from kycli.core import updates
+
+        return updates.append(self, key, suffix, scope)
+
+    # -- reading
+
+    cpdef tuple _live_row(self, int64_t now, str scope, key):
+        """Return ``(key, value, kind, version, expires_at, updated_at, seq)`` or None."""
+        row = self._fetch(_GET_ROW, (scope, key))
+        if row is None or (row[4] is not None and row[4] <= now):
+            return None
+        return row
+
+    def getkey(self, key, default=None, *, scope=None, include_expired=False):
+        """Return the value of a key, with its type, or ``default``. Never raises for absence.
+
+        Parameters:
+            key: the key.
+            default: what to return when there is no such key, or it has expired.
+            scope: default the store's.
+            include_expired: also return what has expired and is not yet archived.
+
+        Raises:
+            InvalidKeyError: when ``key`` could not be a key.
+        """
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef object row
+        check_key(key)
+        row = self._fetch(_GET, (place, key))
+        if row is None:
+            return default
+        if row[2] is not None and not include_expired and <int64_t>row[2] <= self._now():
+            self._archive_expired_key(place, key)
+            return default
+        return decode(row[0], row[1])
+
+    def get_entry(self, key, *, scope=None, include_expired=False):
+        """Return a key's ``Entry`` (value, version, expiry, last change), or None."""
+        from kycli.core.entry import Entry
+
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        check_key(key)
+        row = self._fetch(_GET_ROW, (place, key))
+        if row is None:
+            return None
+        if row[4] is not None and not include_expired and row[4] <= self._now():
+            self._archive_expired_key(place, key)
+            return None
+        return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
+
+    def get_many(self, keys, *, scope=None):
+        """Return a dict of those keys that exist, all as of one moment."""
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef dict found = {}
+        cdef int64_t now
+        cdef list wanted = list(keys)
+        for key in wanted:
+            check_key(key)
+        if self._generation != _forks:
+            self._reopen_after_fork()
+        self._lock.acquire()
+        try:
+            self._check_open()
+            # One read transaction: one moment, and one lock for all of them.
+            if self._depth == 0:
+                self._cursor.execute("BEGIN")
+            try:
+                now = self._now()
+                for key in wanted:
+                    row = self._cursor.execute(_GET, (place, key)).get
+                    if row is not None and (row[2] is None or <int64_t>row[2] > now):
+                        found[key] = decode(row[0], row[1])
+            finally:
+                if self._depth == 0:
+                    self._cursor.execute("COMMIT")
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+        return found
+
+    # -- removing
+
+    def delete(self, key, *, scope=None):
+        """Delete a key: its value goes to the archive. Atomic.
+
+        Returns:
+            True, or False when there was no such key or it had expired.
+        """
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef bint done
+        check_key(key)
+        with _Transaction(self):
+            done = self._remove(place, key)
+        self._sweep_after(1)
+        return done
+
+    cpdef bint _remove(self, str scope, key) except -1:
+        """Archive one key inside a transaction; return whether it was alive."""
+        cdef int64_t now = self._now()
+        row = self._fetch(_GET_ROW, (scope, key))
+        if row is None:
+            return False
+        alive = row[4] is None or row[4] > now
+        self._fetch(_ARCHIVE_ONE, (now, scope, key, row[1], row[2],
+                                   DELETED if alive else EXPIRED, row[3], row[6], row[4], row[5]))
+        return alive
+
+    def delete_many(self, keys=None, *, prefix=None, scope=None):
+        """Delete the given keys, or all that begin with ``prefix``: all or none of them.
+
+        Returns:
+            How many keys there were.
+
+        Raises:
+            MisuseError: unless exactly one of ``keys`` and ``prefix`` is given; the empty
+                prefix means the whole scope.
+        """
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef int64_t now, count = 0
+        if (keys is None) == (prefix is None):
+            raise MisuseError("delete_many takes keys or a prefix, one of them")
+        with _Transaction(self):
+            if keys is not None:
+                for key in keys:
+                    check_key(key)
+                    count += self._remove(place, key)
+            else:
+                first, past = _range_of(prefix)
+                now = self._now()
+                count = self._fetch(_COUNT, (now, place, first, past))
+                self._fetch(_ARCHIVE_RANGE, (now, place, first, past))
+        self._sweep_after(count)
+        return count
+
+    # -- lifetimes
+
+    def expire(self, key, ttl, *, scope=None):
+        """Give an existing key a new time to live, from now; False when there is none.
+
+        Raises:
+            InvalidTTLError: a bad TTL, or a namespace that is no cache.
+        """
+        from kycli.core import updates
+
+        return updates.expire(self, key, ttl, scope)
+
+    def persist(self, key, *, scope=None):
+        """Make a key permanent; False when there is no such key."""
+        from kycli.core import updates
+
+        return updates.persist(self, key, scope)
+
+    def ttl(self, key, *, scope=None):
+        """Return the seconds that a key has left, ``inf`` if permanent, None if missing."""
+        from kycli.core import updates
+
+        return updates.ttl(self, key, scope)
+
+    # -- expired keys, moved out of the way a few at a time
+
+    cdef _archive_expired_key(self, str scope, key):
+        """Archive the expired key that a read has met, and a few more."""
+        self._try_to_archive(_ARCHIVE_EXPIRED_KEY, (self._now(), scope, key))
+        self._sweep_after(0)
+
+    cpdef _sweep_after(self, int64_t written):
+        """Archive a bounded number of expired rows, at most once in a while."""
+        cdef int64_t now
+        self._unswept += written
+        if self._depth or self._read_only:
+            return
+        now = self._now()
+        # A clock that was set back must not stop the sweeping.
+        if now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS:
+            return
+        self._next_sweep = now + SWEEP_PAUSE_MS
+        if self._fetch(_ANY_EXPIRED, (now,)) is None:
+            self._unswept = 0
+            return
+        batch = SWEEP_ROWS + self._unswept
+        if self._try_to_archive(_ARCHIVE_EXPIRED, (now, batch)) >= batch:
+            self._next_sweep = now  # there is more
+        self._unswept = 0
+
+    cdef int64_t _try_to_archive(self, str sql, tuple bindings) except -1:
+        """Archive rows unless the database is busy or cannot be written; say how many."""
+        if self._read_only:
+            return 0
+        self._lock.acquire()
+        self._patience.none_left = True
+        try:
+            self._check_open()
+            self._cursor.execute(sql, bindings)
+            return self._connection.changes()
+        except (apsw.BusyError, apsw.ReadOnlyError, apsw.FullError):
+            # The caller's own work is done; somebody will sweep later.
+            return 0
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._patience.none_left = False
+            self._lock.release()
+
+    # -- copying
+
+    def copy(self, key, to_key=None, *, scope=None, to_scope=None, overwrite=False):
+        """Copy a key to another name or scope, with the lifetime it has left. Atomic.
+
+        In a cache that lifetime is the cache's when the key had none.
+
+        Returns:
+            False when there is no such key.
+
+        Raises:
+            ConflictError: when the destination exists and ``overwrite`` is false.
+            InvalidTTLError: when the key expires and the destination's namespace is no cache.
+        """
+        from kycli.core import updates
+
+        return updates.transfer(self, key, to_key, scope, to_scope, overwrite, False)
+
+    def move(self, key, to_key=None, *, scope=None, to_scope=None, overwrite=False):
+        """Move a key to another name or scope; as ``copy``, and the old one is deleted."""
+        from kycli.core import updates
+
+        return updates.transfer(self, key, to_key, scope, to_scope, overwrite, True)
+
+    # -- listing
+
+    def listkeys(self, pattern=None, *, prefix=None, limit=None, scope=None):
+        """Return the keys of a scope, sorted by code point.
+
+        Parameters:
+            pattern: a regular expression, matched from the start of each key.
+            prefix: only keys that begin with this text.
+            limit: at most so many.
+            scope: default the store's.
+
+        Raises:
+            InvalidKeyError: when ``pattern`` is no regular expression.
+        """
+        if pattern is None:
+            return list(self.iterkeys(prefix, limit=limit, scope=scope))
+        import re
+
+        try:
+            matches = re.compile(pattern).match
+        except (re.error, TypeError, RecursionError, OverflowError) as error:
+            raise InvalidKeyError(
+                f"bad pattern {pattern!r}: {error}",
+                hint="a pattern is a regular expression; use a prefix for literal text",
+            ) from None
+        cdef list found = []
+        _check_limit(limit)
+        for key in self.iterkeys(prefix, scope=scope):
+            if limit is not None and len(found) >= limit:
+                break
+            if matches(key):
+                found.append(key)
+        return found
+
+    def iterkeys(self, prefix=None, *, limit=None, scope=None):
+        """Iterate over the keys of a scope, sorted by code point, streaming."""
+        return _iterate(self, _PAGE_OF_KEYS, _key_of_row,
+                        self._scope if scope is None else check_scope(scope),
+                        _range_of(prefix), _check_limit(limit), False)
+
+    def scan(self, prefix=None, *, limit=None, scope=None):
+        """Iterate over ``(key, value)``, sorted by key, streaming.
+
+        Rows come in pages; each page is as of one moment, and no transaction is open
+        between them, so a slow reader holds nobody up. A key that is written while
+        the scan is under way is seen with its old or its new value.
+
+        Parameters:
+            prefix: only keys that begin with this text.
+            limit: at most so many.
+            scope: default the store's.
+        """
+        return _iterate(self, _PAGE_OF_ENTRIES, _pair_of_row,
+                        self._scope if scope is None else check_scope(scope),
+                        _range_of(prefix), _check_limit(limit), False)
+
+    def entries(self, prefix=None, *, limit=None, scope=None, include_expired=False):
+        """Iterate over ``Entry``, sorted by key, streaming; as ``scan``.
+
+        Parameters:
+            include_expired: also what has expired and is not yet archived.
+        """
+        from kycli.core.entry import Entry
+
+        def entry_of_row(row):
+            return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
+
+        return _iterate(self, _PAGE_OF_ENTRIES, entry_of_row,
+                        self._scope if scope is None else check_scope(scope),
+                        _range_of(prefix), _check_limit(limit), include_expired)
+
+    def count(self, prefix=None, *, scope=None):
+        """Return how many keys there are; the cost grows with their number."""
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        first, past = _range_of(prefix)
+        return self._fetch(_COUNT, (self._now(), place, first, past))
+
+    # -- scopes and caches
+
+    def scopes(self):
+        """Return the scopes that hold keys or are declared, sorted.
+
+        Costs in proportion to the number of scopes, not of keys.
+        """
+        from kycli.core import scopes
+
+        return scopes.scopes(self)
+
+    def drop_scope(self, scope):
+        """Delete all keys of a scope, into the archive, and what is declared of it.
+
+        Returns:
+            How many keys there were.
+        """
+        from kycli.core import scopes
+
+        return scopes.drop_scope(self, check_scope(scope))
+
+    def rename_scope(self, scope, to_scope):
+        """Rename a scope, with its keys, history, archive and what is declared of it.
+
+        Returns:
+            How many keys it holds.
+
+        Raises:
+            MissingKeyError: when there is no such scope.
+            ConflictError: when the new name is in use.
+            InvalidTTLError: when keys expire and the new name is one of a namespace
+                that is no cache.
+        """
+        from kycli.core import scopes
+
+        return scopes.rename_scope(self, check_scope(scope), check_scope(to_scope))
+
+    def create_cache(self, scope, timeout):
+        """Declare a namespace a cache: keys saved without a TTL live for ``timeout``.
+
+        Keys that exist already stay as they are.
+
+        Parameters:
+            scope: ``"project.namespace"``.
+            timeout: seconds, or text with a unit.
+
+        Raises:
+            InvalidScopeError: when ``scope`` names no namespace.
+            InvalidTTLError: when ``timeout`` is no positive length of time.
+            ConflictError: when it is a cache already.
+        """
+        from kycli.core import scopes
+
+        scopes.create_cache(self, check_scope(scope), parse_ttl(timeout))
+
+    def set_cache(self, scope, timeout):
+        """Change the timeout of a cache, for keys that are saved from now on.
+
+        Raises:
+            MissingKeyError: when it is no cache.
+        """
+        from kycli.core import scopes
+
+        scopes.set_cache(self, check_scope(scope), parse_ttl(timeout))
+
+    def drop_cache(self, scope):
+        """Make a cache an ordinary namespace again; its keys keep the lifetime they have.
+
+        Raises:
+            MissingKeyError: when it is no cache.
+        """
+        from kycli.core import scopes
+
+        scopes.drop_cache(self, check_scope(scope))
+
+    def caches(self):
+        """Return a dict of each cache and its timeout in seconds, sorted by name."""
+        from kycli.core import scopes
+
+        return scopes.caches(self)
+
+    # -- asynchronous calls
+
+    def save_async(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):
+        """``save`` for asyncio: an awaitable that leaves the event loop free."""
+        from kycli.core import asynchronous
+
+        return asynchronous.call(self, lambda: self.save(
+            key, value, ttl=ttl, scope=scope, if_absent=if_absent, if_version=if_version))
+
+    def getkey_async(self, key, default=None, *, scope=None, include_expired=False):
+        """``getkey`` for asyncio: an awaitable that leaves the event loop free."""
+        from kycli.core import asynchronous
+
+        return asynchronous.call(self, lambda: self.getkey(
+            key, default, scope=scope, include_expired=include_expired))
+
+    # -- for the engine's other modules
+
+    def _query(self, sql, bindings=()):
+        """Execute one statement; return its rows as a list of tuples."""
+        if self._generation != _forks:
+            self._reopen_after_fork()
+        self._lock.acquire()
+        try:
+            self._check_open()
+            return self._cursor.execute(sql, bindings).fetchall()
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+
+    def _in_transaction(self):
+        """Whether the calling thread is inside a transaction of this store."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._depth > 0
+        finally:
+            self._lock.release()
+
+    # -- the mapping protocol
+
+    def __getitem__(self, key):
+        value = self.getkey(key, _MISSING)
+        if value is _MISSING:
+            raise MissingKeyError(f"no key {key!r} in scope {self._scope!r}")
+        return value
+
+    def __setitem__(self, key, value):
+        self.save(key, value)
+
+    def __delitem__(self, key):
+        if not self.delete(key):
+            raise MissingKeyError(f"no key {key!r} in scope {self._scope!r}")
+
+    def __contains__(self, key):
+        if not isinstance(key, str):
+            return False
+        return self.getkey(key, _MISSING) is not _MISSING
+
+    def __len__(self):
+        return self.count()
+
+    def __iter__(self):
+        return self.iterkeys()
+
+    def keys(self):
+        """Iterate over the keys of the store's scope, sorted."""
+        return self.iterkeys()
+
+    def items(self):
+        """Iterate over ``(key, value)`` of the store's scope, sorted by key."""
+        return self.scan()
+
+    def values(self):
+        """Iterate over the values of the store's scope, sorted by key."""
+        return (value for _, value in self.scan())
+
+
+cdef object _MISSING = object()
+
+
+@cython.final
+cdef class _Transaction:
+    """One ``with`` block of a transaction; the innermost is the last to begin."""
+
+    cdef Kycore store
+
+    def __cinit__(self, Kycore store):
+        self.store = store
+
+    def __enter__(self):
+        self.store._begin()
+        return self.store
+
+    def __exit__(self, kind, error, trace):
+        self.store._end(kind is None)
+
+
+# ---------------------------------------------------------------- iterators
+
+cdef object _key_of_row(tuple row):
+    return row[0]
+
+
+cdef object _pair_of_row(tuple row):
+    return row[0], decode(row[1], row[2])
+
+
+def _iterate(Kycore store, str sql, shape, str scope, tuple bounds, limit, include_expired):
+    """Yield the rows of a range, page by page."""
+    first, past = bounds
+    while limit is None or limit > 0:
+        rows, more = _page(store, sql, scope, first, past, limit, include_expired)
+        for row in rows:
+            yield shape(row)
+        if not more:
+            return
+        if limit is not None:
+            limit -= len(rows)
+        # No key sorts between a key and the same one with a NUL behind it.
+        first = rows[-1][0] + "\0"
+
+
+cdef tuple _page(Kycore store, str sql, str scope, first, past, limit, bint include_expired):
+    """Return ``(rows, more)``: a page of rows, and whether others may follow."""
+    cdef list rows = []
+    cdef int64_t size = 0
+    cdef int most = PAGE_ROWS if limit is None else min(limit, PAGE_ROWS)
+    # Before the beginning of time nothing had expired.
+    cdef int64_t now = -1 if include_expired else store._now()
+    if store._generation != _forks:
+        store._reopen_after_fork()
+    store._lock.acquire()
+    try:
+        store._check_open()
+        cursor = store._connection.cursor()
+        try:
+            for row in cursor.execute(sql, (now, scope, first, past, most)):
+                rows.append(row)
+                if len(row) > 1 and isinstance(row[1], (str, bytes)):
+                    size += len(row[1])
+                    if size > PAGE_BYTES:
+                        return rows, True
+        finally:
+            cursor.close()
+    except apsw.Error as error:
+        raise store._translated(error) from error
+    finally:
+        store._lock.release()
+    return rows, len(rows) == most

@@ -1,0 +1,183 @@
+"""Changes that depend on what is there: counting, appending, lifetimes, copying.
+
+Each is one transaction that takes the write lock before it reads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from kycli.core.expiry import parse_ttl
+from kycli.core.layout import LIFETIME, LIVE, NEXT_SEQ
+from kycli.core.scopes import caches, not_a_cache
+from kycli.core.storage import check_key, check_scope, decode, encode
+from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, WrongTypeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kycli.core.storage import Kycore
+
+_SET_LIFETIME = f"""
+UPDATE kvstore SET expires_at = ?4, op = {LIFETIME}, seq = {NEXT_SEQ}, updated_at = ?1
+WHERE scope = ?2 AND key = ?3 AND {LIVE} AND expires_at IS NOT ?4"""
+
+
+def _place(store: Kycore, key: str, scope: str | None) -> str:
+    check_key(key)
+    return store.scope if scope is None else check_scope(scope)
+
+
+def _rewrite(
+    store: Kycore, now: int, scope: str, key: str, row: tuple[Any, ...] | None, value: Any
+) -> None:
+    """Write a new value and keep the lifetime of the row; a new key gets the scope's."""
+    kind, stored, size = encode(value)
+    if row is None:
+        store._put(now, scope, key, kind, stored, size, None)
+    else:
+        store._write(now, scope, key, kind, stored, size, row[4])
+
+
+def getset(
+    store: Kycore, key: str, value: Any, default: Any, ttl: float | str | None, scope: str | None
+) -> Any:
+    """Save a value and return the one before, or ``default``."""
+    place = _place(store, key, scope)
+    lifetime = None if ttl is None else parse_ttl(ttl)
+    kind, stored, size = encode(value)
+    with store.transaction():
+        now = store._now()
+        row = store._live_row(now, place, key)
+        store._put(now, place, key, kind, stored, size, lifetime)
+    store._sweep_after(1)
+    return default if row is None else decode(row[1], row[2])
+
+
+def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
+    """Add to a number and return the sum."""
+    place = _place(store, key, scope)
+    if type(by) is not int and type(by) is not float:
+        raise WrongTypeError(f"cannot add {by!r}", hint="an increment is a number")
+    with store.transaction():
+        now = store._now()
+        row = store._live_row(now, place, key)
+        total = by if row is None else _number(key, decode(row[1], row[2])) + by
+        if not math.isfinite(total):
+            raise InvalidValueError(f"the sum is {total}, no finite number")
+        _rewrite(store, now, place, key, row, total)
+    store._sweep_after(1)
+    return total
+
+
+def _number(key: str, value: Any) -> int | float:
+    """Return the number that a value is or spells."""
+    if type(value) is int or type(value) is float:
+        return value
+    # int() and float() would also take blanks, '1_000' and other scripts' digits.
+    if type(value) is str and value and all(c in "0123456789.eE+-" for c in value):
+        for read in (int, float):
+            try:
+                return read(value)
+            except ValueError:
+                pass
+    raise WrongTypeError(f"the value of {key!r} is not a number")
+
+
+def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> int:
+    """Append text or bytes to a value and return its new length."""
+    place = _place(store, key, scope)
+    if type(suffix) is not str and type(suffix) is not bytes:
+        raise WrongTypeError(f"cannot append a value of type {type(suffix).__name__}")
+    encode(suffix)  # refuses text that could not be stored
+    with store.transaction():
+        now = store._now()
+        row = store._live_row(now, place, key)
+        whole = suffix if row is None else _joined(key, decode(row[1], row[2]), suffix)
+        _rewrite(store, now, place, key, row, whole)
+    store._sweep_after(1)
+    return len(whole)
+
+
+def _joined(key: str, value: Any, suffix: str | bytes) -> str | bytes:
+    if type(value) is not str and type(value) is not bytes:
+        raise WrongTypeError(
+            f"the value of {key!r} is of type {type(value).__name__}, neither text nor bytes"
+        )
+    if isinstance(value, str) and isinstance(suffix, str):
+        return value + suffix
+    return _as_bytes(value) + _as_bytes(suffix)
+
+
+def _as_bytes(part: str | bytes) -> bytes:
+    return part.encode() if isinstance(part, str) else part
+
+
+def expire(store: Kycore, key: str, ttl: float | str, scope: str | None) -> bool:
+    """Give an existing key a new time to live, from now."""
+    place = _place(store, key, scope)
+    lifetime = parse_ttl(ttl)
+    with store.transaction():
+        if "." in place and place not in caches(store):
+            raise not_a_cache(place)
+        now = store._now()
+        return _set_lifetime(store, now, place, key, now + lifetime)
+
+
+def persist(store: Kycore, key: str, scope: str | None) -> bool:
+    """Make a key permanent."""
+    place = _place(store, key, scope)
+    with store.transaction():
+        return _set_lifetime(store, store._now(), place, key, None)
+
+
+def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int | None) -> bool:
+    if store._live_row(now, scope, key) is None:
+        return False
+    store._query(_SET_LIFETIME, (now, scope, key, expires_at))
+    return True
+
+
+def ttl(store: Kycore, key: str, scope: str | None) -> float | None:
+    """Return the seconds that a key has left, infinity if permanent, None if missing."""
+    place = _place(store, key, scope)
+    now = store._now()
+    row = store._live_row(now, place, key)
+    if row is None:
+        return None
+    return math.inf if row[4] is None else (row[4] - now) / 1000
+
+
+def transfer(
+    store: Kycore,
+    key: str,
+    to_key: str | None,
+    scope: str | None,
+    to_scope: str | None,
+    overwrite: bool,
+    remove: bool,
+) -> bool:
+    """Copy a key to another name or scope and, with ``remove``, delete it where it was."""
+    source = _place(store, key, scope)
+    to_key = key if to_key is None else to_key
+    target = _place(store, to_key, source if to_scope is None else to_scope)
+    if source == target and key == to_key:
+        raise InvalidKeyError(f"{key!r} is both source and destination")
+    with store.transaction():
+        now = store._now()
+        row = store._live_row(now, source, key)
+        if row is None:
+            return False
+        if not overwrite and store._live_row(now, target, to_key) is not None:
+            raise ConflictError(
+                f"the key {to_key!r} exists already in scope {target!r}",
+                hint="delete it first, or overwrite it (--force)",
+            )
+        kind, stored, size = encode(decode(row[1], row[2]))
+        lifetime = None if row[4] is None else row[4] - now
+        store._put(now, target, to_key, kind, stored, size, lifetime)
+        if remove:
+            store._remove(source, key)
+    store._sweep_after(1)
+    return True

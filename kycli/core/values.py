@@ -1,0 +1,258 @@
+"""JSON that loses nothing: how documents are stored, printed and read back.
+
+JSON has no bytes and no NaN, so those are written as an object with one
+member, a *tag*: ``{"$base64": "aGk="}``, ``{"$float": "nan"}``. A document that
+itself looks like a tag is wrapped, ``{"$literal": {"$base64": "aGk="}}``, so
+that every value has one reading. Only ``str``, ``bytes``, ``int``, ``float``,
+``bool``, ``None``, ``list`` and ``dict`` with text keys are documents; anything
+else is refused, because it could not come back equal and of the same type.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from json.encoder import encode_basestring
+from typing import Any
+
+from kycli.errors import InvalidValueError, WrongTypeError
+
+_TAGS = frozenset({"$base64", "$float", "$literal"})
+_SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+# How deep Python can recurse differs from release to release and from caller to caller.
+# What one of them writes, all of them must be able to read.
+MAX_DEPTH = 200
+"""Most levels of lists and dicts inside one another in a document."""
+
+_KINDS = "text, bytes, int, float, bool, None, and lists and dicts of these"
+
+
+def _is_tag(document: dict[str, Any]) -> bool:
+    return len(document) == 1 and not _TAGS.isdisjoint(document)
+
+
+def _tagged(value: Any, depth: int = 0) -> Any:
+    """Return ``value`` as plain JSON data, with tags for what JSON cannot say."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if kind is bytes:
+        return {"$base64": base64.b64encode(value).decode()}
+    if depth == MAX_DEPTH and (kind is list or kind is dict):
+        raise InvalidValueError(f"the document is nested more than {MAX_DEPTH} levels deep")
+    if kind is list:
+        return [_tagged(item, depth + 1) for item in value]
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                raise WrongTypeError(
+                    f"a document's keys are text, not {type(key).__name__}",
+                    hint="JSON would turn the key into text and it would not come back equal",
+                )
+        plain = {key: _tagged(item, depth + 1) for key, item in value.items()}
+        return {"$literal": plain} if _is_tag(plain) else plain
+    raise unsupported(value)
+
+
+def unsupported(value: Any) -> WrongTypeError:
+    """Return the error for a value of a type that could not come back the same."""
+    return WrongTypeError(
+        f"a value of type {type(value).__name__} cannot be stored", hint=f"a value is {_KINDS}"
+    )
+
+
+def _untagged(data: Any) -> Any:
+    """Undo ``_tagged``."""
+    if type(data) is list:
+        return [_untagged(item) for item in data]
+    if type(data) is not dict:
+        return data
+    if _is_tag(data):
+        ((tag, content),) = data.items()
+        if tag == "$literal" and type(content) is dict:
+            return {key: _untagged(item) for key, item in content.items()}
+        if tag == "$float" and type(content) is str and content in _SPECIAL_FLOATS:
+            return _SPECIAL_FLOATS[content]
+        if tag == "$base64" and type(content) is str:
+            return decode_base64(content)
+        raise InvalidValueError(
+            f"{{{json.dumps(tag)}: …}} is not a {tag} tag that can be read",
+            hint='wrap a document that only looks like a tag: {"$literal": {…}}',
+        )
+    return {key: _untagged(item) for key, item in data.items()}
+
+
+def decode_base64(text: str | bytes) -> bytes:
+    """Decode standard base64; white space is allowed, anything else is an error."""
+    try:
+        raw = text.encode("ascii") if isinstance(text, str) else text
+        return base64.b64decode(b"".join(raw.split()), validate=True)
+    except ValueError:
+        raise InvalidValueError("this is not base64", hint="the padding counts too") from None
+
+
+def dumps(value: list[Any] | dict[str, Any]) -> str:
+    """Return a document as compact JSON text, members in their own order.
+
+    Raises:
+        WrongTypeError: when a part of it is of a type that JSON would change.
+        InvalidValueError: when it is nested too deeply, or in itself.
+    """
+    try:
+        return json.dumps(_tagged(value), ensure_ascii=False, separators=(",", ":"))
+    except InvalidValueError:
+        raise
+    except RecursionError:
+        raise InvalidValueError("the document is nested too deeply") from None
+    except ValueError as error:  # an int of more digits than Python prints
+        raise InvalidValueError(f"the document cannot be stored: {error}") from None
+
+
+def loads(text: str) -> Any:
+    """Return the document that ``dumps`` made the text from."""
+    document = json.loads(text)
+    return _untagged(document) if '"$' in text else document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InvalidValueError(
+        f"{name} is not JSON", hint='write {"$float": "nan"}, "inf" or "-inf" in its place'
+    )
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidValueError(f"the number {text} is too large")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise InvalidValueError(f"the member {key!r} occurs twice in one object")
+            seen.add(key)
+    return document
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the value that a JSON text from outside stands for.
+
+    Reads everything that ``canonical`` prints. Stricter than Python's own
+    reader: one reading per text, so no NaN literals and no member given twice.
+
+    Raises:
+        InvalidValueError: when the text is not JSON or not UTF-8, and where.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        data = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        return _untagged(data)
+    except InvalidValueError:
+        raise
+    except json.JSONDecodeError as error:
+        raise InvalidValueError(
+            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+            hint="text needs double quotes in JSON; leave --json out to store it as it is",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise InvalidValueError("the document is nested too deeply") from None
+    except ValueError as error:  # an int of more digits than Python reads
+        raise InvalidValueError(f"not usable JSON: {error}") from None
+
+
+def canonical(value: Any) -> str:
+    """Return any value in canonical JSON (RFC 8785), tags for what JSON cannot say.
+
+    Members are sorted by UTF-16 code units, nothing is blank, numbers have the
+    shortest digits that read back. Two deviations keep the type that was
+    stored, where the RFC has only doubles: an integral float keeps its ``.0``
+    and an int is printed with all its digits.
+
+    >>> canonical({"b": [1, 1.0, 1e21], "a": b"hi"})
+    '{"a":{"$base64":"aGk="},"b":[1,1.0,1e+21]}'
+    """
+    try:
+        return "".join(_pieces(_tagged(value)))
+    except InvalidValueError:
+        raise
+    except RecursionError:
+        raise InvalidValueError("the document is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidValueError(f"the value cannot be printed: {error}") from None
+
+
+def _pieces(data: Any) -> list[str]:
+    if data is None:
+        return ["null"]
+    if data is True:
+        return ["true"]
+    if data is False:
+        return ["false"]
+    if type(data) is str:
+        return [encode_basestring(data)]
+    if type(data) is int:
+        return [repr(data)]
+    if type(data) is float:
+        return [_number(data)]
+    pieces: list[str] = []
+    if type(data) is list:
+        if not data:
+            return ["[]"]
+        for item in data:
+            pieces.append(",")
+            pieces += _pieces(item)
+        pieces[0] = "["
+        pieces.append("]")
+        return pieces
+    if not data:
+        return ["{}"]
+    for key in sorted(data, key=lambda k: k.encode("utf-16-be", "surrogatepass")):
+        pieces.append(",")
+        pieces.append(encode_basestring(key))
+        pieces.append(":")
+        pieces += _pieces(data[key])
+    pieces[0] = "{"
+    pieces.append("}")
+    return pieces
+
+
+def _number(number: float) -> str:
+    """Format a finite float as ECMAScript does, an integral one with ``.0``.
+
+    The digits are those of ``repr`` (shortest that read back, as in ECMAScript);
+    only where the point and the exponent go differs: see ECMA-262, Number::toString.
+    """
+    sign = "-" if math.copysign(1.0, number) < 0 else ""
+    if number == 0:
+        return sign + "0.0"
+    mantissa, _, exponent = repr(abs(number)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    count = len(digits)
+    if count <= point <= 21:
+        return f"{sign}{digits}{'0' * (point - count)}.0"
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    power = point - 1
+    rest = f".{digits[1:]}" if count > 1 else ""
+    return f"{sign}{digits[0]}{rest}e{'+' if power > 0 else '-'}{abs(power)}"

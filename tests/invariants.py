@@ -1,0 +1,93 @@
+"""What must hold of a database file after anything at all, told by SQLite alone.
+
+Nothing here uses the engine: a check that shared its code would share its mistakes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+APPLICATION_ID = 0x4B59434C
+OUTLINE = 32
+CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = 1, 2, 3, 4, 5
+
+
+def is_database(path: Path) -> bool:
+    """Whether the file is a kycli database by its header (SQLite file format, 1.3)."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    return header[:16] == b"SQLite format 3\0" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def check(path: Path | str) -> dict[tuple[str, str], Any]:
+    """Check a database; return its live rows as ``(scope, key) -> (value, kind, version)``."""
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(10_000)
+        assert connection.pragma("integrity_check") == "ok"
+        connection.execute("INSERT INTO fts_kvstore (fts_kvstore) VALUES ('integrity-check')")
+        return _check_history(connection)
+    finally:
+        connection.close()
+
+
+def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
+    """Replay the log: it must end in exactly the live rows, and each chain must hold."""
+    newest: dict[tuple[str, str], Any] = {}
+    previous_id = 0
+    log = connection.execute(
+        "SELECT id, scope, key, value, kind, op, version, prev, expires_at FROM audit_log ORDER BY id"
+    )
+    for id, scope, key, value, kind, op, version, prev, expires_at in log:
+        assert id == previous_id + 1, f"the log jumps from {previous_id} to {id}"
+        previous_id = id
+        before = newest.get((scope, key))
+        assert prev == (before["seq"] if before else None), f"broken chain at {id}"
+        alive = before is not None and before["kind"] is not None
+        if op == CREATED:
+            assert not alive
+            assert version == (before["version"] if before else 0) + 1
+        elif op in (DELETED, EXPIRED):
+            assert alive
+            assert before is not None
+            assert kind is None
+            assert version == before["version"]
+        elif op == LIFETIME:
+            assert before is not None
+            assert alive
+            assert (value, kind, version) == (before["value"], before["kind"], before["version"])
+        else:
+            assert op == OVERWRITTEN
+            assert before is not None
+            assert alive
+            assert version == before["version"] + 1
+        newest[scope, key] = {
+            "seq": id, "value": value, "kind": kind, "version": version, "expires_at": expires_at
+        }  # fmt: skip
+
+    live: dict[tuple[str, str], Any] = {}
+    rows = connection.execute("SELECT scope, key, value, kind, version, seq, expires_at FROM kvstore")
+    for scope, key, value, kind, version, seq, expires_at in rows:
+        last = newest[scope, key]
+        assert (seq, version, expires_at) == (last["seq"], last["version"], last["expires_at"])
+        assert kind & (OUTLINE - 1) == last["kind"]
+        if kind >= OUTLINE:
+            stored = last["value"].encode() if isinstance(last["value"], str) else last["value"]
+            assert value == hashlib.blake2b(stored, digest_size=16).digest()
+        else:
+            assert value == last["value"]
+        live[scope, key] = (last["value"], last["kind"], version)
+    assert set(live) == {name for name, last in newest.items() if last["kind"] is not None}
+
+    archived = connection.execute(
+        """SELECT a.seq, a.value IS d.value AND a.kind = d.kind AND l.op = a.op
+        FROM archive a JOIN audit_log l ON l.id = a.seq JOIN audit_log d ON d.id = l.prev"""
+    ).fetchall()
+    assert all(same for _, same in archived)
+    removals = connection.execute("SELECT id FROM audit_log WHERE kind IS NULL").fetchall()
+    assert sorted(seq for seq, _ in archived) == sorted(id for (id,) in removals)
+    return live
