@@ -322,6 +322,11 @@ def _user_config() -> str:
 
 
 def read_config(path: str) -> str:
+    """Return the text of a config file.
+
+    Raises:
+        ConfigError: when it cannot be read or is not UTF-8.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -339,11 +344,20 @@ def read_config(path: str) -> str:
 
 
 def is_json(text: str, path: str) -> bool:
+    """Tell whether a config is JSON; otherwise it is TOML."""
     return path.endswith(".json") or text.lstrip(BOM + " \t\r\n").startswith("{")
 
 
 def parse_config(text: str, path: str) -> dict[str, Any]:
-    """Return what a config says; an empty file says nothing."""
+    """Return what the text of a config says; an empty file says nothing.
+
+    Parameters:
+        text: the whole file.
+        path: its name, which tells the format and goes into errors.
+
+    Raises:
+        ConfigError: when there is a syntax error, with line and column.
+    """
     text = text.removeprefix(BOM)
     if is_json(text, path):
         if not text.strip(" \t\r\n"):

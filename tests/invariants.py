@@ -20,7 +20,8 @@ def is_database(path: Path) -> bool:
     """Whether the file is a kycli database by its header (SQLite file format, 1.3)."""
     with path.open("rb") as file:
         header = file.read(100)
-    return header[:16] == b"SQLite format 3\0" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    magic, mark = header[:16], header[68:72]
+    return magic == b"SQLite format 3\0" and mark == APPLICATION_ID.to_bytes(4, "big")
 
 
 def check(path: Path | str) -> dict[tuple[str, str], Any]:
@@ -40,7 +41,8 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     newest: dict[tuple[str, str], Any] = {}
     previous_id = 0
     log = connection.execute(
-        "SELECT id, scope, key, value, kind, op, version, prev, expires_at FROM audit_log ORDER BY id"
+        "SELECT id, scope, key, value, kind, op, version, prev, expires_at "
+        "FROM audit_log ORDER BY id"
     )
     for id, scope, key, value, kind, op, version, prev, expires_at in log:
         assert id == previous_id + 1, f"the log jumps from {previous_id} to {id}"
@@ -70,7 +72,9 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
         }  # fmt: skip
 
     live: dict[tuple[str, str], Any] = {}
-    rows = connection.execute("SELECT scope, key, value, kind, version, seq, expires_at FROM kvstore")
+    rows = connection.execute(
+        "SELECT scope, key, value, kind, version, seq, expires_at FROM kvstore"
+    )
     for scope, key, value, kind, version, seq, expires_at in rows:
         last = newest[scope, key]
         assert (seq, version, expires_at) == (last["seq"], last["version"], last["expires_at"])
@@ -89,5 +93,5 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     ).fetchall()
     assert all(same for _, same in archived)
     removals = connection.execute("SELECT id FROM audit_log WHERE kind IS NULL").fetchall()
-    assert sorted(seq for seq, _ in archived) == sorted(id for (id,) in removals)
+    assert {seq for seq, _ in archived} == {id for (id,) in removals}
     return live

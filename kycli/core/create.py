@@ -9,6 +9,7 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
+from kycli.core.location import make_private, sync_directory
 
 _CREATE_TIMEOUT_MS = 30_000
 
@@ -30,7 +31,7 @@ def create(path: str) -> None:
     directory, name = os.path.split(path)
     scratch = os.path.join(directory, f".{name[:200]}.{os.getpid()}-{os.urandom(6).hex()}.new")
     try:
-        _make_directories(directory)
+        make_private(directory)
         os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
             _build(scratch)
@@ -41,7 +42,7 @@ def create(path: str) -> None:
                     os.unlink(scratch + suffix)
                 except FileNotFoundError:
                     pass
-        _sync_directory(directory)
+        sync_directory(directory)
     except OSError as error:
         raise cannot_open(path, error) from error
     except apsw.Error as error:
@@ -94,28 +95,3 @@ def _publish(scratch: str, path: str) -> None:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             pass
-
-
-def _make_directories(directory: str) -> None:
-    if os.path.isdir(directory):
-        return
-    _make_directories(os.path.dirname(directory))
-    try:
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(directory):
-            raise
-
-
-def _sync_directory(directory: str) -> None:
-    """Make the new name in the directory survive a power loss, where that is possible."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

@@ -144,7 +144,8 @@ CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
     INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
     VALUES (
         new.seq, new.scope, new.key, new.value, new.kind & {OUTLINE - 1}, new.op, new.version,
-        (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key ORDER BY id DESC LIMIT 1),
+        (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key
+            ORDER BY id DESC LIMIT 1),
         new.updated_at, new.expires_at
     );
 END;

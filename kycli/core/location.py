@@ -94,6 +94,18 @@ def resolve_db_path(text: str) -> str:
     return path
 
 
+def database_file(path: str | bytes) -> str:
+    """Return the absolute path of a database file, which nothing in it expands.
+
+    Raises:
+        CannotOpenError: when no database can have that path.
+    """
+    text = os.fsdecode(path)
+    if text == MEMORY:
+        return text
+    return check_path(absolute_path(f"./{text}" if text[:1] == "~" else text))
+
+
 def absolute_path(text: str, directory: str | None = None) -> str:
     """Return ``text`` as an absolute path.
 

@@ -62,7 +62,7 @@ def _prepare_file(path: str) -> None:
         from kycli.core.create import create
 
         create(os.path.realpath(path))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         from kycli.core.faults import cannot_open
 
         raise cannot_open(path, error) from error
@@ -155,7 +155,7 @@ def _identify(connection: apsw.Connection, path: str) -> None:
 
 def _is_empty(connection: apsw.Connection) -> bool:
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-    return tables == 0 and connection.pragma("user_version") == 0
+    return bool(tables == 0 and connection.pragma("user_version") == 0)
 
 
 def _open_immutable(path: str) -> apsw.Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kycli.core.layout import LIVE
-from kycli.core.names import join_scope, split_scope
+from kycli.core.names import DEFAULT, split_scope
 from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, MissingKeyError
 
 TYPE_CHECKING = False
@@ -77,10 +77,10 @@ def _known(store: Kycore, scope: str) -> bool:
 
 def _check_lifetimes(store: Kycore, scope: str) -> None:
     """Keys expire only in plain scopes and caches, also after a scope was renamed."""
-    project, namespace = split_scope(scope)
-    if scope == project or scope in caches(store):
-        if scope == project and scope in caches(store):
-            store._query(_UNDECLARE, (scope,))
+    if _is_plain(scope):
+        store._query(_UNDECLARE, (scope,))
+        return
+    if scope in caches(store):
         return
     sql = "SELECT 1 FROM kvstore WHERE scope = ?1 AND expires_at IS NOT NULL LIMIT 1"
     if store._query(sql, (scope,)):
@@ -117,12 +117,15 @@ def caches(store: Kycore) -> dict[str, float]:
     return {scope: timeout_ms / 1000 for scope, timeout_ms in store._query(_CACHES)}
 
 
+def _is_plain(scope: str) -> bool:
+    return split_scope(scope)[1] == DEFAULT
+
+
 def _check_namespace(scope: str) -> None:
-    project, namespace = split_scope(scope)
-    if join_scope(project, namespace) == project:
+    if _is_plain(scope):
         raise InvalidScopeError(
             f"{scope!r} names no namespace: keys of a plain scope have a TTL each",
-            hint=f"a cache is a namespace, such as {project + '.cache'!r}",
+            hint=f"a cache is a namespace, such as {scope + '.cache'!r}",
         )
 
 

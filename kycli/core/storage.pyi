@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from kycli.core.entry import Entry
 
-
 def check_key(key: object) -> None: ...
 def check_scope(scope: object) -> str: ...
 def encode(value: object) -> tuple[int, Any, int]: ...
@@ -33,7 +32,10 @@ class Kycore:
     def close(self) -> None: ...
     def __enter__(self) -> Kycore: ...
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None: ...
 
     # one key
@@ -48,7 +50,12 @@ class Kycore:
         if_version: int | None = None,
     ) -> str: ...
     def getkey(
-        self, key: str, default: Any = None, *, scope: str | None = None, include_expired: bool = False
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        scope: str | None = None,
+        include_expired: bool = False,
     ) -> Any: ...
     def get_entry(
         self, key: str, *, scope: str | None = None, include_expired: bool = False
@@ -97,7 +104,11 @@ class Kycore:
     ) -> int: ...
     def get_many(self, keys: Iterable[str], *, scope: str | None = None) -> dict[str, Any]: ...
     def delete_many(
-        self, keys: Iterable[str] | None = None, *, prefix: str | None = None, scope: str | None = None
+        self,
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str | None = None,
+        scope: str | None = None,
     ) -> int: ...
     def listkeys(
         self,
@@ -129,10 +140,24 @@ class Kycore:
     def _in_transaction(self) -> bool: ...
     def _live_row(self, now: int, scope: str, key: str) -> tuple[Any, ...] | None: ...
     def _put(
-        self, now: int, scope: str, key: str, kind: int, stored: Any, size: int, lifetime: int | None
+        self,
+        now: int,
+        scope: str,
+        key: str,
+        kind: int,
+        stored: Any,
+        size: int,
+        lifetime: int | None,
     ) -> str: ...
     def _write(
-        self, now: int, scope: str, key: str, kind: int, stored: Any, size: int, expires_at: int | None
+        self,
+        now: int,
+        scope: str,
+        key: str,
+        kind: int,
+        stored: Any,
+        size: int,
+        expires_at: int | None,
     ) -> str: ...
     def _remove(self, scope: str, key: str) -> bool: ...
     def _sweep_after(self, written: int) -> None: ...
@@ -159,7 +184,12 @@ class Kycore:
         if_version: int | None = None,
     ) -> Coroutine[Any, Any, str]: ...
     def getkey_async(
-        self, key: str, default: Any = None, *, scope: str | None = None, include_expired: bool = False
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        scope: str | None = None,
+        include_expired: bool = False,
     ) -> Coroutine[Any, Any, Any]: ...
 
     # the mapping protocol, on the store's own scope

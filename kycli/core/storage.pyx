@@ -211,14 +211,10 @@ cdef class Kycore:
             raise InvalidValueError(
                 f"bad busy timeout {busy_timeout_ms!r}", hint="give it in whole milliseconds"
             )
-        if db_path is None:
-            from kycli.core.location import default_db_path
+        from kycli.core.location import database_file, default_db_path
 
-            db_path = default_db_path()
-        path = os.fsdecode(db_path)
-        if not path or "\0" in path:
-            raise InvalidValueError(f"bad database path {path!r}")
-        self._path = path if path == ":memory:" else os.path.abspath(path)
+        path = default_db_path() if db_path is None else database_file(os.fspath(db_path))
+        self._path = path
         self._scope = "default" if scope is None else check_scope(scope)
         self._durability = durability
         self._clock = clock

@@ -29,7 +29,9 @@ KEYS = st.sampled_from(["a", "ab", "b", "é", "a.b", "A"])
 PREFIXES = st.sampled_from(["", "a", "ab", "é", "z"])
 VALUES = st.one_of(
     st.integers(-3, 3),
-    st.sampled_from(["", "x", "5", b"x", None, True, 1.5, [1, {"k": b"v"}], "L" * 600, b"M" * 600, 2**70]),
+    st.sampled_from(
+        ["", "x", "5", b"x", None, True, 1.5, [1, {"k": b"v"}], "L" * 600, b"M" * 600, 2**70]
+    ),
 )
 TTLS = st.sampled_from([None, None, 1, 3, "5s"])
 SECONDS = {None: None, 1: 1000, 3: 3000, "5s": 5000}
@@ -206,7 +208,14 @@ class StoreMachine(RuleBasedStateMachine):
         if item:
             item.expires_at = math.inf
 
-    @rule(scope=SCOPES, key=KEYS, to_scope=SCOPES, to_key=KEYS, overwrite=st.booleans(), move=st.booleans())
+    @rule(
+        scope=SCOPES,
+        key=KEYS,
+        to_scope=SCOPES,
+        to_key=KEYS,
+        overwrite=st.booleans(),
+        move=st.booleans(),
+    )
     def transfer(
         self, scope: str, key: str, to_scope: str, to_key: str, overwrite: bool, move: bool
     ) -> None:

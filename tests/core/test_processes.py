@@ -305,17 +305,15 @@ def kill_a_writer(path: Path, rounds: int, seed: int) -> None:
 
         live = invariants.check(path)
 
-        def value(key: str, live: Any = live) -> Any:
-            return live["default", key][0]
-
-        assert acknowledged["n"] <= value("n") <= acknowledged["n"] + 1
-        acknowledged["n"] = value("n")
+        values = {key: found[0] for (_, key), found in live.items()}
+        assert acknowledged["n"] <= values["n"] <= acknowledged["n"] + 1
+        acknowledged["n"] = values["n"]
         if acknowledged["left"]:
-            assert value("left") >= acknowledged["left"]
-            assert value("left") == value("right")
+            assert values["left"] >= acknowledged["left"]
+            assert values["left"] == values["right"]
         if acknowledged["b39"]:
-            assert {value(f"b{i}") for i in range(40)} == {value("b39")}
-            assert value("b39") >= acknowledged["b39"]
+            assert {values[f"b{i}"] for i in range(40)} == {values["b39"]}
+            assert values["b39"] >= acknowledged["b39"]
 
 
 def test_a_killed_writer_loses_nothing_it_acknowledged(path: Path) -> None:

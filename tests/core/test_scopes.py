@@ -31,14 +31,17 @@ def test_the_namespace_default_is_not_written(store: Kycore) -> None:
     assert store.getkey("k", scope="alpha") == 1
 
 
-@pytest.mark.parametrize("scope", ["Projekt-1", "Größe", "日本語.名前", "नमस्ते", "a_b.c-d", "x" * 128, "7"])
+@pytest.mark.parametrize(
+    "scope", ["Projekt-1", "Größe", "日本語.名前", "नमस्ते", "a_b.c-d", "x" * 128, "7"]
+)
 def test_names_in_any_script(store: Kycore, scope: str) -> None:
     store.save("k", 1, scope=scope)
     assert store.scopes() == [scope]
 
 
 @pytest.mark.parametrize(
-    "scope", ["", ".", "a.", ".b", "a.b.c", "a b", "a/b", "a:b", "x" * 129, "½", "a\n", "🙂", 7, b"a"]
+    "scope",
+    ["", ".", "a.", ".b", "a.b.c", "a b", "a/b", "a:b", "x" * 129, "½", "a\n", "🙂", 7, b"a"],
 )
 def test_a_bad_scope_is_refused_everywhere(store: Kycore, path: Path, scope: Any) -> None:
     calls: list[Any] = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Clock
 
-from kycli import Kycore, KycliError
+from kycli import KycliError, Kycore
 from kycli.errors import (
     ClosedError,
     ConflictError,
@@ -57,7 +57,8 @@ def test_the_mapping_protocol(store: Kycore) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["User.Name", " blank ", "new\nline", "é", "日本", "🙂", "a" * 4096, "%", "*", "--x", "'\""]
+    "key",
+    ["User.Name", " blank ", "new\nline", "é", "日本", "🙂", "a" * 4096, "%", "*", "--x", "'\""],
 )
 def test_a_key_is_kept_exactly_as_given(store: Kycore, key: str) -> None:
     store.save(key, 1)
@@ -65,7 +66,9 @@ def test_a_key_is_kept_exactly_as_given(store: Kycore, key: str) -> None:
     assert store[key] == 1
 
 
-@pytest.mark.parametrize("key", ["", "a\0", "\0", "a" * 4097, "é" * 2049, "\ud800", 7, None, b"key"])
+@pytest.mark.parametrize(
+    "key", ["", "a\0", "\0", "a" * 4097, "é" * 2049, "\ud800", 7, None, b"key"]
+)
 def test_a_bad_key_is_refused_everywhere(store: Kycore, key: Any) -> None:
     calls: list[Any] = [
         lambda: store.save(key, 1),
@@ -172,8 +175,9 @@ def test_delete_many(store: Kycore) -> None:
 
 
 def test_prefixes_are_literal_and_end_where_they_should(store: Kycore) -> None:
-    keys = sorted(["a", "a%", "a_", "ab", "a\U0010ffff", "a\U0010ffffz", "b", "a\ud7ff", "a\ue000", "é"])
-    keys = [key for key in keys if key.isprintable() or True]
+    keys = sorted(
+        ["a", "a%", "a_", "ab", "a\U0010ffff", "a\U0010ffffz", "b", "a\ud7ff", "a\ue000", "é"]
+    )
     store.save_many((key, 1) for key in keys)
     for prefix in [*keys, "", "zz", "a\U0010ffff"]:
         expected = [key for key in keys if key.startswith(prefix)]
@@ -246,7 +250,12 @@ def test_a_closed_store_says_so_and_closes_again(path: Path) -> None:
     store.close()
     store.close()
     assert store.closed
-    for call in (lambda: store["a"], lambda: store.save("a", 1), lambda: next(listing), store.scopes):
+    for call in (
+        lambda: store["a"],
+        lambda: store.save("a", 1),
+        lambda: next(listing),
+        store.scopes,
+    ):
         with pytest.raises(ClosedError):
             call()
     assert "closed" in repr(store)

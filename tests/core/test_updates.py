@@ -9,7 +9,13 @@ import pytest
 from conftest import Clock
 
 from kycli import Kycore
-from kycli.errors import ConflictError, InvalidKeyError, InvalidTTLError, InvalidValueError, WrongTypeError
+from kycli.errors import (
+    ConflictError,
+    InvalidKeyError,
+    InvalidTTLError,
+    InvalidValueError,
+    WrongTypeError,
+)
 
 
 def test_incr_creates_at_zero_and_adds(store: Kycore) -> None:
@@ -44,7 +50,8 @@ def test_incr_counts_up_what_the_command_line_stored_as_text(
 
 
 @pytest.mark.parametrize(
-    "value", ["", "five", " 5", "1_000", "٣", "0x10", "nan", "inf", "--1", True, None, b"5", [1], {}]
+    "value",
+    ["", "five", " 5", "1_000", "٣", "0x10", "nan", "inf", "--1", True, None, b"5", [1], {}],
 )
 def test_incr_refuses_what_is_no_number(store: Kycore, value: Any) -> None:
     store.save("n", value)
@@ -135,9 +142,9 @@ def test_copy_overwrites_only_when_told(store: Kycore) -> None:
 
 def test_copying_a_key_onto_itself_is_refused(store: Kycore) -> None:
     store.save("a", 1)
-    for target in ({}, {"to_key": "a"}, {"to_scope": "default"}):
+    for to_key, to_scope in ((None, None), ("a", None), (None, "default")):
         with pytest.raises(InvalidKeyError):
-            store.move("a", **target)
+            store.move("a", to_key, to_scope=to_scope)
     assert store["a"] == 1
 
 

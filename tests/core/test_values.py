@@ -23,7 +23,10 @@ SCALARS = st.one_of(
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT | st.sampled_from(["$base64", "$float", "$literal"]), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(TEXT | st.sampled_from(["$base64", "$float", "$literal"]), inner)
+    ),
     max_leaves=20,
 )
 

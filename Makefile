@@ -1,0 +1,128 @@
+# Everything happens in .venv, which the first target that needs it creates from
+# $(PYTHON). Nothing has to be activated and no git is needed.
+#
+#   make demo     install, and run the main job on real data
+#   make test     install, and run the tests: make test ARGS='-k expiry'
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# What the installed package is made of; the stamps below are redone when it changes.
+BUILD_FILES := pyproject.toml setup.py
+SOURCES := $(shell find kycli bin -type f ! -name '*.so' ! -path '*/__pycache__/*')
+
+.DELETE_ON_ERROR:
+.PHONY: help venv install build debug demo test test-installed test-oldest soak bench bench-full lint format dist clean distclean
+
+help:
+	@echo 'make demo            install into .venv and run the main job on real data'
+	@echo 'make test            install into .venv and run the tests (ARGS=... for pytest)'
+	@echo 'make soak            the long tests'
+	@echo 'make bench           the speed bars and benchmarks;  make bench-full: at full size'
+	@echo 'make lint            ruff and mypy;  make format: let ruff rewrite'
+	@echo 'make build           compile the engine in place, to import it from the checkout'
+	@echo 'make debug           the same with symbols, line tracing and annotated listing'
+	@echo 'make dist            sdist and wheel in dist/'
+	@echo 'make test-installed  run the tests on that wheel in an environment of its own'
+	@echo 'make test-oldest     the same with the oldest dependencies allowed'
+	@echo 'make venv            .venv with all tools'
+	@echo 'make clean           remove what was built;  make distclean: and .venv'
+
+# The build tools, enough for the demo. The pip that comes with an older Python
+# cannot read dependency groups.
+$(VENV)/.build-tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group build
+	@touch $@
+
+$(VENV)/.dev-tools: $(VENV)/.build-tools
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+# Without isolation, and with build/ kept, a change to Python code alone compiles
+# nothing. setuptools would install modules from build/lib that are gone from the
+# checkout, so those go first.
+$(VENV)/.installed: $(VENV)/.build-tools $(BUILD_FILES) README.md LICENSE $(SOURCES)
+	@mkdir -p build && find build -path 'build/lib*' -name '*.py*' -delete
+	$(BIN)/python -m pip install --quiet --no-build-isolation .
+	@touch $@
+
+venv: $(VENV)/.dev-tools
+
+install: $(VENV)/.installed
+
+build: $(VENV)/.dev-tools
+	@rm -f kycli/core/*.so
+	$(BIN)/python setup.py --quiet build_ext --inplace
+
+debug: $(VENV)/.dev-tools
+	@rm -f kycli/core/*.so
+	KYCLI_DEBUG_BUILD=1 $(BIN)/python setup.py --quiet build_ext --inplace
+	@find build/debug -name '*.html'
+
+demo: install
+	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run
+
+# From tests/, so that what is tested is the installed package and never the checkout.
+test: install $(VENV)/.dev-tools
+	cd tests && ../$(BIN)/python -m pytest $(ARGS)
+
+soak: install $(VENV)/.dev-tools
+	cd tests && ../$(BIN)/python -m pytest -m soak $(ARGS)
+
+# Quick: the promised ratios, then each operation beside its peers.
+bench: install $(VENV)/.dev-tools
+	$(BIN)/python bench/bars.py
+	cd bench && ../$(BIN)/python -m pytest -c pytest.ini --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+
+# The same figures at their full size: listing scopes with 5,000,000 keys takes minutes to fill.
+bench-full: install $(VENV)/.dev-tools
+	$(BIN)/python bench/bars.py --keys 5000000
+	cd bench && ../$(BIN)/python -m pytest -c pytest.ini --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+
+lint: $(VENV)/.dev-tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy bench
+
+format: $(VENV)/.dev-tools
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# With pip's isolation: nothing but what pyproject.toml asks for. The wheel is built
+# from the sdist, which shows that the sdist is complete.
+dist: $(VENV)/.build-tools
+	rm -rf dist && mkdir dist
+	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("dist")' >/dev/null
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/*.tar.gz
+	@ls -l dist
+
+test-installed: dist
+	rm -rf build/installed
+	$(PYTHON) -m venv build/installed
+	build/installed/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	build/installed/bin/python -m pip install --quiet --group test dist/*.whl
+	cd build/installed && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)
+
+# The same with the oldest releases that pyproject.toml allows of what is needed at run time.
+OLDEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*(d.replace(">=", "==") for d in project["dependencies"]))
+
+test-oldest: dist
+	rm -rf build/oldest
+	$(PYTHON) -m venv build/oldest
+	build/oldest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	build/oldest/bin/python -m pip install --quiet --group test dist/*.whl $$($(BIN)/python -c '$(OLDEST)')
+	cd build/oldest && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache tests/.hypothesis $(VENV)/.installed
+	find kycli tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find kycli -name '*.so' -delete
+
+distclean: clean
+	rm -rf $(VENV)

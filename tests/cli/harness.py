@@ -1,0 +1,87 @@
+"""Running commands: as programs of their own, or in this process with other streams."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kycli.cli import run
+from kycli.cli.env import Environment
+from kycli.cli.registry import PROGRAMS
+
+BIN = os.path.dirname(sys.executable)
+
+
+class Result(NamedTuple):
+    """What a command did: its exit code and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.decode().splitlines()
+
+    @property
+    def failed_clearly(self) -> bool:
+        """One error line, at most one hint after it, no data, exit code 1."""
+        said = self.err.splitlines()
+        return (
+            self.code == 1
+            and self.out == b""
+            and said[0].startswith("kycli: ")
+            and "unexpected" not in said[0]
+            and [line[:6] for line in said[1:]] in ([], ["hint: "])
+        )
+
+
+class Terminal(io.BytesIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Call = Callable[..., Result]
+
+
+def program(name: str) -> str:
+    """Return the path of an installed program."""
+    return os.path.join(BIN, name)
+
+
+def run_program(
+    *words: str | bytes, stdin: bytes = b"", environ: dict[str, str] | None = None
+) -> Result:
+    """Run an installed command as a process: its name, then its arguments."""
+    name, *arguments = words
+    assert isinstance(name, str)
+    done = subprocess.run(
+        [program(name), *arguments],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **(environ or {})},
+        timeout=60,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def call_command(*words: str, stdin: bytes | io.BytesIO = b"", tty: bool = False) -> Result:
+    """Run a command in this process: its name, then its arguments.
+
+    Parameters:
+        stdin: standard input, or the stream to take it from.
+        tty: whether standard output is a terminal.
+    """
+    name, *arguments = words
+    assert name == "kycli" or name in PROGRAMS
+    out, err = Terminal() if tty else io.BytesIO(), io.StringIO()
+    source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+    code = run(Environment(stdin=source, stdout=out, stderr=err), arguments, name)
+    return Result(code, out.getvalue(), err.getvalue())

@@ -1,0 +1,71 @@
+"""What a get and a set load: start-up is most of what they cost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from cli.harness import Call, program
+
+ENGINE = {
+    "apsw",
+    # Loaded by apsw itself.
+    "collections",
+    "collections.abc",
+    "_collections",
+    "itertools",
+    "keyword",
+    "operator",
+    "_operator",
+    "reprlib",
+}
+OURS = {
+    "kycli",
+    "kycli.address",
+    "kycli.cli",
+    "kycli.cli.env",
+    "kycli.cli.parse",
+    "kycli.cli.registry",
+    "kycli.cli.values",
+    "kycli.config",
+    "kycli.core",
+    "kycli.core.expiry",
+    "kycli.core.faults",
+    "kycli.core.layout",
+    "kycli.core.location",
+    "kycli.core.names",
+    "kycli.core.opening",
+    "kycli.core.storage",
+    "kycli.errors",
+}
+SMALL = {"__future__", "errno", "gc"}
+
+
+def imported(*words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
+
+
+@pytest.mark.parametrize("words", [["kyg", "key"], ["kys", "key", "value"]])
+def test_only_what_is_needed_is_loaded(run: Call, words: list[str]) -> None:
+    run("kys", "key", "value")
+    loaded = imported(program(words[0]), *words[1:]) - imported("-c", "pass")
+    assert "kycli.core.storage" in loaded
+    assert loaded <= ENGINE | OURS | SMALL
+
+
+def test_a_configured_scope_costs_no_json(run: Call) -> None:
+    run("kys", "key", "value")
+    run("kycli", "use", "default")
+    loaded = imported(program("kyg"), "key") - imported("-c", "pass")
+    assert loaded <= ENGINE | OURS | SMALL | {"_json"}

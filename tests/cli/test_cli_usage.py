@@ -1,0 +1,205 @@
+"""Dispatch, flags, help, and bad command lines."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+import pytest
+from cli.harness import Call, program
+
+from kycli.cli.env import Environment
+from kycli.cli.help import page
+from kycli.cli.parse import FLAGS, parse
+from kycli.cli.registry import ALIASES, COMMANDS, PROGRAMS, UNIVERSAL, Command
+
+NAMES = sorted(COMMANDS)
+
+
+def test_no_arguments(run: Call) -> None:
+    result = run("kycli")
+    assert (result.code, result.out) == (1, b"")
+    assert result.err.startswith("Usage: kycli ")
+    for name in COMMANDS:
+        assert f"  {name} " in result.err
+
+
+@pytest.mark.parametrize("words", [["help"], ["-h"], ["--help"], ["-q", "help"]])
+def test_help_is_data(run: Call, words: list[str]) -> None:
+    result = run("kycli", *words)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(b"Usage: kycli ")
+    assert run("kyh").out == run("kycli", "help").out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(call: Call, name: str) -> None:
+    command = Command(name)
+    assert command.summary
+    assert command.examples
+    assert callable(command.load())
+    shown = call("kycli", "help", *name.split())
+    assert (shown.code, shown.err) == (0, "")
+    text = shown.out.decode()
+    assert command.usage() in text
+    assert all(example in text for example in command.examples)
+    assert f"  {name} " in call("kycli", "help").out.decode()
+    assert call("kycli", *name.split(), "--help") == shown
+    assert call("kycli", "-h", *name.split()) == shown
+    assert call("kycli", *name.split(), "-h") == shown
+    if name in PROGRAMS:
+        assert call(name, "--help") == shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flags_of_the_registry_exist_and_are_explained(name: str) -> None:
+    command = Command(name)
+    assert set(command.flags) <= FLAGS.keys()
+    assert set(command.flags).isdisjoint(UNIVERSAL)
+    assert len(command.flags) == len(set(command.flags))
+    text = page(Environment(), command)
+    for flag in command.flags:
+        assert f"--{flag}" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_are_command_lines_of_their_command(name: str) -> None:
+    for example in Command(name).examples:
+        words = shlex.split(example, comments=True)
+        for start, word in enumerate(words):
+            if word not in (*PROGRAMS, "kycli"):
+                continue
+            stop = next((n for n in range(start, len(words)) if words[n][0] in "|<>;"), len(words))
+            command, _, _ = parse(
+                [w.rstrip(";") for w in words[start + 1 : stop]], word if word != "kycli" else None
+            )
+            if command.name.startswith(name):
+                break
+        else:
+            pytest.fail(f"{example!r} does not show {name!r}")
+
+
+def test_programs_are_installed_for_all_short_commands() -> None:
+    for name in ("kycli", *PROGRAMS):
+        assert os.access(program(name), os.X_OK)
+    assert set(ALIASES.values()) <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("gte", "get"), ("lst-scopes", "list-scopes"), ("sett", "set"), ("kygg", "kyg")],
+)
+def test_unknown_commands_name_the_nearest(call: Call, typed: str, meant: str) -> None:
+    result = call("kycli", typed, "x", "--no-such-flag")
+    assert result.failed_clearly
+    assert f"unknown command '{typed}'" in result.err
+    assert meant in result.err.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["get"], "ADDRESS"),
+        (["set"], "ADDRESS"),
+        (["expire", "k"], "TTL"),
+        (["copy", "k"], "DESTINATION"),
+        (["rename-scope"], "SCOPE and NEW-NAME"),
+        (["set", "k", "two", "words"], "'words'"),
+        (["version", "x"], "'x'"),
+        (["config", "sett", "x"], "config sett"),
+        (["get", "k", "--jsn"], "--json"),
+        (["get", "k", "--ttl", "5"], "--ttl"),
+        (["get", "k", "--json=1"], "--json"),
+        (["get", "k", "--default"], "--default"),
+        (["get", "k", "-Z"], "-Z"),
+        (["get", "k", "-qZ"], "-qZ"),
+        (["get", "k", "-hello"], "-e"),
+        (["get", "k", "--scope", "a", "--scope", "b"], "twice"),
+        (["--bogus", "get", "k"], "--bogus"),
+        (["help", "nope"], "nope"),
+        (["", "k"], "''"),
+        (["use", "-p", "a"], "--project"),
+        (["-d", "", "get", "k"], "path"),
+    ],
+)
+def test_bad_command_lines(call: Call, words: list[str], said: str) -> None:
+    result = call("kycli", *words)
+    assert result.failed_clearly
+    assert said in result.err
+
+
+def test_errors_stay_on_one_line(call: Call) -> None:
+    result = call("kycli", "get", "a\nb\033[31m.c.d.e.f")
+    assert result.failed_clearly
+    assert "\033" not in result.err
+
+
+def test_flags_before_and_after_and_joined() -> None:
+    _, flags, arguments = parse(["-qp", "alpha", "set", "-nprod", "k", "--ttl=5s", "v"], None)
+    assert flags == {"quiet": "", "project": "alpha", "namespace": "prod", "ttl": "5s"}
+    assert arguments == ["k", "v"]
+    _, flags, arguments = parse(["-q", "k", "-q", "--", "-q", "--"], "kyg")
+    assert (flags, arguments) == ({"quiet": ""}, ["k", "-q", "--"])
+    _, flags, arguments = parse(["k", "--default", "--json", "-0"], "kyg")
+    assert (flags, arguments) == ({"default": "--json", "null": ""}, ["k"])
+
+
+@pytest.mark.parametrize("number", ["-5", "-0.5", "-.5", "-1e3", "-0x", "-00"])
+def test_negative_numbers_are_arguments(number: str) -> None:
+    _, flags, arguments = parse(["k", number], "kys")
+    assert (flags, arguments) == ({}, ["k", number])
+
+
+def test_version(run: Call) -> None:
+    from importlib.metadata import version
+
+    expected = f"kycli {version('kycli')}\n".encode()
+    for words in (["version"], ["--version"], ["get", "k", "--version"]):
+        assert run("kycli", *words) == (0, expected, "")
+    assert run("kyg", "--version").out == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kys", b"\xff", "v"],
+        ["kys", "k", b"\xc3("],
+        ["kyg", b"k\xed\xa0\x80"],
+        ["kycli", "set", "-p", b"\xfe", "k", "v"],
+        ["kycli", b"\xff"],
+    ],
+)
+def test_arguments_that_are_not_utf8(run: Call, words: list[str | bytes]) -> None:
+    result = run(*words)
+    assert result.failed_clearly
+    assert "UTF-8" in result.err
+    assert run("kyl").out == b""
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LANG": "C"}])
+def test_utf8_does_not_depend_on_the_locale(run: Call, locale: dict[str, str]) -> None:
+    assert run("kys", "clé🙂", "välue", environ=locale).code == 0
+    assert run("kyg", "clé🙂", environ=locale).out == "välue\n".encode()
+    assert run("kyl", environ={**locale, "PYTHONUTF8": "0"}).out == "clé🙂\n".encode()
+    missing = run("kyg", "ñ", environ=locale)
+    assert missing.code == 2
+    assert "no key" in missing.err
+
+
+def test_debug_shows_the_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Traceback" not in call("kyg", "").err
+    monkeypatch.setenv("KYCLI_DEBUG", "1")
+    shown = call("kyg", "").err
+    assert shown.startswith("Traceback")
+    assert shown.splitlines()[-2].startswith("kycli: ")
+
+
+def test_a_bug_is_one_line_too(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("kycli.cli.values.print_values", broken)
+    result = call("kyg", "k")
+    assert result.code == 1
+    assert result.err.splitlines()[0] == "kycli: unexpected ZeroDivisionError: oh"
+    assert "KYCLI_DEBUG" in result.err.splitlines()[1]

@@ -1,0 +1,242 @@
+"""What is shipped: the sdist, the wheel, and a stub that says what the engine really offers."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kycli
+from kycli.core import storage
+
+ROOT = Path(__file__).parent.parent
+STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
+COMMANDS = {"kycli", "kys", "kyg", "kyd", "kyl", "kyuse", "kyh"}
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command that must succeed, and return what it printed."""
+    environment = {k: v for k, v in os.environ.items() if k != "KYCLI_DEBUG_BUILD"}
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+# The archives
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the sdist from a copy, as building writes into the source directory."""
+    directory = tmp_path_factory.mktemp("sdist")
+    source = directory / "source"
+    leftovers = shutil.ignore_patterns(
+        ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.so"
+    )
+    shutil.copytree(ROOT, source, ignore=leftovers)
+    program = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    run(sys.executable, "-c", program, cwd=source)
+    (archive,) = directory.glob("*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path) -> Path:
+    """Build the wheel from the unpacked sdist, so that the sdist is known to be complete."""
+    run("tar", "-xzf", sdist, cwd=sdist.parent)
+    source = sdist.parent / sdist.name.removesuffix(".tar.gz")
+    program = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    run(sys.executable, "-c", program, cwd=source)
+    (archive_path,) = sdist.parent.glob("*.whl")
+    return archive_path
+
+
+@pytest.fixture(scope="module")
+def in_sdist(sdist: Path) -> set[str]:
+    with tarfile.open(sdist) as archive:
+        names = [member.name for member in archive if member.isfile()]
+    return {name.partition("/")[2] for name in names}
+
+
+@pytest.fixture(scope="module")
+def in_wheel(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_holds_the_package_and_nothing_to_build_it_from(in_wheel: set[str]) -> None:
+    package = {name for name in in_wheel if name.startswith("kycli/")}
+    endings = {name.rpartition(".")[2] for name in package}
+    assert endings == {"py", "pyi", "typed", "so"}
+    assert {"kycli/py.typed", "kycli/core/storage.pyi"} <= package
+    assert {n for n in package if n.endswith(".py")} == {
+        str(path.relative_to(ROOT)) for path in (ROOT / "kycli").rglob("*.py")
+    }
+    assert {name.partition("/")[0].partition("-")[0] for name in in_wheel} == {"kycli"}
+
+
+def test_the_wheel_holds_the_commands(wheel: Path, in_wheel: set[str]) -> None:
+    scripts = {name for name in in_wheel if ".data/scripts/" in name}
+    assert {name.rpartition("/")[2] for name in scripts} == COMMANDS
+    with zipfile.ZipFile(wheel) as archive:
+        for name in scripts:
+            # The installer puts the interpreter's path in place of exactly this line.
+            assert archive.read(name).splitlines()[0] == b"#!python", name
+
+
+def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -> None:
+    assert {
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "demo/run",
+        "kycli/core/storage.pyi",
+        "kycli/core/storage.pyx",
+        "pyproject.toml",
+        "setup.py",
+        "tests/test_packaging.py",
+    } <= in_sdist
+    assert {f"bin/{command}" for command in COMMANDS} <= in_sdist
+    assert [name for name in in_sdist if name.endswith((".c", ".html", ".pyc", ".so"))] == []
+
+
+def test_the_commands_are_installed_beside_the_interpreter() -> None:
+    directory = Path(sys.executable).parent
+    assert {name for name in COMMANDS if os.access(directory / name, os.X_OK)} == COMMANDS
+
+
+# The metadata
+
+
+def test_build_requirements_are_stated_alike_for_both_ways_to_build() -> None:
+    assert PROJECT["dependency-groups"]["build"] == PROJECT["build-system"]["requires"]
+
+
+def test_the_installed_package_is_this_checkout_s() -> None:
+    metadata = importlib.metadata.metadata("kycli")
+    project = PROJECT["project"]
+    assert metadata["Version"] == project["version"]
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert sorted(metadata.get_all("Requires-Dist") or []) == sorted(project["dependencies"])
+
+
+# The stub
+
+
+def definitions(body: list[ast.stmt]) -> dict[str, ast.stmt]:
+    """Return what a module or class in the stub defines, by name."""
+    found: dict[str, ast.stmt] = {}
+    for statement in body:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found[statement.name] = statement
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found[statement.target.id] = statement
+    return found
+
+
+MODULE = definitions(ast.parse(STUB.read_text(encoding="utf-8")).body)
+KYCORE = MODULE["Kycore"]
+assert isinstance(KYCORE, ast.ClassDef)
+METHODS = {
+    name: statement
+    for name, statement in definitions(KYCORE.body).items()
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+}
+
+
+def is_special(name: str) -> bool:
+    return name.startswith("__")
+
+
+def is_property(statement: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(d, ast.Name) and d.id == "property" for d in statement.decorator_list)
+
+
+def stub_parameters(
+    statement: ast.FunctionDef | ast.AsyncFunctionDef,
+) -> list[tuple[str, str, object]]:
+    """Return name, kind and default of each parameter, as ``parameters`` does."""
+    arguments = statement.args
+    empty = inspect.Parameter.empty
+    positional = arguments.args
+    defaults: list[Any] = [empty] * (len(positional) - len(arguments.defaults))
+    defaults += [ast.literal_eval(default) for default in arguments.defaults]
+    found: list[tuple[str, str, object]] = [
+        (argument.arg, "POSITIONAL_OR_KEYWORD", default)
+        for argument, default in zip(positional, defaults, strict=True)
+    ]
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        value = empty if default is None else ast.literal_eval(default)
+        found.append((argument.arg, "KEYWORD_ONLY", value))
+    return found
+
+
+def parameters(function: Any) -> list[tuple[str, str, object]]:
+    signature = inspect.signature(function)
+    return [(p.name, p.kind.name, p.default) for p in signature.parameters.values()]
+
+
+def test_the_stub_names_every_public_method_and_no_other() -> None:
+    public = {name for name in dir(storage.Kycore) if not name.startswith("_")}
+    assert {name for name in METHODS if not name.startswith("_")} == public
+
+
+def test_special_methods_of_the_stub_exist() -> None:
+    special = [name for name in METHODS if is_special(name)]
+    assert "__getitem__" in special
+    assert [name for name in special if getattr(storage.Kycore, name, None) is None] == []
+
+
+@pytest.mark.parametrize("name", sorted(n for n, s in METHODS.items() if is_property(s)))
+def test_property_of_the_stub_is_a_property(name: str) -> None:
+    assert inspect.isdatadescriptor(getattr(storage.Kycore, name))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n, s in METHODS.items() if not is_property(s) and not is_special(n))
+)
+def test_signature_is_the_one_in_the_stub(name: str) -> None:
+    assert parameters(getattr(storage.Kycore, name)) == stub_parameters(METHODS[name])
+
+
+def test_constructor_takes_the_parameters_in_the_stub(tmp_path: Path) -> None:
+    # A compiled class does not tell the signature of its __init__, so it is tried out.
+    _, path, *options = stub_parameters(METHODS["__init__"])
+    assert path[:2] == ("db_path", "POSITIONAL_OR_KEYWORD")
+    assert {kind for _, kind, _ in options} == {"KEYWORD_ONLY"}
+    kycore: Any = storage.Kycore  # mypy would refuse what is tried here
+    with kycore(tmp_path / "a.db", **{name: default for name, _, default in options}) as kv:
+        assert kv.save("k", "v") == "created"
+    with pytest.raises(TypeError):
+        kycore(tmp_path / "a.db", "scope")
+    with pytest.raises(TypeError):
+        kycore(tmp_path / "a.db", no_such_option=1)
+
+
+def test_mypy_finds_the_stub_true_to_the_engine(tmp_path: Path) -> None:
+    options = [
+        "--ignore-missing-stub",  # what the engine imports, and Cython's own; tested above
+        "--ignore-positional-only",  # compiled special methods take no keywords
+        "--ignore-disjoint-bases",
+    ]
+    run(sys.executable, "-m", "mypy.stubtest", *options, "kycli.core.storage", cwd=tmp_path)
