@@ -29,7 +29,13 @@ directives: dict[str, str | bool] = {
 engine = Extension(
     "kycli.core.storage",
     ["kycli/core/storage.pyx"],
-    depends=["kycli/core/codec.pxi", "kycli/core/process.pxi", "kycli/core/layout.py"],
+    depends=[
+        "kycli/core/codec.pxi",
+        "kycli/core/process.pxi",
+        "kycli/core/layout.py",
+        "kycli/core/native.pxi",
+        "kycli/core/cache.pxi",
+    ],
     define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
     extra_compile_args=["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
 )

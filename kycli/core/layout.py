@@ -58,9 +58,10 @@ INLINE_MAX = 512
 """Longest value, in bytes, that is kept in ``kvstore`` itself."""
 
 # What kvstore.op, audit_log.op and archive.op say of a change.
-CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(1, 6)
+BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(6)
 
 OPERATIONS = {
+    BYPASS: "bypass",  # anything may have changed; of the empty scope, and of no key
     CREATED: "created",
     OVERWRITTEN: "overwritten",
     DELETED: "deleted",
@@ -78,6 +79,10 @@ VALUE = f"""CASE WHEN k.kind < {OUTLINE} THEN k.value
 
 KIND = f"k.kind & {OUTLINE - 1}"
 """Its kind."""
+
+NOTE_BYPASS = f"""
+INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
+"""Tells all caches that the log does not say what has changed."""
 
 NEXT_SEQ = "(SELECT ifnull(max(id), 0) + 1 FROM audit_log)"
 """The id of the change that a statement makes."""
@@ -175,6 +180,22 @@ WHEN old.expires_at <= new.updated_at BEGIN
         old.kind & {OUTLINE - 1}, {EXPIRED}, old.version, new.seq - 1, old.seq,
         old.expires_at, old.updated_at, new.updated_at
     );
+END;
+
+-- Whoever changes rows and knows nothing of the log still tells the caches of it.
+CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, expires_at ON kvstore
+WHEN new.seq = old.seq BEGIN
+    INSERT INTO audit_log (scope, key, op, version, timestamp)
+    VALUES ('', '', {BYPASS}, 0, new.updated_at);
+END;
+
+CREATE TRIGGER kvstore_lost AFTER DELETE ON kvstore
+WHEN NOT EXISTS (
+    SELECT 1 FROM audit_log
+    WHERE id = (SELECT max(id) FROM audit_log) AND prev = old.seq AND kind IS NULL
+) BEGIN
+    INSERT INTO audit_log (scope, key, op, version, timestamp)
+    VALUES ('', '', {BYPASS}, 0, old.updated_at);
 END;
 
 CREATE TRIGGER archive_moved AFTER INSERT ON archive BEGIN

@@ -29,11 +29,15 @@ from kycli.errors import (
 )
 
 cimport cython
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItem
+from cpython.exc cimport PyErr_Occurred
+from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp, memcpy
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
 
@@ -55,6 +59,9 @@ cdef int PAGE_ROWS = 1000
 cdef int64_t PAGE_BYTES = 1 << 20
 cdef int BULK_ROWS = 1000
 
+# A store that is read as often as this sets up its cache and its own statements.
+cdef int READS_BEFORE_WARM_UP = 8
+
 
 # ---------------------------------------------------------------- SQL
 
@@ -62,6 +69,10 @@ cdef int BULK_ROWS = 1000
 
 cdef str _GET = f"""
 SELECT {VALUE}, {KIND}, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
+
+# What the cache has not seen yet, of any scope.
+cdef str _CHANGES = "SELECT id, scope, key FROM audit_log WHERE id > ?1 ORDER BY id"
+cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
 cdef str _GET_ROW = f"""
 SELECT k.key, {VALUE}, {KIND}, k.version, k.expires_at, k.updated_at, k.seq
@@ -133,6 +144,9 @@ cdef str _COUNT = f"SELECT count(*) FROM kvstore WHERE {_RANGE}"
 
 include "codec.pxi"
 
+# An answer of SQLite that is none; no row is ever this.
+cdef object _BUSY = object()
+
 cdef str _STATUS_CREATED = "created"
 cdef str _STATUS_OVERWRITTEN = "overwritten"
 cdef str _STATUS_NOCHANGE = "nochange"
@@ -145,6 +159,8 @@ cdef str _status(row):
 
 
 include "process.pxi"
+include "native.pxi"
+include "cache.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -167,6 +183,9 @@ cdef class Kycore:
             ``"full"``: it survives a power loss too.
         busy_timeout_ms: how long a call waits for another writer, in milliseconds;
             default 5000.
+        cache_entries: how many values are cached at most; 0 switches the cache off. It
+            is never stale, whoever writes; where that cannot be known it is off.
+        cache_bytes: how much they take at most, about; default 64 MiB.
         clock: a function that returns the time, in milliseconds since the epoch, for
             tests of expiry; default the system's clock.
 
@@ -187,6 +206,12 @@ cdef class Kycore:
     cdef object _lock
     cdef object _clock
     cdef _Patience _patience
+    cdef _Cache _cache
+    cdef _Statement _get
+    cdef _Statement _upsert
+    cdef _Statement _changes
+    cdef _Statement _newest
+    cdef int _reads
     cdef str _path
     cdef str _scope
     cdef str _durability
@@ -200,7 +225,8 @@ cdef class Kycore:
     cdef object __weakref__
 
     def __init__(self, db_path=None, *, scope=None, durability="normal",
-                 busy_timeout_ms=5000, clock=None):
+                 busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=64 << 20,
+                 clock=None):
         if self._open:
             raise MisuseError("the store is open already")
         if durability not in ("normal", "full"):
@@ -220,6 +246,9 @@ cdef class Kycore:
         self._clock = clock
         self._lock = _thread.RLock()
         self._patience = _Patience(busy_timeout_ms)
+        self._cache = _Cache(
+            self._scope, _check_limit(cache_entries) or 0, _check_limit(cache_bytes) or 0
+        )
         self._generation = _forks
         self._connect()
         self._open = True
@@ -241,6 +270,22 @@ cdef class Kycore:
         self._read_only = connection.readonly("main")
         self._cursor = connection.cursor()
         self._connection = connection
+        self._reads = 0
+
+    cdef _warm_up(self):
+        """Set up what pays only for a store that is read more than a few times."""
+        if _reach_sqlite():
+            self._get = self._statement(_GET)
+            self._upsert = self._statement(_UPSERT)
+            self._changes = self._statement(_CHANGES)
+            self._newest = self._statement(_NEWEST)
+        if self._cache.max_entries and self._path != ":memory:" and not self._orphan:
+            if kycli_file_system(self._path.encode()) == 0:
+                self._cache.header = _wal_index_header(self._connection)
+
+    cdef _Statement _statement(self, str sql):
+        statement = <_Statement>_Statement.__new__(_Statement)
+        return statement if statement.prepare(self._connection, sql) else None
 
     # -- every statement passes here
 
@@ -326,6 +371,11 @@ cdef class Kycore:
             self._lock.release()
 
     cdef _hang_up(self):
+        self._cache.switch_off()
+        for statement in (self._get, self._upsert, self._changes, self._newest):
+            if statement is not None:
+                (<_Statement>statement).finalize()
+        self._get = self._upsert = self._changes = self._newest = None
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
@@ -360,9 +410,12 @@ cdef class Kycore:
             self._generation = _forks
             return
         # Not even when this process ends may it be closed, so it is leaked.
-        Py_INCREF(self._connection)
-        Py_INCREF(self._cursor)
+        for inherited in (self._connection, self._cursor, self._get, self._upsert,
+                          self._changes, self._newest):
+            Py_INCREF(inherited)
         self._connection = self._cursor = None
+        self._get = self._upsert = self._changes = self._newest = None
+        self._cache.switch_off()
         self._orphan = True
         if self._path != ":memory:":
             _inherited.add(self._path)
@@ -499,11 +552,18 @@ cdef class Kycore:
         try:
             now = self._now()
             if self._generation == _forks and self._open and self._connection is not None:
-                row = self._cursor.execute(
-                    _UPSERT_NAMED if named else _UPSERT,
-                    (now, scope, key, stored, kind) if named else
-                    (now, scope, key, stored, kind, None if lifetime is None else now + lifetime),
-                ).get
+                expires_at = None if lifetime is None else now + <int64_t>lifetime
+                if named:
+                    return _status(self._cursor.execute(
+                        _UPSERT_NAMED, (now, scope, key, stored, kind)).get)
+                row = _BUSY
+                if self._upsert is not None:
+                    row = self._save_natively(now, scope, key, stored, kind, expires_at)
+                if row is _BUSY:
+                    row = self._cursor.execute(
+                        _UPSERT, (now, scope, key, stored, kind, expires_at)).get
+                if row is not None:
+                    self._cache.saved(row[1], _entry_of(value, expires_at))
                 return _status(row)
         except apsw.BusyError:
             pass
@@ -514,6 +574,25 @@ cdef class Kycore:
             self._lock.release()
         with _Transaction(self):
             return self._put(self._now(), scope, key, kind, stored, size, lifetime)
+
+    cdef object _save_natively(self, int64_t now, str scope, str key, stored, int kind, expires_at):
+        """Execute the upsert; return its row or None, or _BUSY when APSW should say why not."""
+        cdef _Statement statement = self._upsert
+        cdef int code
+        row = None
+        statement.bind_int(1, now)
+        statement.bind_text(2, scope)
+        statement.bind_text(3, key)
+        statement.bind(4, stored)
+        statement.bind_int(5, kind)
+        statement.bind(6, expires_at)
+        code = statement.step()
+        if code == SQLITE_ROW:
+            row = statement.int_at(0), statement.int_at(1)
+            code = statement.step()
+        if statement.reset() or code != SQLITE_DONE:
+            return _BUSY
+        return row
 
     cdef str _save_if(self, str scope, key, value, ttl, bint if_absent, if_version):
         cdef int64_t now
@@ -676,16 +755,125 @@ cdef class Kycore:
         Raises:
             InvalidKeyError: when ``key`` could not be a key.
         """
-        cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef object row
+        cdef object found
+        # Hot path: a dict look-up, when nobody has committed anything since the last one.
+        if (self._depth == 0 and self._generation == _forks and not include_expired
+                and type(key) is str and self._cache.current()):
+            found = self._cached(
+                self._cache.here if scope is None
+                else self._cache.scopes.get(check_scope(scope)), key)
+            if found is not _NOTHING:
+                self._cache.hits += 1
+                return default if found is _ABSENT else found
+        return self._read(
+            self._scope if scope is None else check_scope(scope), key, default, include_expired)
+
+    cdef inline object _cached(self, dict entries, str key):
+        """Return the cached value of a key, _ABSENT, or _NOTHING when there is no entry."""
+        cdef PyObject* entry = NULL if entries is None else PyDict_GetItem(entries, key)
+        if entry == NULL:
+            return _NOTHING
+        if type(<object>entry) is not _Expiring:
+            return <object>entry
+        if (<_Expiring>entry).expires_at > self._now():
+            return (<_Expiring>entry).value
+        return _NOTHING
+
+    cdef object _read(self, str scope, key, default, bint include_expired):
+        """Read a key from the database and, where that is possible, cache it."""
+        cdef unsigned char header[HEADER]
+        cdef bint caching = False
+        cdef object row, found
         check_key(key)
-        row = self._fetch(_GET, (place, key))
-        if row is None:
-            return default
-        if row[2] is not None and not include_expired and <int64_t>row[2] <= self._now():
-            self._archive_expired_key(place, key)
-            return default
-        return decode(row[0], row[1])
+        if self._generation != _forks:
+            self._reopen_after_fork()
+        self._lock.acquire()
+        try:
+            self._check_open()
+            self._reads += 1
+            if self._reads == READS_BEFORE_WARM_UP:
+                self._warm_up()
+            if self._depth == 0 and self._cache.header != NULL and not include_expired:
+                self._cache.misses += 1
+                caching = self._cache.copy_header(header)  # before the transaction begins
+            if caching and memcmp(header, self._cache.seen, HEADER) != 0:
+                try:
+                    self._catch_up()
+                    memcpy(self._cache.seen, header, HEADER)
+                    found = self._cached(self._cache.scopes.get(scope), key)
+                    if found is not _NOTHING:
+                        return default if found is _ABSENT else found
+                    row = self._get_row(scope, key)
+                finally:
+                    if self._newest is not None:
+                        self._newest.reset()  # ends the transaction of the catching up
+            else:
+                row = self._get_row(scope, key)
+            if row is None:
+                if caching:
+                    self._cache.put(scope, key, _ABSENT)
+                return default
+            value, kind, expires_at = row
+            if expires_at is None or include_expired or <int64_t>expires_at > self._now():
+                value = decode(value, kind)
+                if caching:
+                    entry = _entry_of(value, expires_at)
+                    if entry is not None:
+                        self._cache.put(scope, key, entry)
+                return value
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+        finally:
+            self._lock.release()
+        self._archive_expired_key(scope, key)
+        return default
+
+    cdef object _get_row(self, str scope, str key):
+        """Return ``(value, kind, expires_at)`` of a key, or None."""
+        cdef _Statement get = self._get
+        cdef int code
+        cdef object row = None
+        if get is not None:
+            get.bind_text(1, scope)
+            get.bind_text(2, key)
+            code = get.step()
+            if code == SQLITE_ROW:
+                row = get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
+            get.reset()
+            if code == SQLITE_ROW or code == SQLITE_DONE:
+                return row
+        return self._cursor.execute(_GET, (scope, key)).get
+
+    cdef _catch_up(self):
+        """Drop from the cache what has changed since it last looked at the log.
+
+        With statements of our own the read transaction stays open until ``_newest`` is
+        reset, so that what is read next is of the same moment and costs no more locks.
+        """
+        cdef _Cache cache = self._cache
+        cdef _Statement log = self._changes
+        cdef int64_t newest
+        cdef int code
+        if self._newest is not None and self._newest.step() == SQLITE_ROW:
+            newest = self._newest.int_at(0)
+        else:
+            newest = self._cursor.execute(_NEWEST).get
+        cache.catch_ups += 1
+        if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
+            cache.flush()
+        elif log is not None:
+            log.bind_int(1, cache.last_id)
+            code = log.step()
+            while code == SQLITE_ROW:
+                cache.changed(log.int_at(0), log.at(1), log.at(2))
+                code = log.step()
+            log.reset()
+            if code != SQLITE_DONE:
+                cache.flush()
+        else:
+            for id, scope, key in self._cursor.execute(_CHANGES, (cache.last_id,)).fetchall():
+                cache.changed(id, scope, key)
+        cache.last_id = newest
 
     def get_entry(self, key, *, scope=None, include_expired=False):
         """Return a key's ``Entry`` (value, version, expiry, last change), or None."""
@@ -731,6 +919,20 @@ cdef class Kycore:
         finally:
             self._lock.release()
         return found
+
+    def cache_stats(self):
+        """Return what the cache did: a dict of counts, and whether it is ``enabled`` now.
+
+        ``hits`` and ``misses`` of ``getkey``; ``entries`` and ``bytes`` held now;
+        ``catch_ups``: how often other commits were looked at; ``flushes``: how often all
+        entries were dropped.
+        """
+        cdef _Cache cache = self._cache
+        return {
+            "enabled": cache.header != NULL, "hits": cache.hits, "misses": cache.misses,
+            "entries": cache.entries, "bytes": cache.bytes,
+            "catch_ups": cache.catch_ups, "flushes": cache.flushes,
+        }
 
     # -- removing
 

@@ -1,0 +1,374 @@
+"""The cache of values: never stale, whoever writes, and off where that cannot be known."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from conftest import Clock
+
+from kycli import Kycore
+
+ENOUGH = 20  # reads after which a store has set up its cache
+
+
+def warm(store: Kycore) -> Kycore:
+    for _ in range(ENOUGH):
+        store.getkey("warm")
+    return store
+
+
+def hits(store: Kycore) -> int:
+    return store.cache_stats()["hits"]
+
+
+@pytest.fixture
+def other(path: Path, clock: Clock, store: Kycore) -> Any:
+    """A second store on the same database, as another process would have it."""
+    with Kycore(path, clock=clock) as other:
+        yield other
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", 7, 2.5, True, None, 2**70, "x" * 600])
+def test_a_second_read_is_a_hit_and_the_same_value(store: Kycore, value: Any) -> None:
+    store.save("k", value)
+    warm(store)
+    first = store.getkey("k", "missing")
+    before = hits(store)
+    second = store.getkey("k", "missing")
+    assert hits(store) == before + 1
+    assert (type(first), first) == (type(second), second) == (type(value), value)
+
+
+def test_a_missing_key_is_cached_too(store: Kycore, other: Kycore) -> None:
+    warm(store)
+    store.getkey("k")
+    before = hits(store)
+    assert store.getkey("k", "default") == "default"
+    assert "k" not in store
+    assert hits(store) == before + 2
+    other.save("k", 1)
+    assert store["k"] == 1
+
+
+def test_documents_are_never_shared(store: Kycore) -> None:
+    store.save("k", {"list": [1]})
+    warm(store)
+    store["k"]["list"].append(2)
+    assert store["k"] == {"list": [1]}
+
+
+def test_every_kind_of_change_by_another_is_seen(
+    store: Kycore, other: Kycore, clock: Clock
+) -> None:
+    warm(store)
+
+    def both_ways(change: Callable[[], object], expected: Any) -> None:
+        store.getkey("k")
+        change()
+        assert store.getkey("k") == expected
+        assert store.getkey("k") == expected
+
+    both_ways(lambda: other.save("k", 1), 1)
+    both_ways(lambda: other.incr("k"), 2)
+    both_ways(lambda: other.save_many({"k": "many"}), "many")
+    both_ways(lambda: other.append("k", "y" * 600), "many" + "y" * 600)
+    both_ways(lambda: other.delete("k"), None)
+    both_ways(lambda: other.save("k", 3, ttl=5), 3)
+    both_ways(lambda: other.persist("k"), 3)
+    both_ways(lambda: clock.advance(5), 3)
+    both_ways(lambda: other.expire("k", 5), 3)
+    both_ways(lambda: clock.advance(5), None)
+    both_ways(lambda: other.copy("source", "k"), None)
+    both_ways(lambda: other.save("source", "s") and other.move("source", "k"), "s")
+    both_ways(lambda: other.drop_scope("default"), None)
+    both_ways(lambda: other.save("k", 9, scope="elsewhere"), None)
+    both_ways(lambda: other.rename_scope("elsewhere", "default2"), None)
+    assert store.getkey("k", scope="default2") == 9
+    with other.transaction():
+        other.save("k", "in a block")
+        assert store.getkey("k") is None
+    assert store.getkey("k") == "in a block"
+
+
+def test_renaming_a_scope_empties_the_cache_of_its_names(store: Kycore, other: Kycore) -> None:
+    store.save("k", 1, scope="a")
+    warm(store)
+    for _ in range(3):
+        assert store.getkey("k", scope="a") == 1
+        assert store.getkey("k", scope="b") is None
+    other.rename_scope("a", "b")
+    assert store.getkey("k", scope="a") is None
+    assert store.getkey("k", scope="b") == 1
+
+
+@pytest.mark.damages  # what such a tool does is not in the history
+def test_changes_made_by_a_tool_that_knows_nothing_of_the_history_are_seen(
+    store: Kycore, path: Path
+) -> None:
+    store.save_many({"k": 1, "gone": 2})
+    warm(store)
+    assert (store["k"], store["gone"]) == (1, 2)
+    assert (store["k"], store["gone"]) == (1, 2)
+    tool = apsw.Connection(str(path))
+    tool.execute("UPDATE kvstore SET value = 5 WHERE key = 'k'")
+    assert store["k"] == 5
+    tool.execute("DELETE FROM kvstore WHERE key = 'gone'")
+    assert "gone" not in store
+    tool.close()
+
+
+def test_many_changes_at_once_empty_the_cache(store: Kycore, other: Kycore) -> None:
+    store.save("k", 1)
+    warm(store)
+    assert store["k"] == 1
+    other.save_many((f"n{i}", i) for i in range(5000))
+    other.save("k", 2)
+    before = store.cache_stats()["flushes"]
+    assert store["k"] == 2
+    assert store.cache_stats()["flushes"] == before + 1
+    assert store["n7"] == 7
+
+
+def test_changes_of_other_keys_leave_entries_alone(store: Kycore, other: Kycore) -> None:
+    store.save_many((f"k{i}", i) for i in range(100))
+    warm(store)
+    for i in range(100):
+        store.getkey(f"k{i}")
+    other.save("unrelated", 1)
+    misses = store.cache_stats()["misses"]
+    for i in range(100):
+        assert store.getkey(f"k{i}") == i
+    assert store.cache_stats()["misses"] == misses + 1
+
+
+def test_own_writes_stay_cached(store: Kycore) -> None:
+    warm(store)
+    store.save("k", 1)
+    store.save("other", 1)
+    store.getkey("other")
+    before = hits(store)
+    assert store["k"] == 1
+    assert hits(store) == before + 1
+
+
+def test_an_expired_entry_is_archived_by_the_read_that_meets_it(
+    store: Kycore, clock: Clock
+) -> None:
+    store.save("k", 1, ttl=5)
+    warm(store)
+    assert store["k"] == 1
+    assert store["k"] == 1
+    clock.advance(5)
+    assert store.getkey("k") is None
+    assert store.getkey("k", include_expired=True) is None
+    assert store._query("SELECT key FROM archive") == [("k",)]
+
+
+def test_inside_a_transaction_the_cache_is_passed_by(store: Kycore) -> None:
+    store.save("k", 1)
+    warm(store)
+    assert store["k"] == 1
+    with pytest.raises(ValueError, match="undo"), store.transaction():
+        store.save("k", 2)
+        assert store["k"] == 2
+        assert store["k"] == 2
+        raise ValueError("undo")
+    assert store["k"] == 1
+
+
+def test_limits_hold(path: Path) -> None:
+    with Kycore(path, cache_entries=10, cache_bytes=100_000) as store:
+        store.save_many((f"k{i}", "x" * 5000) for i in range(50))
+        store.save_many(((f"k{i}", i) for i in range(50)), scope="other")
+        store.save("huge", "x" * 50_000)
+        warm(store)
+        for scope in ("default", "other"):
+            for i in range(50):
+                store.getkey(f"k{i}", scope=scope)
+                stats = store.cache_stats()
+                assert stats["entries"] <= 10
+                assert stats["bytes"] <= 100_000
+        for _ in range(3):
+            assert len(store["huge"]) == 50_000
+        store.drop_scope("default")
+        store.drop_scope("other")
+        store.getkey("k1")
+        assert store.cache_stats()["entries"] == 1
+
+
+@pytest.mark.parametrize("where", ["off", "memory", "no bytes"])
+def test_where_it_is_off_it_is_off(path: Path, where: str) -> None:
+    choices: dict[str, dict[str, Any]] = {
+        "off": {"db_path": path, "cache_entries": 0},
+        "memory": {"db_path": ":memory:"},
+        "no bytes": {"db_path": path, "cache_bytes": 0},
+    }
+    with Kycore(**choices[where]) as store:
+        store.save("k", 1)
+        warm(store)
+        store.getkey("k")
+        store.getkey("k")
+        assert store.cache_stats()["entries"] == 0
+        assert hits(store) == 0
+
+
+def test_it_works_again_after_a_fork(store: Kycore) -> None:
+    store.save("k", 1)
+    warm(store)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            store.save("k", 2)
+            ok = store["k"] == 2 and not store.cache_stats()["enabled"]
+            os._exit(0 if ok else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert store["k"] == 2
+    warm(store)
+    assert store.cache_stats()["enabled"]
+
+
+# -- the stress test: every commit is announced, and nobody may read less than announced
+
+KEYS = [f"key{i}" for i in range(16)]
+
+
+def write(path: str, announced: Any, number: int) -> None:
+    """Count keys of one's own up; announce each number once its commit has returned."""
+    chance = random.Random()
+    mine = range(number, len(KEYS), 3)
+    with Kycore(path) as store:
+        value = max(announced[i] for i in mine)
+        while True:
+            for i in mine:
+                value += 1
+                way = chance.random()
+                if way < 0.6:
+                    store.save(KEYS[i], value)
+                elif way < 0.8:
+                    with store.transaction():
+                        store.save(KEYS[i], value - 1)
+                        store.save(KEYS[i], value)
+                elif way < 0.9:
+                    store.save_many([(KEYS[i], value), *((f"n{j}", j) for j in range(300))])
+                else:
+                    store.delete(KEYS[i])
+                    store.save(KEYS[i], value)
+                announced[i] = value
+
+
+def disturb(path: str) -> None:
+    """Checkpoint, restart the log, vacuum, change the schema, open and close."""
+    chance = random.Random()
+    while True:
+        with Kycore(path) as store:
+            store.getkey(KEYS[0])
+        connection = apsw.Connection(path)
+        connection.set_busy_timeout(10_000)
+        way = chance.randrange(5)
+        try:
+            if way == 0:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            elif way == 1:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            elif way == 2:
+                connection.execute("VACUUM")
+            elif way == 3:
+                connection.execute("CREATE TABLE IF NOT EXISTS scratch (x); DROP TABLE scratch")
+            else:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.BusyError, apsw.LockedError, apsw.SQLError):
+            pass
+        connection.close()
+        time.sleep(chance.random() / 50)
+
+
+def count_stale_reads(
+    read: Callable[[str], Any], announced: Any, seconds: float
+) -> tuple[int, int]:
+    """Read keys; return how many reads there were and how many were less than announced."""
+    chance = random.Random()
+    last = [0] * len(KEYS)
+    reads = stale = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for _ in range(200):
+            i = chance.randrange(len(KEYS))
+            at_least = announced[i]
+            value = read(KEYS[i]) or 0
+            reads += 1
+            # A key may be gone for a moment, between its deletion and its next save.
+            if value and (value < at_least or value < last[i]):
+                stale += 1
+            last[i] = max(last[i], value)
+    return reads, stale
+
+
+def read_for(path: str, announced: Any, seconds: float, answer: Any) -> None:
+    """Read through the cache, through a small one, and through a control that is wrong."""
+    with Kycore(path) as store, Kycore(path, cache_entries=8) as small:
+        wrong: dict[str, Any] = {}
+
+        def read_wrongly(key: str) -> Any:
+            if random.random() < 0.01:
+                wrong.clear()
+            if key not in wrong:
+                wrong[key] = store.getkey(key)
+            return wrong[key]
+
+        control = count_stale_reads(read_wrongly, announced, seconds / 4)
+        normal = count_stale_reads(store.getkey, announced, seconds / 2)
+        tight = count_stale_reads(small.getkey, announced, seconds / 4)
+        answer.send((control, normal, tight, store.cache_stats()))
+
+
+def stress(path: Path, seconds: float) -> None:
+    """Read beside writers of which one is killed every third of a second."""
+    context = multiprocessing.get_context("fork")
+    announced = context.Array("q", len(KEYS), lock=False)
+    Kycore(path).close()
+
+    def start(target: Callable[..., None], *arguments: Any) -> Any:
+        process = context.Process(target=target, args=(str(path), *arguments), daemon=True)
+        process.start()
+        return process
+
+    writers = [start(write, announced, number) for number in range(3)]
+    receiver, sender = context.Pipe(duplex=False)
+    reader = start(read_for, announced, seconds, sender)
+    disturber = start(disturb)
+    try:
+        while not receiver.poll(0.3):
+            assert reader.is_alive()
+            victim = random.randrange(len(writers))
+            writers[victim].kill()
+            writers[victim].join()
+            writers[victim] = start(write, announced, victim)
+        control, normal, tight, stats = receiver.recv()
+    finally:
+        for process in (*writers, reader, disturber):
+            process.kill()
+            process.join()
+    print(f"reads and stale ones: {normal}, small {tight}, control {control}; {stats}")
+    assert control[1] > 0, "the control is stale, and the test did not see it"
+    assert (normal[1], tight[1]) == (0, 0)
+    assert stats["hits"] > normal[0] / 20
+    assert stats["catch_ups"] > 10
+
+
+def test_no_read_is_ever_stale(path: Path) -> None:
+    stress(path, 4)
+
+
+@pytest.mark.soak
+def test_no_read_is_ever_stale_for_long(path: Path) -> None:
+    stress(path, 300)
