@@ -103,7 +103,7 @@ dist: $(VENV)/.build-tools
 
 test-installed: dist
 	rm -rf build/installed
-	$(PYTHON) -m venv build/installed
+	$(BIN)/python -m venv build/installed
 	build/installed/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	build/installed/bin/python -m pip install --quiet --group test dist/*.whl
 	cd build/installed && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)
@@ -114,7 +114,7 @@ OLDEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["
 
 test-oldest: dist
 	rm -rf build/oldest
-	$(PYTHON) -m venv build/oldest
+	$(BIN)/python -m venv build/oldest
 	build/oldest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	build/oldest/bin/python -m pip install --quiet --group test dist/*.whl $$($(BIN)/python -c '$(OLDEST)')
 	cd build/oldest && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)

@@ -26,7 +26,7 @@ _MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] =
     apsw.ReadOnlyError: (
         ReadOnlyError,
         "the database is read-only",
-        "reading still works; check the file's and its directory's permissions to write",
+        "to write, the file, its -wal and -shm beside it, and their directory must be writable",
     ),
     apsw.PermissionsError: (
         ReadOnlyError,

@@ -36,9 +36,10 @@ def connect(path: str, durability: str, patience: Callable[[int], bool]) -> apsw
     """
     if path != MEMORY:
         _prepare_file(path)
+    strangers_wal = path != MEMORY and os.path.exists(path + "-wal")
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        _leave_wal_alone(connection, True)
+        _leave_wal_alone(connection, strangers_wal)
         try:
             _set_up(connection, path, durability, patience)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
@@ -83,12 +84,12 @@ def _set_up(
     _distrust_schema(connection)
     _identify(connection, path)
     if path != MEMORY and not connection.readonly("main"):
-        _use_wal(connection)
+        _use_wal(connection, patience)
     _set_durability(connection, durability)
 
 
 def _leave_wal_alone(connection: apsw.Connection, alone: bool) -> None:
-    """Whether closing leaves the ``-wal`` file as it is, so that a stranger's stays whole."""
+    """Whether closing leaves a ``-wal`` file as it is, which may turn out to be a stranger's."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(alone))
 
 
@@ -112,10 +113,17 @@ def _distrust_schema(connection: apsw.Connection) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
 
 
-def _use_wal(connection: apsw.Connection) -> None:
+def _use_wal(connection: apsw.Connection, patience: Callable[[int], bool]) -> None:
     """Readers and a writer at the same time; the mode is kept in the file."""
-    if connection.pragma("journal_mode") != "wal":
-        connection.pragma("journal_mode", "wal")
+    refusals = 0
+    while connection.pragma("journal_mode") != "wal":
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            # Changing the mode takes the file for itself and does not ask the busy handler.
+            if not patience(refusals):
+                raise
+            refusals += 1
 
 
 def _set_durability(connection: apsw.Connection, durability: str) -> None:

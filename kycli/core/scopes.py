@@ -27,6 +27,7 @@ _CACHES = "SELECT scope, cache_ms FROM sys_namespaces WHERE cache_ms IS NOT NULL
 _DECLARE = """
 INSERT INTO sys_namespaces (scope, cache_ms, created_at) VALUES (?1, ?2, ?3)
 ON CONFLICT (scope) DO UPDATE SET cache_ms = excluded.cache_ms"""
+_CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 _UNDECLARE = "DELETE FROM sys_namespaces WHERE scope = ?1"
 _TABLES = ("kvstore", "audit_log", "archive", "sys_namespaces")
 
@@ -50,23 +51,35 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
     """Rename a scope in every table; return how many keys it holds.
 
     The history goes along: it is the same scope under another name, so renaming is
-    no change of any key.
+    no change of any key. Only where keys were once deleted under the new name are
+    the keys moved there one by one, so that no two histories are mixed.
     """
     if scope == to_scope:
         raise ConflictError(f"the scope is called {scope!r} already")
     with store.transaction():
         if not _known(store, scope):
             raise MissingKeyError(f"no scope {scope!r}")
+        if to_scope in scopes(store):
+            raise ConflictError(f"the scope {to_scope!r} exists already", hint="drop it first")
         if _known(store, to_scope):
-            raise ConflictError(
-                f"the scope {to_scope!r} exists already, or keys were deleted from it",
-                hint="choose another name",
-            )
+            return _move_keys(store, scope, to_scope)
         for table in _TABLES:
             store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
         store._query(NOTE_BYPASS, (store._now(),))
         _check_lifetimes(store, to_scope)
         return store.count(scope=to_scope)
+
+
+def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
+    """Rename to a name with a past: its history stays its own, and the keys are moved to it."""
+    declared = store._query(_CACHE_MS, (scope,))
+    store._query(_UNDECLARE, (scope,))
+    if declared and not _is_plain(to_scope):
+        store._query(_DECLARE, (to_scope, *declared[0], store._now()))
+    count = 0
+    for key in store.iterkeys(scope=scope):
+        count += store.move(key, scope=scope, to_scope=to_scope)
+    return count
 
 
 def _known(store: Kycore, scope: str) -> bool:

@@ -176,6 +176,7 @@ class Kycore:
 
     # transactions and asynchronous calls
     def transaction(self) -> AbstractContextManager[Kycore]: ...
+    def snapshot(self) -> AbstractContextManager[Kycore]: ...
     def save_async(
         self,
         key: str,

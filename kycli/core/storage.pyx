@@ -130,6 +130,9 @@ cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS + f"scope = ?2 AND key = ?3 AND NO
 cdef str _ARCHIVE_EXPIRED = _ARCHIVE_ROWS + "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
 
+# BEGIN alone takes no snapshot; the first read does.
+cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"
+
 # A listing starts at ?3 and ends before ?4, which is a BLOB where there is no end:
 # SQLite sorts every text before every BLOB.
 _RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
@@ -220,6 +223,7 @@ cdef class Kycore:
     cdef bint _orphan
     cdef int _generation
     cdef int _depth
+    cdef bint _reading  # the outermost block is a snapshot
     cdef int64_t _next_sweep
     cdef int64_t _unswept
     cdef object __weakref__
@@ -447,16 +451,40 @@ cdef class Kycore:
         ...     kv.incr("stock", -1), kv.incr("sold", 1)
         (-1, 1)
         """
-        return _Transaction(self)
+        return _Transaction(self, False)
 
-    cdef _begin(self):
+    def snapshot(self):
+        """Read as of one moment inside one ``with`` block, whatever others write meanwhile.
+
+        Writers are not held up, but what they write cannot be moved into the database
+        file before the block ends: a long one lets the ``-wal`` file grow. Other threads
+        that use the store wait until the block ends.
+
+        Raises:
+            MisuseError: from every write inside the block.
+
+        >>> with Kycore(":memory:") as kv, kv.snapshot():
+        ...     kv.getkey("left"), kv.getkey("right")
+        (None, None)
+        """
+        return _Transaction(self, True)
+
+    cdef _begin(self, bint reading):
         if self._generation != _forks:
             self._reopen_after_fork()
         self._lock.acquire()
         try:
             self._check_open()
-            self._cursor.execute(f"SAVEPOINT kycli_{self._depth}" if self._depth
-                                 else "BEGIN IMMEDIATE")
+            if self._reading and not reading:
+                raise MisuseError("a snapshot is for reading, not for writing")
+            if self._depth:
+                self._cursor.execute(f"SAVEPOINT kycli_{self._depth}")
+            elif reading:
+                self._cursor.execute("BEGIN")
+                self._cursor.execute(_FIX_SNAPSHOT)
+                self._reading = True
+            else:
+                self._cursor.execute("BEGIN IMMEDIATE")
             self._depth += 1
         except BaseException as error:
             self._lock.release()
@@ -471,6 +499,8 @@ cdef class Kycore:
             if self._generation != _forks or self._connection is None:
                 return
             self._depth -= 1
+            if self._depth == 0:
+                self._reading = False
             name = f"kycli_{self._depth}"
             if not self._connection.in_transaction:
                 # SQLite rolled everything back by itself, after an error it had raised.
@@ -897,27 +927,12 @@ cdef class Kycore:
         cdef list wanted = list(keys)
         for key in wanted:
             check_key(key)
-        if self._generation != _forks:
-            self._reopen_after_fork()
-        self._lock.acquire()
-        try:
-            self._check_open()
-            # One read transaction: one moment, and one lock for all of them.
-            if self._depth == 0:
-                self._cursor.execute("BEGIN")
-            try:
-                now = self._now()
-                for key in wanted:
-                    row = self._cursor.execute(_GET, (place, key)).get
-                    if row is not None and (row[2] is None or <int64_t>row[2] > now):
-                        found[key] = decode(row[0], row[1])
-            finally:
-                if self._depth == 0:
-                    self._cursor.execute("COMMIT")
-        except apsw.Error as error:
-            raise self._translated(error) from error
-        finally:
-            self._lock.release()
+        with _Transaction(self, True):
+            now = self._now()
+            for key in wanted:
+                row = self._fetch(_GET, (place, key))
+                if row is not None and (row[2] is None or <int64_t>row[2] > now):
+                    found[key] = decode(row[0], row[1])
         return found
 
     def cache_stats(self):
@@ -1040,7 +1055,7 @@ cdef class Kycore:
 
     cdef int64_t _try_to_archive(self, str sql, tuple bindings) except -1:
         """Archive rows unless the database is busy or cannot be written; say how many."""
-        if self._read_only:
+        if self._read_only or self._reading:
             return 0
         self._lock.acquire()
         self._patience.none_left = True
@@ -1323,15 +1338,17 @@ cdef object _MISSING = object()
 
 @cython.final
 cdef class _Transaction:
-    """One ``with`` block of a transaction; the innermost is the last to begin."""
+    """One ``with`` block of a transaction or snapshot; the innermost is the last to begin."""
 
     cdef Kycore store
+    cdef bint reading
 
-    def __cinit__(self, Kycore store):
+    def __cinit__(self, Kycore store, bint reading=False):
         self.store = store
+        self.reading = reading
 
     def __enter__(self):
-        self.store._begin()
+        self.store._begin(self.reading)
         return self.store
 
     def __exit__(self, kind, error, trace):

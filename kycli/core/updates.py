@@ -9,6 +9,7 @@ import math
 
 from kycli.core.expiry import parse_ttl
 from kycli.core.layout import LIFETIME, LIVE, NEXT_SEQ
+from kycli.core.numbers import parse_number
 from kycli.core.scopes import caches, not_a_cache
 from kycli.core.storage import check_key, check_scope, decode, encode
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, WrongTypeError
@@ -63,8 +64,8 @@ def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
     with store.transaction():
         now = store._now()
         row = store._live_row(now, place, key)
-        total = by if row is None else _number(key, decode(row[1], row[2])) + by
-        if not math.isfinite(total):
+        total = by if row is None else _sum(_number(key, decode(row[1], row[2])), by)
+        if isinstance(total, float) and not math.isfinite(total):
             raise InvalidValueError(f"the sum is {total}, no finite number")
         _rewrite(store, now, place, key, row, total)
     store._sweep_after(1)
@@ -75,14 +76,17 @@ def _number(key: str, value: Any) -> int | float:
     """Return the number that a value is or spells."""
     if type(value) is int or type(value) is float:
         return value
-    # int() and float() would also take blanks, '1_000' and other scripts' digits.
-    if type(value) is str and value and all(c in "0123456789.eE+-" for c in value):
-        for read in (int, float):
-            try:
-                return read(value)
-            except ValueError:
-                pass
-    raise WrongTypeError(f"the value of {key!r} is not a number")
+    number = parse_number(value) if type(value) is str else None
+    if number is None:
+        raise WrongTypeError(f"the value of {key!r} is not a number")
+    return number
+
+
+def _sum(value: float, by: float) -> int | float:
+    try:
+        return value + by
+    except OverflowError:
+        raise InvalidValueError("an int this large and a float have no sum") from None
 
 
 def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> int:

@@ -138,6 +138,9 @@ def test_somebody_elses_database_is_refused_and_left_as_it_was(path: Path) -> No
         Kycore(path)
     assert (path.read_bytes(), wal.read_bytes()) == before
     connection.close()
+    with pytest.raises(NotADatabaseError, match="not one of kycli"):
+        Kycore(path)
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_database_of_an_earlier_kycli_is_told_apart(path: Path) -> None:
@@ -277,7 +280,6 @@ def test_a_read_only_file_can_be_read(open_to_all: Path, directory_mode: int) ->
 
 
 def test_a_read_only_directory_with_changes_beside_the_file_is_refused(open_to_all: Path) -> None:
-    open_to_all.chmod(0o444)
     with Kycore(open_to_all) as store:
         store.save("k", 2)
         copy = open_to_all.with_name("copy.db")

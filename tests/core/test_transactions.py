@@ -155,6 +155,37 @@ def test_a_full_disk_refuses_the_write_and_changes_nothing(path: Path) -> None:
         store.save("after", "x" * 1000)
 
 
+def test_a_snapshot_reads_as_of_one_moment_and_holds_nobody_up(store: Kycore, path: Path) -> None:
+    store.save_many({"a": 1, "b": 1})
+    with Kycore(path) as other:
+        with store.snapshot() as same:
+            assert same is store
+            assert other.save_many({"a": 2, "b": 2, "c": 2}) == 3
+            assert dict(store) == {"a": 1, "b": 1}
+            with store.snapshot():
+                assert store.get_many(["a", "b", "c"]) == {"a": 1, "b": 1}
+        assert dict(store) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_snapshot_is_not_for_writing(store: Kycore, clock: Clock) -> None:
+    store.save("a", 1, ttl=5)
+    with store.snapshot():
+        clock.advance(5)
+        assert store.getkey("a") is None
+        for call in (
+            lambda: store.save("b", 1),
+            lambda: store.incr("b"),
+            lambda: store.delete("a"),
+            lambda: store.save_many({"b": 1}),
+            lambda: store.transaction().__enter__(),
+        ):
+            with pytest.raises(MisuseError, match="snapshot"):
+                call()
+    assert store.save("b", 1) == "created"
+    with store.transaction(), store.snapshot():
+        assert store["b"] == 1
+
+
 def test_a_rollback_does_not_forget_to_sweep(store: Kycore, clock: Clock, path: Path) -> None:
     store.save("old", 1, ttl=1)
     clock.advance(5)

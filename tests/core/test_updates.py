@@ -63,6 +63,19 @@ def test_incr_refuses_what_is_no_number(store: Kycore, value: Any) -> None:
     assert entry.version == 1
 
 
+def test_incr_at_sizes_that_no_float_reaches(store: Kycore) -> None:
+    store.save("n", 10**400)
+    assert store.incr("n") == 10**400 + 1
+    store.save("t", "9" * 400)
+    assert store.incr("t") == 10**400
+    with pytest.raises(InvalidValueError):
+        store.incr("n", 0.5)
+    store.save("t", "9" * 5000)
+    with pytest.raises(InvalidValueError):
+        store.incr("t")
+    assert store["t"] == "9" * 5000
+
+
 @pytest.mark.parametrize("by", ["1", None, True])
 def test_incr_refuses_a_step_that_is_no_number(store: Kycore, by: Any) -> None:
     with pytest.raises(WrongTypeError):
