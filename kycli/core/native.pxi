@@ -126,6 +126,15 @@ cdef class _Statement:
         else:
             (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
 
+    cdef void bind_upsert(self, int64_t now, str scope, str key, object stored, int kind,
+                          object expires_at):
+        self.bind_int(1, now)
+        self.bind_text(2, scope)
+        self.bind_text(3, key)
+        self.bind(4, stored)
+        self.bind_int(5, kind)
+        self.bind(6, expires_at)
+
     cdef int step(self) except -1:
         cdef int code
         cdef _on_statement function = <_on_statement>_sqlite[STEP]

@@ -107,6 +107,9 @@ cdef str _UPSERT_NAMED_BULK = (
     _UPSERT_ANY % "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)")
 cdef str _UPSERT_NAMED = _UPSERT_NAMED_BULK + " RETURNING op, seq"
 
+# A bulk load that spilled its pages again and again would write several times as much.
+cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
+
 cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
 
 cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
@@ -212,6 +215,7 @@ cdef class Kycore:
     cdef _Cache _cache
     cdef _Statement _get
     cdef _Statement _upsert
+    cdef _Statement _bulk
     cdef _Statement _changes
     cdef _Statement _newest
     cdef int _reads
@@ -276,13 +280,18 @@ cdef class Kycore:
         self._connection = connection
         self._reads = 0
 
-    cdef _warm_up(self):
-        """Set up what pays only for a store that is read more than a few times."""
-        if _reach_sqlite():
+    cdef _prepare_statements(self):
+        """Prepare the statements that are executed without APSW, where that works."""
+        if self._get is None and _reach_sqlite():
             self._get = self._statement(_GET)
             self._upsert = self._statement(_UPSERT)
+            self._bulk = self._statement(_UPSERT_BULK)
             self._changes = self._statement(_CHANGES)
             self._newest = self._statement(_NEWEST)
+
+    cdef _warm_up(self):
+        """Set up what pays only for a store that is read more than a few times."""
+        self._prepare_statements()
         if self._cache.max_entries and self._path != ":memory:" and not self._orphan:
             if kycli_file_system(self._path.encode()) == 0:
                 self._cache.header = _wal_index_header(self._connection)
@@ -376,10 +385,10 @@ cdef class Kycore:
 
     cdef _hang_up(self):
         self._cache.switch_off()
-        for statement in (self._get, self._upsert, self._changes, self._newest):
+        for statement in (self._get, self._upsert, self._bulk, self._changes, self._newest):
             if statement is not None:
                 (<_Statement>statement).finalize()
-        self._get = self._upsert = self._changes = self._newest = None
+        self._get = self._upsert = self._bulk = self._changes = self._newest = None
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
@@ -415,10 +424,10 @@ cdef class Kycore:
             return
         # Not even when this process ends may it be closed, so it is leaked.
         for inherited in (self._connection, self._cursor, self._get, self._upsert,
-                          self._changes, self._newest):
+                          self._bulk, self._changes, self._newest):
             Py_INCREF(inherited)
         self._connection = self._cursor = None
-        self._get = self._upsert = self._changes = self._newest = None
+        self._get = self._upsert = self._bulk = self._changes = self._newest = None
         self._cache.switch_off()
         self._orphan = True
         if self._path != ":memory:":
@@ -610,12 +619,7 @@ cdef class Kycore:
         cdef _Statement statement = self._upsert
         cdef int code
         row = None
-        statement.bind_int(1, now)
-        statement.bind_text(2, scope)
-        statement.bind_text(3, key)
-        statement.bind(4, stored)
-        statement.bind_int(5, kind)
-        statement.bind(6, expires_at)
+        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
         code = statement.step()
         if code == SQLITE_ROW:
             row = statement.int_at(0), statement.int_at(1)
@@ -696,6 +700,8 @@ cdef class Kycore:
 
                     raise not_a_cache(place)
                 lifetime = cache_ms if lifetime is None else lifetime
+            self._prepare_statements()
+            self._cursor.execute(_BULK_CACHE)
             now = self._now()
             for pair in items:
                 try:
@@ -709,6 +715,11 @@ cdef class Kycore:
                 expires_at = None if lifetime is None else now + <int64_t>lifetime
                 count += 1
                 if size <= INLINE_MAX:
+                    if self._bulk is not None:
+                        if count % BULK_ROWS == 0:
+                            now = self._now()
+                        self._write_natively(now, place, key, stored, kind, expires_at)
+                        continue
                     batch.append((now, place, key, stored, kind, expires_at))
                     if len(batch) < BULK_ROWS:
                         continue
@@ -720,6 +731,16 @@ cdef class Kycore:
             self._write_batch(batch)
         self._sweep_after(count)
         return count
+
+    cdef _write_natively(self, int64_t now, str scope, str key, stored, int kind, expires_at):
+        """Write one row of many inside a transaction; APSW says why, when it cannot be."""
+        cdef _Statement statement = self._bulk
+        cdef int code
+        self._check_open()
+        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+        code = statement.step()
+        if statement.reset() or code != SQLITE_DONE:
+            self._fetch(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
 
     cdef _write_batch(self, list batch):
         if not batch:
