@@ -12,7 +12,6 @@ from typing import Any
 import apsw
 
 APPLICATION_ID = 0x4B59434C
-OUTLINE = 32
 BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(6)
 
 
@@ -39,6 +38,7 @@ def check(path: Path | str) -> dict[tuple[str, str], Any]:
 def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     """Replay the log: it must end in exactly the live rows, and each chain must hold."""
     newest: dict[tuple[str, str], Any] = {}
+    removed: dict[int, Any] = {}
     previous_id = 0
     log = connection.execute(
         "SELECT id, scope, key, value, kind, op, version, prev, expires_at "
@@ -53,50 +53,44 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
         before = newest.get((scope, key))
         assert prev == (before["seq"] if before else None), f"broken chain at {id}"
         alive = before is not None and before["kind"] is not None
+        home = id
         if op == CREATED:
             assert not alive
             assert version == (before["version"] if before else 0) + 1
-        elif op in (DELETED, EXPIRED):
-            assert alive
-            assert before is not None
-            assert kind is None
-            assert version == before["version"]
-        elif op == LIFETIME:
-            assert before is not None
-            assert alive
-            assert (value, kind, version) == (before["value"], before["kind"], before["version"])
         else:
-            assert op == OVERWRITTEN
             assert before is not None
             assert alive
-            assert version == before["version"] + 1
+            if op in (DELETED, EXPIRED):
+                assert (value, kind, version) == (None, None, before["version"])
+                removed[id] = (scope, key, before["value"], before["kind"], op, before["version"])
+            elif op == LIFETIME:
+                assert (value, kind, version) == (None, before["kind"], before["version"])
+                value, home = before["value"], before["home"]
+            else:
+                assert op == OVERWRITTEN
+                assert version == before["version"] + 1
         newest[scope, key] = {
-            "seq": id, "value": value, "kind": kind, "version": version, "expires_at": expires_at
+            "seq": id, "home": home, "value": value, "kind": kind, "version": version,
+            "expires_at": expires_at,
         }  # fmt: skip
 
     live: dict[tuple[str, str], Any] = {}
     rows = connection.execute(
-        "SELECT scope, key, value, kind, version, seq, expires_at FROM kvstore"
+        "SELECT scope, key, value, kind, home, version, seq, expires_at FROM kvstore"
     )
-    for scope, key, value, kind, version, seq, expires_at in rows:
+    for scope, key, value, kind, home, version, seq, expires_at in rows:
         last = newest[scope, key]
         assert (seq, version, expires_at) == (last["seq"], last["version"], last["expires_at"])
-        assert kind & (OUTLINE - 1) == last["kind"]
-        if kind >= OUTLINE:
+        assert kind == last["kind"]
+        if home is None:
+            assert (type(value), value) == (type(last["value"]), last["value"])
+        else:
+            assert home == last["home"]
             stored = last["value"].encode() if isinstance(last["value"], str) else last["value"]
             assert value == hashlib.blake2b(stored, digest_size=16).digest()
-        else:
-            assert value == last["value"]
         live[scope, key] = (last["value"], last["kind"], version)
     assert set(live) == {name for name, last in newest.items() if last["kind"] is not None}
 
-    archived = connection.execute(
-        """SELECT a.seq, a.value IS d.value AND a.kind = d.kind AND l.op = a.op
-        FROM archive a JOIN audit_log l ON l.id = a.seq JOIN audit_log d ON d.id = l.prev"""
-    ).fetchall()
-    assert all(same for _, same in archived)
-    removals = connection.execute(
-        "SELECT id FROM audit_log WHERE kind IS NULL AND op <> 0"
-    ).fetchall()
-    assert {seq for seq, _ in archived} == {id for (id,) in removals}
+    archived = connection.execute("SELECT seq, scope, key, value, kind, op, version FROM archive")
+    assert {row[0]: tuple(row[1:]) for row in archived} == removed
     return live

@@ -3,16 +3,15 @@
 
 cdef enum:
     TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT
-    OUTLINE = 32
     INLINE_MAX = 512
     CREATED = 1
     OVERWRITTEN, DELETED, EXPIRED, LIFETIME
     KEY_MAX = 4096
 
 # The numbers above are the layout's, known here at compile time.
-if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OUTLINE, INLINE_MAX) != (
+if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, INLINE_MAX) != (
     layout.TEXT, layout.BYTES, layout.INT, layout.FLOAT, layout.BOOL, layout.NONE,
-    layout.JSON, layout.BIGINT, layout.OUTLINE, layout.INLINE_MAX,
+    layout.JSON, layout.BIGINT, layout.INLINE_MAX,
 ) or (CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME) != (
     layout.CREATED, layout.OVERWRITTEN, layout.DELETED, layout.EXPIRED, layout.LIFETIME,
 ):
@@ -107,14 +106,17 @@ cpdef object decode(object value, int kind):
     if kind == JSON:
         from kycli.core import values
 
-        return values.loads(value)
+        try:
+            return values.loads(value)
+        except (ValueError, TypeError) as error:
+            raise CorruptError(f"a stored document cannot be read: {error}") from error
     if kind == BOOL:
         return value != 0
     if kind == NONE:
         return None
-    if kind == BIGINT:
+    if kind == BIGINT and isinstance(value, str) and value.lstrip("-").isdigit():
         return int(value)
-    raise StorageError(f"a value of unknown kind {kind}", hint="upgrade kycli")
+    raise CorruptError(f"a stored value of kind {kind} cannot be read", hint="upgrade kycli")
 
 
 cdef bytes _digest(object stored):
@@ -149,9 +151,23 @@ cdef tuple _range_of(object prefix):
 
 
 cdef object _check_limit(object limit):
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise WrongTypeError(f"a limit is a number from 0 up, not {limit!r}")
+    if limit is not None:
+        _check_count(limit, "limit")
     return limit
+
+
+cdef int64_t _check_count(object number, str what) except -1:
+    if type(number) is not int:
+        raise WrongTypeError(f"{what} is a whole number, not {number!r}")
+    if not 0 <= number < 1 << 62:
+        raise InvalidValueError(f"{what} is a whole number from 0 up, not {number}")
+    return number
+
+
+cdef list _key_list(object keys):
+    if isinstance(keys, str):
+        raise WrongTypeError("keys are a list or another iterable of keys, not one text")
+    return list(keys)
 
 
 cdef bint _is_named(str scope):

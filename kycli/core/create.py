@@ -1,25 +1,25 @@
-"""Making a new database, so that no process ever sees half of one."""
+"""Making a new database, so that no process ever sees half of one.
+
+An empty file is put in place first, and laid out by the first who opens it, in one
+transaction. So the races are SQLite's to decide; and SQLite itself throws away a
+``-wal`` or ``-journal`` file that an earlier database of that name left behind, which
+it does for an empty file only. A crash leaves an empty file, which the next one to
+open it lays out.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 
 import apsw
 
 from kycli.core import layout
-from kycli.core.faults import cannot_open, translate
+from kycli.core.faults import cannot_open
 from kycli.core.location import make_private, sync_directory
 
-_CREATE_TIMEOUT_MS = 30_000
 
-
-def create(path: str) -> None:
-    """Create the database ``path`` and its missing directories.
-
-    The file is built beside its place and linked into it when it is complete and
-    on the disk, so a crash leaves either no database or a whole one. When several
-    processes create the same one, the first link wins and the others use it.
+def place(path: str) -> None:
+    """Put an empty file in the place of a database, unless there is a file by now.
 
     Parameters:
         path: absolute path; the file gets mode 0600 and new directories 0700.
@@ -28,35 +28,21 @@ def create(path: str) -> None:
         CannotOpenError: when the directory cannot be made or written.
         DiskFullError: when there is no space for it.
     """
-    directory, name = os.path.split(path)
-    scratch = os.path.join(directory, f".{name[:200]}.{os.getpid()}-{os.urandom(6).hex()}.new")
+    directory = os.path.dirname(path)
     try:
         make_private(directory)
-        os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
-            _build(scratch)
-            _publish(scratch, path)
-        finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                try:
-                    os.unlink(scratch + suffix)
-                except FileNotFoundError:
-                    pass
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
         sync_directory(directory)
     except OSError as error:
         raise cannot_open(path, error) from error
-    except apsw.Error as error:
-        raise translate(error, path, _CREATE_TIMEOUT_MS) from error
 
 
-def initialise(connection: apsw.Connection) -> None:
-    """Lay out an empty database in place, unless another process was faster.
-
-    For a file that exists and is empty (made by ``touch`` or ``mktemp``), and for
-    databases in memory. One transaction; the layout is complete or not there.
-    """
+def lay_out(connection: apsw.Connection) -> None:
+    """Lay out an empty database, unless another process was faster: all of it or nothing."""
     connection.execute(f"PRAGMA page_size = {layout.PAGE_SIZE}")
-    connection.set_busy_timeout(_CREATE_TIMEOUT_MS)
     connection.execute("BEGIN EXCLUSIVE")
     try:
         if connection.pragma("application_id") == 0:
@@ -68,30 +54,3 @@ def initialise(connection: apsw.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _build(path: str) -> None:
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-        initialise(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
-
-
-def _publish(scratch: str, path: str) -> None:
-    try:
-        os.link(scratch, path)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        # A file system without hard links. A rename would overwrite a database that
-        # another process made meanwhile, so take the place with an empty file, which
-        # openers lay out in place.
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            pass

@@ -64,11 +64,6 @@ _MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] =
         "the write would break the database's layout",
         "another program may have changed its tables",
     ),
-    apsw.SQLError: (
-        CorruptError,
-        "the tables are not those of a kycli database",
-        "another program may have changed them; restore a backup",
-    ),
     apsw.InterruptError: (StorageError, "the operation was interrupted", None),
     apsw.ThreadingViolationError: (
         MisuseError,
@@ -87,6 +82,15 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
         return BusyError(
             f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
             hint="try again when it has finished, or stop it",
+        )
+    if isinstance(error, apsw.SQLError) and "no such table" in str(error):
+        return CorruptError(
+            f"{path}: the tables are not those of a kycli database",
+            hint="another program may have changed them; restore a backup",
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return CorruptError(
+            f"{path}: a stored text is not UTF-8", hint=_MEANINGS[apsw.CorruptError][2]
         )
     if isinstance(error, UnicodeEncodeError):
         return InvalidValueError(
@@ -118,14 +122,17 @@ def lock_holder(path: str) -> str:
     container, the answer is "another process".
     """
     try:
-        inode = os.stat(path + "-shm").st_ino
+        shared = os.stat(os.path.realpath(path) + "-shm")
         with open("/proc/locks") as table:
             for line in table:
                 # "1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120"
                 fields = line.split()
                 if len(fields) < 8 or fields[3] != "WRITE":
                     continue
-                if int(fields[5].rpartition(":")[2]) != inode:
+                major, minor, inode = fields[5].split(":")
+                if int(inode) != shared.st_ino or shared.st_dev != os.makedev(
+                    int(major, 16), int(minor, 16)
+                ):
                     continue
                 last = float(fields[7]) if fields[7] != "EOF" else float("inf")
                 if int(fields[6]) <= WAL_WRITE_LOCK <= last:
@@ -145,4 +152,5 @@ def _describe(pid: int) -> str:
             command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         command = ""
+    command = "".join(char if char.isprintable() else "?" for char in command)
     return f"process {pid} ({command})" if command else f"process {pid}"

@@ -19,10 +19,12 @@ How the rows refer to each other:
 - Removing a key means inserting it into ``archive``; the trigger on that table
   writes the history and deletes the live row.
 - A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log``
-  row that ``seq`` names. ``kvstore`` keeps its BLAKE2b digest, so that saving the
-  same value again is noticed, and adds ``OUTLINE`` to its kind. Inside a
-  ``WITHOUT ROWID`` tree a large value would be read by every search that passes
-  its neighbourhood.
+  row that ``home`` names; ``kvstore`` keeps its BLAKE2b digest instead, so that
+  saving the same value again is noticed. Inside a ``WITHOUT ROWID`` tree a large
+  value would be read by every search that passes its neighbourhood.
+- A change of the lifetime alone logs no value: it is the one of the row before.
+- A row of the empty scope says that rows were changed or history was pruned past
+  the log; whoever keeps copies of values must forget them.
 
 Why these indexes, and no others:
 
@@ -51,9 +53,6 @@ PAGE_SIZE = 4096
 # What kvstore.kind, audit_log.kind and archive.kind say of the value beside them.
 TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT = range(8)
 
-OUTLINE = 32
-"""Added to ``kvstore.kind`` when the value is in the ``audit_log`` row ``seq``."""
-
 INLINE_MAX = 512
 """Longest value, in bytes, that is kept in ``kvstore`` itself."""
 
@@ -73,12 +72,9 @@ OPERATIONS = {
 LIVE = "(expires_at IS NULL OR expires_at > ?1)"
 """The one expiry predicate; ?1 is the time now, in milliseconds."""
 
-VALUE = f"""CASE WHEN k.kind < {OUTLINE} THEN k.value
-    ELSE (SELECT a.value FROM audit_log a WHERE a.id = k.seq) END"""
+VALUE = """CASE WHEN k.home IS NULL THEN k.value
+    ELSE (SELECT a.value FROM audit_log a WHERE a.id = k.home) END"""
 """The value, wherever it is kept."""
-
-KIND = f"k.kind & {OUTLINE - 1}"
-"""Its kind."""
 
 NOTE_BYPASS = f"""
 INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
@@ -94,6 +90,7 @@ CREATE TABLE kvstore (
     key        TEXT NOT NULL,
     value      ANY,
     kind       INTEGER NOT NULL,
+    home       INTEGER,  -- the row of audit_log that holds a large value
     expires_at INTEGER,
     op         INTEGER NOT NULL,
     version    INTEGER NOT NULL,
@@ -148,21 +145,20 @@ CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
 CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
     INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
     VALUES (
-        new.seq, new.scope, new.key, new.value, new.kind & {OUTLINE - 1}, new.op, new.version,
+        new.seq, new.scope, new.key, CASE WHEN new.home IS NULL THEN new.value END,
+        new.kind, new.op, new.version,
         (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key
             ORDER BY id DESC LIMIT 1),
         new.updated_at, new.expires_at
     );
 END;
 
--- A change of the lifetime alone carries a large value on to the new row of the log.
 CREATE TRIGGER kvstore_changed AFTER UPDATE OF seq ON kvstore BEGIN
     INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
     VALUES (
         new.seq, new.scope, new.key,
-        CASE WHEN new.op = {LIFETIME} AND new.kind >= {OUTLINE}
-            THEN (SELECT value FROM audit_log WHERE id = old.seq) ELSE new.value END,
-        new.kind & {OUTLINE - 1}, new.op, new.version,
+        CASE WHEN new.home IS NULL AND new.op <> {LIFETIME} THEN new.value END,
+        new.kind, new.op, new.version,
         CASE WHEN old.expires_at <= new.updated_at THEN new.seq - 1 ELSE old.seq END,
         new.updated_at, new.expires_at
     );
@@ -175,15 +171,15 @@ WHEN old.expires_at <= new.updated_at BEGIN
         scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at
     ) VALUES (
         old.scope, old.key,
-        CASE WHEN old.kind < {OUTLINE} THEN old.value
-            ELSE (SELECT value FROM audit_log WHERE id = old.seq) END,
-        old.kind & {OUTLINE - 1}, {EXPIRED}, old.version, new.seq - 1, old.seq,
+        CASE WHEN old.home IS NULL THEN old.value
+            ELSE (SELECT value FROM audit_log WHERE id = old.home) END,
+        old.kind, {EXPIRED}, old.version, new.seq - 1, old.seq,
         old.expires_at, old.updated_at, new.updated_at
     );
 END;
 
 -- Whoever changes rows and knows nothing of the log still tells the caches of it.
-CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, expires_at ON kvstore
+CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, home, expires_at ON kvstore
 WHEN new.seq = old.seq BEGIN
     INSERT INTO audit_log (scope, key, op, version, timestamp)
     VALUES ('', '', {BYPASS}, 0, new.updated_at);

@@ -8,18 +8,34 @@ from stat import S_ISREG
 import apsw
 
 from kycli.core.layout import APPLICATION_ID, FORMAT
-from kycli.errors import NewerFormatError, NotADatabaseError, ReadOnlyError
+from kycli.core.location import MEMORY
+from kycli.errors import CorruptError, NewerFormatError, NotADatabaseError, ReadOnlyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
 
-MEMORY = ":memory:"
+    class Patience(Protocol):
+        def __call__(self, tries: int) -> bool: ...
+        def heed(self) -> bool: ...
+
+
+# Some 10 ms of a statement's work.
+_STEPS_BETWEEN_SIGNALS = 500_000
 
 _ANOTHER = "choose another file with --db or KYCLI_DB_PATH"
 
 
-def connect(path: str, durability: str, patience: Callable[[int], bool]) -> apsw.Connection:
+def identity_of(path: str) -> tuple[int, int] | None:
+    """Return what tells a file apart whatever it is called; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
     """Open a database of ours; make it when there is none.
 
     An existing one is only read: nothing is written and no write lock taken. A file
@@ -28,7 +44,7 @@ def connect(path: str, durability: str, patience: Callable[[int], bool]) -> apsw
     Parameters:
         path: absolute, or ``":memory:"``.
         durability: ``"normal"`` or ``"full"``.
-        patience: SQLite's busy handler.
+        patience: SQLite's busy handler, which also heeds signals.
 
     Raises:
         CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: ours.
@@ -60,9 +76,9 @@ def _prepare_file(path: str) -> None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        from kycli.core.create import create
+        from kycli.core.create import place
 
-        create(os.path.realpath(path))
+        place(os.path.realpath(path))
     except OSError as error:
         from kycli.core.faults import cannot_open
 
@@ -75,10 +91,9 @@ def _prepare_file(path: str) -> None:
             raise NotADatabaseError(f"{path}: the file is not a kycli database", hint=_ANOTHER)
 
 
-def _set_up(
-    connection: apsw.Connection, path: str, durability: str, patience: Callable[[int], bool]
-) -> None:
+def _set_up(connection: apsw.Connection, path: str, durability: str, patience: Patience) -> None:
     connection.set_busy_handler(patience)
+    _heed_signals(connection, patience)
     _keep_plans(connection)
     _refuse_double_quoted_strings(connection)
     _distrust_schema(connection)
@@ -91,6 +106,11 @@ def _set_up(
 def _leave_wal_alone(connection: apsw.Connection, alone: bool) -> None:
     """Whether closing leaves a ``-wal`` file as it is, which may turn out to be a stranger's."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(alone))
+
+
+def _heed_signals(connection: apsw.Connection, patience: Patience) -> None:
+    """Ctrl-C stops a long statement, and not only what comes after it."""
+    connection.set_progress_handler(patience.heed, _STEPS_BETWEEN_SIGNALS)
 
 
 def _keep_plans(connection: apsw.Connection) -> None:
@@ -113,7 +133,7 @@ def _distrust_schema(connection: apsw.Connection) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
 
 
-def _use_wal(connection: apsw.Connection, patience: Callable[[int], bool]) -> None:
+def _use_wal(connection: apsw.Connection, patience: Patience) -> None:
     """Readers and a writer at the same time; the mode is kept in the file."""
     refusals = 0
     while connection.pragma("journal_mode") != "wal":
@@ -138,9 +158,9 @@ def _identify(connection: apsw.Connection, path: str) -> None:
     mark = connection.pragma("application_id")
     if mark == 0:
         if _is_empty(connection) and not connection.readonly("main"):
-            from kycli.core.create import initialise
+            from kycli.core.create import lay_out
 
-            initialise(connection)
+            lay_out(connection)
         # Also where it was not empty: another process may just have laid it out.
         mark = connection.pragma("application_id")
     if mark != APPLICATION_ID:
@@ -154,10 +174,14 @@ def _identify(connection: apsw.Connection, path: str) -> None:
             f"{path}: this is an SQLite database, but not one of kycli", hint=_ANOTHER
         )
     version = connection.pragma("user_version")
-    if version != FORMAT:
+    if version > FORMAT:
         raise NewerFormatError(
             f"{path}: the database has format {version}, this kycli reads format {FORMAT}",
             hint="upgrade kycli",
+        )
+    if version != FORMAT:
+        raise CorruptError(
+            f"{path}: there is no database format {version}", hint="restore a backup"
         )
 
 

@@ -1,4 +1,4 @@
-# Living with other processes: waiting for their locks, and being forked.
+# Time, and waiting for the locks of other processes.
 # Part of storage.pyx: one extension is one file to load at start-up.
 
 cdef int64_t _clock_ms(int clock) noexcept nogil:
@@ -40,47 +40,7 @@ cdef class _Patience:
         PyErr_CheckSignals()
         return True
 
-
-# ---------------------------------------------------------------- forking
-
-# SQLite's locks and shared memory do not survive a fork: a child that went on with
-# what it inherited would corrupt the file. So before a fork every idle store closes
-# its connection, and parent and child each open their own at the next call. A store
-# that is in a transaction at that moment keeps its connection in the parent; in the
-# child it refuses to work, and so does any new store on the same file.
-
-cdef int _forks = 0  # counted in every child, also of a fork that Python does not see
-cdef dict _stores = {}  # id -> weak reference to each open store
-cdef list _parked = []  # stores whose lock the forking thread holds
-cdef set _inherited = set()  # files that this process must not open
-
-
-cdef void _count_fork() noexcept nogil:
-    global _forks
-    _forks += 1
-
-
-def _before_fork():
-    for reference in list(_stores.values()):
-        store = reference()
-        if store is not None and (<Kycore>store)._park():
-            _parked.append(store)
-
-
-def _after_fork():
-    while _parked:
-        (<Kycore>_parked.pop())._lock.release()
-
-
-def _after_fork_in_child():
-    _after_fork()
-    for reference in list(_stores.values()):
-        store = reference()
-        if store is not None:
-            (<Kycore>store)._disown()
-
-
-pthread_atfork(NULL, NULL, _count_fork)
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
-)
+    def heed(self):
+        """SQLite's progress handler: let Ctrl-C stop a statement that takes long."""
+        PyErr_CheckSignals()
+        return False

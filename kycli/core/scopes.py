@@ -28,6 +28,7 @@ _DECLARE = """
 INSERT INTO sys_namespaces (scope, cache_ms, created_at) VALUES (?1, ?2, ?3)
 ON CONFLICT (scope) DO UPDATE SET cache_ms = excluded.cache_ms"""
 _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
+_SET_CACHE_MS = "UPDATE sys_namespaces SET cache_ms = ?2 WHERE scope = ?1"
 _UNDECLARE = "DELETE FROM sys_namespaces WHERE scope = ?1"
 _TABLES = ("kvstore", "audit_log", "archive", "sys_namespaces")
 
@@ -57,7 +58,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
     if scope == to_scope:
         raise ConflictError(f"the scope is called {scope!r} already")
     with store.transaction():
-        if not _known(store, scope):
+        if scope not in scopes(store):
             raise MissingKeyError(f"no scope {scope!r}")
         if to_scope in scopes(store):
             raise ConflictError(f"the scope {to_scope!r} exists already", hint="drop it first")
@@ -74,7 +75,7 @@ def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
     """Rename to a name with a past: its history stays its own, and the keys are moved to it."""
     declared = store._query(_CACHE_MS, (scope,))
     store._query(_UNDECLARE, (scope,))
-    if declared and not _is_plain(to_scope):
+    if declared and not is_plain(to_scope):
         store._query(_DECLARE, (to_scope, *declared[0], store._now()))
     count = 0
     for key in store.iterkeys(scope=scope):
@@ -91,13 +92,13 @@ def _known(store: Kycore, scope: str) -> bool:
 
 def _check_lifetimes(store: Kycore, scope: str) -> None:
     """Keys expire only in plain scopes and caches, also after a scope was renamed."""
-    if _is_plain(scope):
+    if is_plain(scope):
         store._query(_UNDECLARE, (scope,))
         return
-    if scope in caches(store):
+    if is_cache(store, scope):
         return
-    sql = "SELECT 1 FROM kvstore WHERE scope = ?1 AND expires_at IS NOT NULL LIMIT 1"
-    if store._query(sql, (scope,)):
+    sql = f"SELECT 1 FROM kvstore WHERE scope = ?2 AND expires_at IS NOT NULL AND {LIVE} LIMIT 1"
+    if store._query(sql, (store._now(), scope)):
         raise not_a_cache(scope)
 
 
@@ -105,7 +106,7 @@ def create_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
     """Declare a named namespace a cache."""
     _check_namespace(scope)
     with store.transaction():
-        if scope in caches(store):
+        if is_cache(store, scope):
             raise ConflictError(
                 f"{scope!r} is a cache already", hint=f"kycli admin set-cache {scope} timeout=SEC"
             )
@@ -116,7 +117,7 @@ def set_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
     """Change the timeout of a cache."""
     with store.transaction():
         _check_cache(store, scope)
-        store._query(_DECLARE, (scope, timeout_ms, store._now()))
+        store._query(_SET_CACHE_MS, (scope, timeout_ms))
 
 
 def drop_cache(store: Kycore, scope: str) -> None:
@@ -131,20 +132,27 @@ def caches(store: Kycore) -> dict[str, float]:
     return {scope: timeout_ms / 1000 for scope, timeout_ms in store._query(_CACHES)}
 
 
-def _is_plain(scope: str) -> bool:
+def is_plain(scope: str) -> bool:
+    """Whether each key of the scope may have a lifetime of its own."""
     return split_scope(scope)[1] == DEFAULT
 
 
 def _check_namespace(scope: str) -> None:
-    if _is_plain(scope):
+    if is_plain(scope):
         raise InvalidScopeError(
             f"{scope!r} names no namespace: keys of a plain scope have a TTL each",
             hint=f"a cache is a namespace, such as {scope + '.cache'!r}",
         )
 
 
+def is_cache(store: Kycore, scope: str) -> bool:
+    """Whether keys of the scope may have a lifetime because it is declared a cache."""
+    rows = store._query(_CACHE_MS, (scope,))
+    return bool(rows) and rows[0][0] is not None
+
+
 def _check_cache(store: Kycore, scope: str) -> None:
-    if scope not in caches(store):
+    if not is_cache(store, scope):
         raise MissingKeyError(
             f"{scope!r} is not a cache", hint=f"kycli admin create-cache {scope} timeout=SEC"
         )

@@ -14,14 +14,18 @@ import _weakref
 import apsw
 
 from kycli.core import layout
-from kycli.core.layout import KIND, LIVE, NEXT_SEQ, VALUE
+from kycli.core.layout import LIVE, NEXT_SEQ, VALUE
+from kycli.core.location import MEMORY
 from kycli.core.expiry import parse_ttl
 from kycli.errors import (
+    BusyError,
     ClosedError,
     ConflictError,
+    CorruptError,
     ForkError,
     InvalidKeyError,
     InvalidValueError,
+    KycliError,
     MisuseError,
     MissingKeyError,
     StorageError,
@@ -51,13 +55,13 @@ cdef extern from "pthread.h" nogil:
 # Rows of expired keys that one write, or one read that met one, archives at most; a
 # write of many rows adds as many, so that the sweep keeps up with any writer.
 cdef int SWEEP_ROWS = 64
+cdef int SWEEP_ROWS_MAX = 10_000
 # How long a store lets pass between two looks for expired rows.
 cdef int64_t SWEEP_PAUSE_MS = 1000
 
 # A page of a listing ends at so many rows or bytes; no read transaction outlives it.
 cdef int PAGE_ROWS = 1000
 cdef int64_t PAGE_BYTES = 1 << 20
-cdef int BULK_ROWS = 1000
 
 # A store that is read as often as this sets up its cache and its own statements.
 cdef int READS_BEFORE_WARM_UP = 8
@@ -68,49 +72,56 @@ cdef int READS_BEFORE_WARM_UP = 8
 # Everywhere: ?1 is the time now, ?2 the scope, ?3 the key.
 
 cdef str _GET = f"""
-SELECT {VALUE}, {KIND}, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
+SELECT {VALUE}, k.kind, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 
 # What the cache has not seen yet, of any scope.
 cdef str _CHANGES = "SELECT id, scope, key FROM audit_log WHERE id > ?1 ORDER BY id"
 cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
 cdef str _GET_ROW = f"""
-SELECT k.key, {VALUE}, {KIND}, k.version, k.expires_at, k.updated_at, k.seq
+SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at, k.seq
 FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 
 # One statement creates, overwrites, changes the lifetime, or does nothing at all, and
 # its triggers write the history. It takes the write lock before it reads, so it needs
 # no transaction around it. No row comes back when nothing changed.
 _UPSERT_ANY = f"""
-INSERT INTO kvstore (scope, key, value, kind, expires_at, op, version, seq, updated_at)
+INSERT INTO kvstore (scope, key, value, kind, home, expires_at, op, version, seq, updated_at)
 VALUES (
-    ?2, ?3, ?4, ?5, %s, {layout.CREATED},
+    ?2, ?3, ?4, ?5, %(home)s, %(expires_at)s, {layout.CREATED},
     1 + ifnull((SELECT version FROM archive WHERE scope = ?2 AND key = ?3
                 ORDER BY id DESC LIMIT 1), 0),
     {NEXT_SEQ}, ?1
 )
 ON CONFLICT (scope, key) DO UPDATE SET
     value = excluded.value, kind = excluded.kind, expires_at = excluded.expires_at,
+    home = %(new_home)s,
     op = CASE WHEN NOT {LIVE} THEN {layout.CREATED}
-        WHEN kind = excluded.kind AND value IS excluded.value THEN {layout.LIFETIME}
-        ELSE {layout.OVERWRITTEN} END,
-    version = version + NOT ({LIVE} AND kind = excluded.kind AND value IS excluded.value),
+        WHEN %(same)s THEN {layout.LIFETIME} ELSE {layout.OVERWRITTEN} END,
+    version = version + NOT ({LIVE} AND %(same)s),
     -- the id before it is the expiry's
     seq = excluded.seq + NOT {LIVE},
     updated_at = excluded.updated_at
-WHERE kind <> excluded.kind OR value IS NOT excluded.value
-    OR expires_at IS NOT excluded.expires_at"""
+WHERE NOT (%(same)s) OR expires_at IS NOT excluded.expires_at"""
+_SAME = "kind = excluded.kind AND value IS excluded.value AND home IS %s"
+_INLINE = {"home": "NULL", "new_home": "NULL", "same": _SAME % "NULL"}
+_OUTLINE = {
+    "home": NEXT_SEQ,
+    "new_home": f"""CASE WHEN {LIVE} AND {_SAME % "NOT NULL"} THEN home
+        ELSE excluded.seq + NOT {LIVE} END""",
+    "same": _SAME % "NOT NULL",
+}
 # In a plain scope the lifetime is the caller's, in a named namespace the namespace's.
-cdef str _UPSERT_BULK = _UPSERT_ANY % "?6"
+_NAMESPACES = "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)"
+cdef str _UPSERT_BULK = _UPSERT_ANY % {**_INLINE, "expires_at": "?6"}
 cdef str _UPSERT = _UPSERT_BULK + " RETURNING op, seq"
-cdef str _UPSERT_NAMED_BULK = (
-    _UPSERT_ANY % "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)")
-cdef str _UPSERT_NAMED = _UPSERT_NAMED_BULK + " RETURNING op, seq"
+cdef str _UPSERT_NAMED = (
+    _UPSERT_ANY % {**_INLINE, "expires_at": _NAMESPACES} + " RETURNING op, seq")
+cdef str _UPSERT_OUTLINE = _UPSERT_ANY % {**_OUTLINE, "expires_at": "?6"} + " RETURNING op, seq"
+cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
 
 # A bulk load that spilled its pages again and again would write several times as much.
 cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
-
-cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
 
 cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 
@@ -121,16 +132,17 @@ cdef str _ARCHIVE_ONE = f"""
 INSERT INTO {_ARCHIVE_COLUMNS}
 VALUES (?2, ?3, ?4, ?5, ?6, ?7, {NEXT_SEQ}, ?8, ?9, ?10, ?1)"""
 
+# Numbered outside of the selection, which otherwise numbers all rows before it limits them.
 _ARCHIVE_ROWS = f"""
 INSERT INTO {_ARCHIVE_COLUMNS}
-SELECT scope, key, {VALUE}, {KIND},
+SELECT scope, key, {VALUE}, kind,
     CASE WHEN {LIVE} THEN {layout.DELETED} ELSE {layout.EXPIRED} END,
     version, (SELECT ifnull(max(id), 0) FROM audit_log) + row_number() OVER (), seq,
     expires_at, updated_at, ?1
-FROM kvstore k WHERE """
-cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS + "scope = ?2 AND key >= ?3 AND key < ?4"
-cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS + f"scope = ?2 AND key = ?3 AND NOT {LIVE}"
-cdef str _ARCHIVE_EXPIRED = _ARCHIVE_ROWS + "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
+FROM (SELECT * FROM kvstore WHERE %s) k"""
+cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS % "scope = ?2 AND key >= ?3 AND key < ?4"
+cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS % f"scope = ?2 AND key = ?3 AND NOT {LIVE}"
+_ARCHIVE_EXPIRED = _ARCHIVE_ROWS % "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
 
 # BEGIN alone takes no snapshot; the first read does.
@@ -141,7 +153,7 @@ cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"
 _RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
 cdef str _PAGE_OF_KEYS = f"SELECT key FROM kvstore WHERE {_RANGE} ORDER BY key LIMIT ?5"
 cdef str _PAGE_OF_ENTRIES = f"""
-SELECT k.key, {VALUE}, {KIND}, k.version, k.expires_at, k.updated_at
+SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at
 FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
 cdef str _COUNT = f"SELECT count(*) FROM kvstore WHERE {_RANGE}"
 
@@ -167,6 +179,7 @@ cdef str _status(row):
 include "process.pxi"
 include "native.pxi"
 include "cache.pxi"
+include "session.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -207,142 +220,47 @@ cdef class Kycore:
     42
     """
 
-    cdef object _connection
-    cdef object _cursor
-    cdef object _lock
-    cdef object _clock
-    cdef _Patience _patience
+    cdef _Session _db
     cdef _Cache _cache
-    cdef _Statement _get
-    cdef _Statement _upsert
-    cdef _Statement _bulk
-    cdef _Statement _changes
-    cdef _Statement _newest
-    cdef int _reads
-    cdef str _path
+    cdef object _clock
     cdef str _scope
-    cdef str _durability
-    cdef bint _open
-    cdef bint _read_only
-    cdef bint _orphan
-    cdef int _generation
-    cdef int _depth
-    cdef bint _reading  # the outermost block is a snapshot
+    cdef int _reads
     cdef int64_t _next_sweep
     cdef int64_t _unswept
     cdef object __weakref__
 
+    def __cinit__(self, *arguments, **options):
+        # Never opened, so that a store whose __init__ did not run says that it is closed.
+        self._scope = "default"
+        self._cache = _Cache("default", 0, 0)
+        self._db = _Session("", "normal", 0, self._cache)
+
     def __init__(self, db_path=None, *, scope=None, durability="normal",
                  busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=64 << 20,
                  clock=None):
-        if self._open:
+        if self._db.is_open:
             raise MisuseError("the store is open already")
         if durability not in ("normal", "full"):
             raise InvalidValueError(
                 f"unknown durability {durability!r}", hint="use 'normal' or 'full'"
             )
-        if not isinstance(busy_timeout_ms, int) or not 0 <= busy_timeout_ms < 2**31:
-            raise InvalidValueError(
-                f"bad busy timeout {busy_timeout_ms!r}", hint="give it in whole milliseconds"
-            )
         from kycli.core.location import database_file, default_db_path
 
         path = default_db_path() if db_path is None else database_file(os.fspath(db_path))
-        self._path = path
         self._scope = "default" if scope is None else check_scope(scope)
-        self._durability = durability
         self._clock = clock
-        self._lock = _thread.RLock()
-        self._patience = _Patience(busy_timeout_ms)
-        self._cache = _Cache(
-            self._scope, _check_limit(cache_entries) or 0, _check_limit(cache_bytes) or 0
-        )
-        self._generation = _forks
-        self._connect()
-        self._open = True
-        key = id(self)
-        _stores[key] = _weakref.ref(self, lambda _: _stores.pop(key, None))
-
-    cdef _connect(self):
-        if self._path in _inherited:
-            raise ForkError(
-                f"{self._path}: this process was forked in the middle of a transaction on it",
-                hint="fork outside of transactions, or start processes with 'spawn'",
-            )
-        from kycli.core.opening import connect
-
-        try:
-            connection = connect(self._path, self._durability, self._patience)
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
-        self._read_only = connection.readonly("main")
-        self._cursor = connection.cursor()
-        self._connection = connection
         self._reads = 0
-
-    cdef _prepare_statements(self):
-        """Prepare the statements that are executed without APSW, where that works."""
-        if self._get is None and _reach_sqlite():
-            self._get = self._statement(_GET)
-            self._upsert = self._statement(_UPSERT)
-            self._bulk = self._statement(_UPSERT_BULK)
-            self._changes = self._statement(_CHANGES)
-            self._newest = self._statement(_NEWEST)
-
-    cdef _warm_up(self):
-        """Set up what pays only for a store that is read more than a few times."""
-        self._prepare_statements()
-        if self._cache.max_entries and self._path != ":memory:" and not self._orphan:
-            if kycli_file_system(self._path.encode()) == 0:
-                self._cache.header = _wal_index_header(self._connection)
-
-    cdef _Statement _statement(self, str sql):
-        statement = <_Statement>_Statement.__new__(_Statement)
-        return statement if statement.prepare(self._connection, sql) else None
-
-    # -- every statement passes here
-
-    cdef object _fetch(self, str sql, tuple bindings):
-        """Execute one statement; return its only value or row, a list of rows, or None."""
-        if self._generation != _forks:
-            self._reopen_after_fork()
-        self._lock.acquire()
-        try:
-            self._check_open()
-            return self._cursor.execute(sql, bindings).get
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
-        finally:
-            self._lock.release()
-
-    cdef _check_open(self):
-        if not self._open:
-            raise ClosedError("the store is closed")
-        if self._connection is None:
-            self._connect()
-        if self._depth and not self._connection.in_transaction:
-            raise StorageError(
-                "the transaction was rolled back by an error within it",
-                hint="leave the transaction and try it again",
-            )
-
-    cdef object _translated(self, error):
-        from kycli.core.faults import translate
-
-        return translate(error, self._path, self._patience.timeout_ms)
-
-    cpdef int64_t _now(self) except? -1:
-        """Return the time now, in milliseconds since the epoch."""
-        if self._clock is not None:
-            return self._clock()
-        return _clock_ms(CLOCK_REALTIME)
-
-    # -- opening state
+        self._cache = _Cache(
+            self._scope, _check_count(cache_entries, "cache_entries"),
+            _check_count(cache_bytes, "cache_bytes"))
+        self._db = _Session(
+            path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache)
+        self._db.open()
 
     @property
     def path(self):
         """The database file, as an absolute path, or ``":memory:"``."""
-        return self._path
+        return self._db.path
 
     @property
     def scope(self):
@@ -352,12 +270,12 @@ cdef class Kycore:
     @property
     def closed(self):
         """Whether ``close()`` was called."""
-        return not self._open
+        return not self._db.is_open
 
     @property
     def read_only(self):
         """Whether the file can only be read."""
-        return self._read_only
+        return self._db.read_only
 
     def close(self):
         """Close the store; closing it again does nothing.
@@ -365,33 +283,7 @@ cdef class Kycore:
         Raises:
             MisuseError: inside a transaction of its own.
         """
-        if self._lock is None or not self._open:
-            return
-        if self._generation != _forks:
-            self._disown()
-            self._open = False
-            return
-        self._lock.acquire()
-        try:
-            if self._depth:
-                raise MisuseError("the store cannot be closed inside a transaction")
-            self._open = False
-            _stores.pop(id(self), None)
-            self._hang_up()
-        except apsw.Error as error:
-            raise self._translated(error) from error
-        finally:
-            self._lock.release()
-
-    cdef _hang_up(self):
-        self._cache.switch_off()
-        for statement in (self._get, self._upsert, self._bulk, self._changes, self._newest):
-            if statement is not None:
-                (<_Statement>statement).finalize()
-        self._get = self._upsert = self._bulk = self._changes = self._newest = None
-        connection, self._connection, self._cursor = self._connection, None, None
-        if connection is not None:
-            connection.close()
+        self._db.close()
 
     def __enter__(self):
         return self
@@ -400,47 +292,19 @@ cdef class Kycore:
         self.close()
 
     def __repr__(self):
-        state = "" if self._open else " (closed)"
-        return f"<Kycore {self._path!r} scope {self._scope!r}{state}>"
+        state = "" if self._db.is_open else " (closed)"
+        return f"<Kycore {self._db.path!r} scope {self._scope!r}{state}>"
 
-    # -- around a fork
+    def __reduce__(self):
+        raise WrongTypeError(
+            "a store cannot be copied or pickled", hint="open another one on the same path"
+        )
 
-    cdef bint _park(self):
-        """Close an idle connection before a fork; keep the lock until it is done."""
-        if not self._open or not self._lock.acquire(timeout=1):
-            return False
-        if self._depth or self._path == ":memory:":
-            self._lock.release()
-            return False
-        if self._connection is not None:
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self._hang_up()
-        return True
-
-    cdef _disown(self):
-        """In a child: never touch a connection that is the parent's, nor its file."""
-        if self._connection is None:
-            self._generation = _forks
-            return
-        # Not even when this process ends may it be closed, so it is leaked.
-        for inherited in (self._connection, self._cursor, self._get, self._upsert,
-                          self._bulk, self._changes, self._newest):
-            Py_INCREF(inherited)
-        self._connection = self._cursor = None
-        self._get = self._upsert = self._bulk = self._changes = self._newest = None
-        self._cache.switch_off()
-        self._orphan = True
-        if self._path != ":memory:":
-            _inherited.add(self._path)
-
-    cdef _reopen_after_fork(self):
-        if not self._orphan:
-            self._disown()
-        if self._orphan:
-            raise ForkError(
-                f"{self._path}: the store was forked in the middle of its work",
-                hint="fork outside of transactions, or open a store in the child",
-            )
+    cpdef int64_t _now(self) except? -1:
+        """Return the time now, in milliseconds since the epoch."""
+        if self._clock is not None:
+            return self._clock()
+        return _clock_ms(CLOCK_REALTIME)
 
     # -- transactions
 
@@ -449,18 +313,21 @@ cdef class Kycore:
 
         Takes the write lock at once, so what is read inside cannot change before it
         is written. Blocks nest: an inner one that raises undoes only itself. Other
-        threads that use the store wait until the block ends. Durable when the
-        outermost block is left.
+        threads that use the store wait until the block ends, as long as the busy
+        timeout. Durable when the outermost block is left. A block belongs to the thread
+        that entered it, and must not span an ``await`` or a ``yield``.
 
         Raises:
             BusyError: when another writer holds the lock for longer than the timeout.
             ReadOnlyError: when the database cannot be written.
+            MisuseError: when blocks are left in another order than they were entered, or
+                in another thread; nothing of them is kept.
 
         >>> with Kycore(":memory:") as kv, kv.transaction():
         ...     kv.incr("stock", -1), kv.incr("sold", 1)
         (-1, 1)
         """
-        return _Transaction(self, False)
+        return _Transaction(self._db, self)
 
     def snapshot(self):
         """Read as of one moment inside one ``with`` block, whatever others write meanwhile.
@@ -476,64 +343,7 @@ cdef class Kycore:
         ...     kv.getkey("left"), kv.getkey("right")
         (None, None)
         """
-        return _Transaction(self, True)
-
-    cdef _begin(self, bint reading):
-        if self._generation != _forks:
-            self._reopen_after_fork()
-        self._lock.acquire()
-        try:
-            self._check_open()
-            if self._reading and not reading:
-                raise MisuseError("a snapshot is for reading, not for writing")
-            if self._depth:
-                self._cursor.execute(f"SAVEPOINT kycli_{self._depth}")
-            elif reading:
-                self._cursor.execute("BEGIN")
-                self._cursor.execute(_FIX_SNAPSHOT)
-                self._reading = True
-            else:
-                self._cursor.execute("BEGIN IMMEDIATE")
-            self._depth += 1
-        except BaseException as error:
-            self._lock.release()
-            if isinstance(error, apsw.Error):
-                raise self._translated(error) from error
-            raise
-
-    cdef _end(self, bint keep):
-        """Commit or roll back the innermost block."""
-        cdef str name
-        try:
-            if self._generation != _forks or self._connection is None:
-                return
-            self._depth -= 1
-            if self._depth == 0:
-                self._reading = False
-            name = f"kycli_{self._depth}"
-            if not self._connection.in_transaction:
-                # SQLite rolled everything back by itself, after an error it had raised.
-                if keep:
-                    raise StorageError("the transaction was rolled back by an error within it")
-            elif keep:
-                self._commit(f"RELEASE {name}" if self._depth else "COMMIT")
-            elif self._depth:
-                self._cursor.execute(f"ROLLBACK TO {name}")
-                self._cursor.execute(f"RELEASE {name}")
-            else:
-                self._cursor.execute("ROLLBACK")
-        except apsw.Error as error:
-            raise self._translated(error) from error
-        finally:
-            self._lock.release()
-
-    cdef _commit(self, str sql):
-        try:
-            self._cursor.execute(sql)
-        except BaseException:
-            if self._connection.in_transaction and not self._depth:
-                self._cursor.execute("ROLLBACK")
-            raise
+        return _Transaction(self._db, self, True)
 
     # -- saving
 
@@ -576,63 +386,43 @@ cdef class Kycore:
         return status
 
     cdef str _save(self, str scope, key, value, ttl):
+        cdef _Session db = self._db
         cdef int64_t now
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         cdef bint named = _is_named(scope)
         kind, stored, size = encode(value)
-        if size > INLINE_MAX or self._depth or (named and lifetime is not None):
-            with _Transaction(self):
-                return self._put(self._now(), scope, key, kind, stored, size, lifetime)
-
-        # Fast path: one statement is its own transaction. It does not wait, so that its
-        # clock is right; when somebody else is writing, the lock comes first, then the clock.
-        self._lock.acquire()
-        self._patience.none_left = True
-        try:
-            now = self._now()
-            if self._generation == _forks and self._open and self._connection is not None:
-                expires_at = None if lifetime is None else now + <int64_t>lifetime
+        if size <= INLINE_MAX and db.depth == 0 and not (named and lifetime is not None):
+            # Fast path: one statement is its own transaction. It does not wait, so that its
+            # clock is right; when somebody else writes, the lock comes first, then the clock.
+            db.enter()
+            db.patience.none_left = True
+            try:
+                now = self._now()
                 if named:
-                    return _status(self._cursor.execute(
-                        _UPSERT_NAMED, (now, scope, key, stored, kind)).get)
-                row = _BUSY
-                if self._upsert is not None:
-                    row = self._save_natively(now, scope, key, stored, kind, expires_at)
-                if row is _BUSY:
-                    row = self._cursor.execute(
-                        _UPSERT, (now, scope, key, stored, kind, expires_at)).get
+                    return _status(
+                        db.cursor.execute(_UPSERT_NAMED, (now, scope, key, stored, kind)).get)
+                expires_at = None if lifetime is None else now + <int64_t>lifetime
+                row = _upserted(db, now, scope, key, stored, kind, expires_at)
                 if row is not None:
                     self._cache.saved(row[1], _entry_of(value, expires_at))
                 return _status(row)
-        except apsw.BusyError:
-            pass
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
-        finally:
-            self._patience.none_left = False
-            self._lock.release()
-        with _Transaction(self):
+            except apsw.BusyError:
+                pass
+            except (apsw.Error, UnicodeError) as error:
+                raise db.translated(error) from error
+            finally:
+                db.patience.none_left = False
+                db.leave()
+        with _Transaction(db, self):
             return self._put(self._now(), scope, key, kind, stored, size, lifetime)
-
-    cdef object _save_natively(self, int64_t now, str scope, str key, stored, int kind, expires_at):
-        """Execute the upsert; return its row or None, or _BUSY when APSW should say why not."""
-        cdef _Statement statement = self._upsert
-        cdef int code
-        row = None
-        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-        code = statement.step()
-        if code == SQLITE_ROW:
-            row = statement.int_at(0), statement.int_at(1)
-            code = statement.step()
-        if statement.reset() or code != SQLITE_DONE:
-            return _BUSY
-        return row
 
     cdef str _save_if(self, str scope, key, value, ttl, bint if_absent, if_version):
         cdef int64_t now
         lifetime = None if ttl is None else parse_ttl(ttl)
         kind, stored, size = encode(value)
-        with _Transaction(self):
+        if if_version is not None:
+            _check_count(if_version, "if_version")
+        with _Transaction(self._db, self):
             now = self._now()
             row = self._live_row(now, scope, key)
             if if_version is not None:
@@ -647,29 +437,33 @@ cdef class Kycore:
                 return _STATUS_NOCHANGE
             return self._put(now, scope, key, kind, stored, size, lifetime)
 
-    cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
-        """Write one row inside a transaction, for a time to live in milliseconds or None."""
+    cdef object _lifetime_in(self, str scope, lifetime):
+        """Return the time to live of a key saved in a scope, in milliseconds, or None."""
         if not _is_named(scope):
-            return self._write(now, scope, key, kind, stored, size,
-                               None if lifetime is None else now + lifetime)
-        cache_ms = self._fetch(_CACHE_MS, (scope,))
+            return lifetime
+        cache_ms = self._db.fetch(_CACHE_MS, (scope,))
         if lifetime is None:
-            lifetime = cache_ms
-        elif cache_ms is None:
+            return cache_ms
+        if cache_ms is None:
             from kycli.core.scopes import not_a_cache
 
             raise not_a_cache(scope)
+        return lifetime
+
+    cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
+        """Write one row inside a transaction, for a time to live in milliseconds or None."""
+        lifetime = self._lifetime_in(scope, lifetime)
         return self._write(now, scope, key, kind, stored, size,
                            None if lifetime is None else now + lifetime)
 
     cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at):
         """Write one row inside a transaction, to expire at a given time or never."""
         if size <= INLINE_MAX:
-            return _status(self._fetch(_UPSERT, (now, scope, key, stored, kind, expires_at)))
-        row = self._fetch(
-            _UPSERT, (now, scope, key, _digest(stored), kind + OUTLINE, expires_at))
+            return _status(self._db.fetch(_UPSERT, (now, scope, key, stored, kind, expires_at)))
+        row = self._db.fetch(
+            _UPSERT_OUTLINE, (now, scope, key, _digest(stored), kind, expires_at))
         if row is not None and row[0] != LIFETIME:
-            self._fetch(_OUTLINE_VALUE, (row[1], stored))
+            self._db.fetch(_OUTLINE_VALUE, (row[1], stored))
         return _status(row)
 
     def save_many(self, pairs, ttl=None, *, scope=None):
@@ -689,20 +483,12 @@ cdef class Kycore:
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef int64_t now, count = 0
-        cdef list batch = []
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         items = pairs.items() if hasattr(pairs, "items") else pairs
-        with _Transaction(self):
-            if _is_named(place):
-                cache_ms = self._fetch(_CACHE_MS, (place,))
-                if lifetime is not None and cache_ms is None:
-                    from kycli.core.scopes import not_a_cache
-
-                    raise not_a_cache(place)
-                lifetime = cache_ms if lifetime is None else lifetime
-            self._prepare_statements()
-            self._cursor.execute(_BULK_CACHE)
-            now = self._now()
+        with _Transaction(self._db, self):
+            lifetime = self._lifetime_in(place, lifetime)
+            self._db.prepare_statements()
+            self._db.fetch(_BULK_CACHE, ())
             for pair in items:
                 try:
                     key, value = pair
@@ -712,44 +498,15 @@ cdef class Kycore:
                     ) from None
                 check_key(key)
                 kind, stored, size = encode(value)
-                expires_at = None if lifetime is None else now + <int64_t>lifetime
-                count += 1
-                if size <= INLINE_MAX:
-                    if self._bulk is not None:
-                        if count % BULK_ROWS == 0:
-                            now = self._now()
-                        self._write_natively(now, place, key, stored, kind, expires_at)
-                        continue
-                    batch.append((now, place, key, stored, kind, expires_at))
-                    if len(batch) < BULK_ROWS:
-                        continue
-                self._write_batch(batch)
-                batch = []
                 now = self._now()
+                expires_at = None if lifetime is None else now + <int64_t>lifetime
                 if size > INLINE_MAX:
                     self._write(now, place, key, kind, stored, size, expires_at)
-            self._write_batch(batch)
+                else:
+                    _write_one_of_many(self._db, now, place, key, stored, kind, expires_at)
+                count += 1
         self._sweep_after(count)
         return count
-
-    cdef _write_natively(self, int64_t now, str scope, str key, stored, int kind, expires_at):
-        """Write one row of many inside a transaction; APSW says why, when it cannot be."""
-        cdef _Statement statement = self._bulk
-        cdef int code
-        self._check_open()
-        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-        code = statement.step()
-        if statement.reset() or code != SQLITE_DONE:
-            self._fetch(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
-
-    cdef _write_batch(self, list batch):
-        if not batch:
-            return
-        try:
-            self._check_open()
-            self._cursor.executemany(_UPSERT_BULK, batch)
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
 
     def getset(self, key, value, default=None, *, ttl=None, scope=None):
         """Save a value, as ``save`` does, and return the one before, or ``default``. Atomic."""
@@ -789,7 +546,7 @@ cdef class Kycore:
 
     cpdef tuple _live_row(self, int64_t now, str scope, key):
         """Return ``(key, value, kind, version, expires_at, updated_at, seq)`` or None."""
-        row = self._fetch(_GET_ROW, (scope, key))
+        row = self._db.fetch(_GET_ROW, (scope, key))
         if row is None or (row[4] is not None and row[4] <= now):
             return None
         return row
@@ -808,7 +565,7 @@ cdef class Kycore:
         """
         cdef object found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
-        if (self._depth == 0 and self._generation == _forks and not include_expired
+        if (self._db.depth == 0 and self._db.generation == _forks and not include_expired
                 and type(key) is str and self._cache.current()):
             found = self._cached(
                 self._cache.here if scope is None
@@ -832,34 +589,34 @@ cdef class Kycore:
 
     cdef object _read(self, str scope, key, default, bint include_expired):
         """Read a key from the database and, where that is possible, cache it."""
+        cdef _Session db = self._db
         cdef unsigned char header[HEADER]
         cdef bint caching = False
         cdef object row, found
         check_key(key)
-        if self._generation != _forks:
-            self._reopen_after_fork()
-        self._lock.acquire()
+        db.enter()
         try:
-            self._check_open()
-            self._reads += 1
-            if self._reads == READS_BEFORE_WARM_UP:
-                self._warm_up()
-            if self._depth == 0 and self._cache.header != NULL and not include_expired:
+            if not db.is_warm:
+                self._reads += 1
+                if self._reads >= READS_BEFORE_WARM_UP:
+                    self._reads = 0
+                    db.warm_up()
+            if db.depth == 0 and self._cache.header != NULL and not include_expired:
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins
             if caching and memcmp(header, self._cache.seen, HEADER) != 0:
                 try:
-                    self._catch_up()
+                    _catch_up(db)
                     memcpy(self._cache.seen, header, HEADER)
                     found = self._cached(self._cache.scopes.get(scope), key)
                     if found is not _NOTHING:
                         return default if found is _ABSENT else found
-                    row = self._get_row(scope, key)
+                    row = _row_of(db, scope, key)
                 finally:
-                    if self._newest is not None:
-                        self._newest.reset()  # ends the transaction of the catching up
+                    if db.newest is not None:
+                        db.newest.reset()  # ends the transaction of the catching up
             else:
-                row = self._get_row(scope, key)
+                row = _row_of(db, scope, key)
             if row is None:
                 if caching:
                     self._cache.put(scope, key, _ABSENT)
@@ -872,59 +629,12 @@ cdef class Kycore:
                     if entry is not None:
                         self._cache.put(scope, key, entry)
                 return value
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
         finally:
-            self._lock.release()
+            db.leave()
         self._archive_expired_key(scope, key)
         return default
-
-    cdef object _get_row(self, str scope, str key):
-        """Return ``(value, kind, expires_at)`` of a key, or None."""
-        cdef _Statement get = self._get
-        cdef int code
-        cdef object row = None
-        if get is not None:
-            get.bind_text(1, scope)
-            get.bind_text(2, key)
-            code = get.step()
-            if code == SQLITE_ROW:
-                row = get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
-            get.reset()
-            if code == SQLITE_ROW or code == SQLITE_DONE:
-                return row
-        return self._cursor.execute(_GET, (scope, key)).get
-
-    cdef _catch_up(self):
-        """Drop from the cache what has changed since it last looked at the log.
-
-        With statements of our own the read transaction stays open until ``_newest`` is
-        reset, so that what is read next is of the same moment and costs no more locks.
-        """
-        cdef _Cache cache = self._cache
-        cdef _Statement log = self._changes
-        cdef int64_t newest
-        cdef int code
-        if self._newest is not None and self._newest.step() == SQLITE_ROW:
-            newest = self._newest.int_at(0)
-        else:
-            newest = self._cursor.execute(_NEWEST).get
-        cache.catch_ups += 1
-        if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
-            cache.flush()
-        elif log is not None:
-            log.bind_int(1, cache.last_id)
-            code = log.step()
-            while code == SQLITE_ROW:
-                cache.changed(log.int_at(0), log.at(1), log.at(2))
-                code = log.step()
-            log.reset()
-            if code != SQLITE_DONE:
-                cache.flush()
-        else:
-            for id, scope, key in self._cursor.execute(_CHANGES, (cache.last_id,)).fetchall():
-                cache.changed(id, scope, key)
-        cache.last_id = newest
 
     def get_entry(self, key, *, scope=None, include_expired=False):
         """Return a key's ``Entry`` (value, version, expiry, last change), or None."""
@@ -932,7 +642,7 @@ cdef class Kycore:
 
         cdef str place = self._scope if scope is None else check_scope(scope)
         check_key(key)
-        row = self._fetch(_GET_ROW, (place, key))
+        row = self._db.fetch(_GET_ROW, (place, key))
         if row is None:
             return None
         if row[4] is not None and not include_expired and row[4] <= self._now():
@@ -945,13 +655,13 @@ cdef class Kycore:
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef dict found = {}
         cdef int64_t now
-        cdef list wanted = list(keys)
+        cdef list wanted = _key_list(keys)
         for key in wanted:
             check_key(key)
-        with _Transaction(self, True):
+        with _Transaction(self._db, self, True):
             now = self._now()
             for key in wanted:
-                row = self._fetch(_GET, (place, key))
+                row = self._db.fetch(_GET, (place, key))
                 if row is not None and (row[2] is None or <int64_t>row[2] > now):
                     found[key] = decode(row[0], row[1])
         return found
@@ -981,7 +691,7 @@ cdef class Kycore:
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef bint done
         check_key(key)
-        with _Transaction(self):
+        with _Transaction(self._db, self):
             done = self._remove(place, key)
         self._sweep_after(1)
         return done
@@ -989,11 +699,11 @@ cdef class Kycore:
     cpdef bint _remove(self, str scope, key) except -1:
         """Archive one key inside a transaction; return whether it was alive."""
         cdef int64_t now = self._now()
-        row = self._fetch(_GET_ROW, (scope, key))
+        row = self._db.fetch(_GET_ROW, (scope, key))
         if row is None:
             return False
         alive = row[4] is None or row[4] > now
-        self._fetch(_ARCHIVE_ONE, (now, scope, key, row[1], row[2],
+        self._db.fetch(_ARCHIVE_ONE, (now, scope, key, row[1], row[2],
                                    DELETED if alive else EXPIRED, row[3], row[6], row[4], row[5]))
         return alive
 
@@ -1011,16 +721,16 @@ cdef class Kycore:
         cdef int64_t now, count = 0
         if (keys is None) == (prefix is None):
             raise MisuseError("delete_many takes keys or a prefix, one of them")
-        with _Transaction(self):
+        with _Transaction(self._db, self):
             if keys is not None:
-                for key in keys:
+                for key in _key_list(keys):
                     check_key(key)
                     count += self._remove(place, key)
             else:
                 first, past = _range_of(prefix)
                 now = self._now()
-                count = self._fetch(_COUNT, (now, place, first, past))
-                self._fetch(_ARCHIVE_RANGE, (now, place, first, past))
+                count = self._db.fetch(_COUNT, (now, place, first, past))
+                self._db.fetch(_ARCHIVE_RANGE, (now, place, first, past))
         self._sweep_after(count)
         return count
 
@@ -1056,42 +766,46 @@ cdef class Kycore:
         self._sweep_after(0)
 
     cpdef _sweep_after(self, int64_t written):
-        """Archive a bounded number of expired rows, at most once in a while."""
+        """Archive a bounded number of expired rows, at most once in a while.
+
+        Comes after the caller's own work is done and committed, so it never fails.
+        """
         cdef int64_t now
         self._unswept += written
-        if self._depth or self._read_only:
+        if self._db.depth or self._db.read_only:
             return
         now = self._now()
         # A clock that was set back must not stop the sweeping.
         if now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS:
             return
         self._next_sweep = now + SWEEP_PAUSE_MS
-        if self._fetch(_ANY_EXPIRED, (now,)) is None:
-            self._unswept = 0
-            return
-        batch = SWEEP_ROWS + self._unswept
+        batch = min(SWEEP_ROWS + self._unswept, SWEEP_ROWS_MAX)
+        self._unswept = 0
         if self._try_to_archive(_ARCHIVE_EXPIRED, (now, batch)) >= batch:
             self._next_sweep = now  # there is more
-        self._unswept = 0
 
     cdef int64_t _try_to_archive(self, str sql, tuple bindings) except -1:
-        """Archive rows unless the database is busy or cannot be written; say how many."""
-        if self._read_only or self._reading:
+        """Archive rows, unless the database is busy, full or cannot be written; say how many."""
+        cdef _Session db = self._db
+        if db.read_only or db.reading:
             return 0
-        self._lock.acquire()
-        self._patience.none_left = True
         try:
-            self._check_open()
-            self._cursor.execute(sql, bindings)
-            return self._connection.changes()
-        except (apsw.BusyError, apsw.ReadOnlyError, apsw.FullError):
-            # The caller's own work is done; somebody will sweep later.
+            db.enter()
+        except KycliError:
             return 0
-        except apsw.Error as error:
-            raise self._translated(error) from error
+        db.patience.none_left = True
+        try:
+            if sql is _ARCHIVE_EXPIRED:
+                # Looks without taking the write lock, which most often is all.
+                if db.cursor.execute(_ANY_EXPIRED, (bindings[0],)).get is None:
+                    return 0
+            db.cursor.execute(sql, bindings)
+            return db.connection.changes()
+        except apsw.Error:
+            return 0  # somebody will sweep later, or meet the error on work of their own
         finally:
-            self._patience.none_left = False
-            self._lock.release()
+            db.patience.none_left = False
+            db.leave()
 
     # -- copying
 
@@ -1135,6 +849,8 @@ cdef class Kycore:
             return list(self.iterkeys(prefix, limit=limit, scope=scope))
         import re
 
+        if not isinstance(pattern, str):
+            raise WrongTypeError(f"a pattern is text, not {type(pattern).__name__}")
         try:
             matches = re.compile(pattern).match
         except (re.error, TypeError, RecursionError, OverflowError) as error:
@@ -1192,7 +908,7 @@ cdef class Kycore:
         """Return how many keys there are; the cost grows with their number."""
         cdef str place = self._scope if scope is None else check_scope(scope)
         first, past = _range_of(prefix)
-        return self._fetch(_COUNT, (self._now(), place, first, past))
+        return self._db.fetch(_COUNT, (self._now(), place, first, past))
 
     # -- scopes and caches
 
@@ -1295,25 +1011,11 @@ cdef class Kycore:
 
     def _query(self, sql, bindings=()):
         """Execute one statement; return its rows as a list of tuples."""
-        if self._generation != _forks:
-            self._reopen_after_fork()
-        self._lock.acquire()
-        try:
-            self._check_open()
-            return self._cursor.execute(sql, bindings).fetchall()
-        except (apsw.Error, UnicodeEncodeError) as error:
-            raise self._translated(error) from error
-        finally:
-            self._lock.release()
+        return self._db.fetch_all(sql, bindings)
 
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
-        if not self._lock.acquire(blocking=False):
-            return False
-        try:
-            return self._depth > 0
-        finally:
-            self._lock.release()
+        return self._db.depth > 0 and self._db.owner == _thread.get_ident()
 
     # -- the mapping protocol
 
@@ -1331,12 +1033,16 @@ cdef class Kycore:
             raise MissingKeyError(f"no key {key!r} in scope {self._scope!r}")
 
     def __contains__(self, key):
-        if not isinstance(key, str):
-            return False
-        return self.getkey(key, _MISSING) is not _MISSING
+        try:
+            return self.getkey(key, _MISSING) is not _MISSING
+        except InvalidKeyError:
+            return False  # what cannot be a key is not in the store
 
     def __len__(self):
         return self.count()
+
+    def __bool__(self):
+        return next(self.iterkeys(limit=1), None) is not None
 
     def __iter__(self):
         return self.iterkeys()
@@ -1357,23 +1063,95 @@ cdef class Kycore:
 cdef object _MISSING = object()
 
 
-@cython.final
-cdef class _Transaction:
-    """One ``with`` block of a transaction or snapshot; the innermost is the last to begin."""
+# ---------------------------------------------------------------- statements of our own
 
-    cdef Kycore store
-    cdef bint reading
+cdef object _upserted(_Session db, int64_t now, str scope, str key, stored, int kind, expires_at):
+    """Execute the upsert; return its row, or None when nothing changed."""
+    cdef _Statement statement = db.upsert
+    cdef int code
+    cdef object row = None
+    if statement is not None:
+        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+        code = statement.step()
+        if code == SQLITE_ROW:
+            row = statement.int_at(0), statement.int_at(1)
+            code = statement.step()
+        if statement.reset() == 0 and code == SQLITE_DONE:
+            return row
+    return db.cursor.execute(_UPSERT, (now, scope, key, stored, kind, expires_at)).get
 
-    def __cinit__(self, Kycore store, bint reading=False):
-        self.store = store
-        self.reading = reading
 
-    def __enter__(self):
-        self.store._begin(self.reading)
-        return self.store
+cdef _write_one_of_many(
+    _Session db, int64_t now, str scope, str key, stored, int kind, expires_at
+):
+    """Execute the upsert inside a transaction, where nobody asks what it did."""
+    cdef _Statement statement = db.bulk
+    cdef int code
+    db.enter()
+    try:
+        if statement is not None:
+            statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+            code = statement.step()
+            if statement.reset() == 0 and code == SQLITE_DONE:
+                return
+        db.cursor.execute(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
+    except (apsw.Error, UnicodeError) as error:
+        raise db.translated(error) from error
+    finally:
+        db.leave()
 
-    def __exit__(self, kind, error, trace):
-        self.store._end(kind is None)
+
+cdef object _row_of(_Session db, str scope, str key):
+    """Return ``(value, kind, expires_at)`` of a key, or None."""
+    cdef _Statement get = db.get_statement
+    cdef int code
+    cdef object row = None
+    if get is not None:
+        get.bind_text(1, scope)
+        get.bind_text(2, key)
+        code = get.step()
+        try:
+            if code == SQLITE_ROW:
+                row = get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
+        finally:
+            get.reset()
+        if code == SQLITE_ROW or code == SQLITE_DONE:
+            return row
+    return db.cursor.execute(_GET, (scope, key)).get
+
+
+cdef _catch_up(_Session db):
+    """Drop from the cache what has changed since it last looked at the log.
+
+    With statements of our own the read transaction stays open until ``newest`` is
+    reset, so that what is read next is of the same moment and costs no more locks.
+    """
+    cdef _Cache cache = db.cache
+    cdef _Statement log = db.changes
+    cdef int64_t newest
+    cdef int code
+    if db.newest is not None and db.newest.step() == SQLITE_ROW:
+        newest = db.newest.int_at(0)
+    else:
+        newest = db.cursor.execute(_NEWEST).get
+    cache.catch_ups += 1
+    if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
+        cache.flush()
+    elif log is not None:
+        log.bind_int(1, cache.last_id)
+        try:
+            code = log.step()
+            while code == SQLITE_ROW:
+                cache.changed(log.int_at(0), log.at(1), log.at(2))
+                code = log.step()
+        finally:
+            log.reset()
+        if code != SQLITE_DONE:
+            cache.flush()
+    else:
+        for id, scope, key in db.cursor.execute(_CHANGES, (cache.last_id,)).fetchall():
+            cache.changed(id, scope, key)
+    cache.last_id = newest
 
 
 # ---------------------------------------------------------------- iterators
@@ -1408,12 +1186,10 @@ cdef tuple _page(Kycore store, str sql, str scope, first, past, limit, bint incl
     cdef int most = PAGE_ROWS if limit is None else min(limit, PAGE_ROWS)
     # Before the beginning of time nothing had expired.
     cdef int64_t now = -1 if include_expired else store._now()
-    if store._generation != _forks:
-        store._reopen_after_fork()
-    store._lock.acquire()
+    cdef _Session db = store._db
+    db.enter()
     try:
-        store._check_open()
-        cursor = store._connection.cursor()
+        cursor = db.connection.cursor()
         try:
             for row in cursor.execute(sql, (now, scope, first, past, most)):
                 rows.append(row)
@@ -1423,8 +1199,8 @@ cdef tuple _page(Kycore store, str sql, str scope, first, past, limit, bint incl
                         return rows, True
         finally:
             cursor.close()
-    except apsw.Error as error:
-        raise store._translated(error) from error
+    except (apsw.Error, UnicodeError) as error:
+        raise db.translated(error) from error
     finally:
-        store._lock.release()
+        db.leave()
     return rows, len(rows) == most

@@ -10,7 +10,7 @@ import math
 from kycli.core.expiry import parse_ttl
 from kycli.core.layout import LIFETIME, LIVE, NEXT_SEQ
 from kycli.core.numbers import parse_number
-from kycli.core.scopes import caches, not_a_cache
+from kycli.core.scopes import is_cache, is_plain, not_a_cache
 from kycli.core.storage import check_key, check_scope, decode, encode
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, WrongTypeError
 
@@ -123,7 +123,7 @@ def expire(store: Kycore, key: str, ttl: float | str, scope: str | None) -> bool
     place = _place(store, key, scope)
     lifetime = parse_ttl(ttl)
     with store.transaction():
-        if "." in place and place not in caches(store):
+        if not is_plain(place) and not is_cache(store, place):
             raise not_a_cache(place)
         now = store._now()
         return _set_lifetime(store, now, place, key, now + lifetime)

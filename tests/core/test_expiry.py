@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from conftest import Clock
 
 from kycli import Kycore
+from kycli.core import layout, storage
 from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, MissingKeyError
 
 
@@ -99,9 +102,36 @@ def test_a_write_of_many_rows_sweeps_as_many(store: Kycore, clock: Clock, path: 
 
 
 def test_sweeping_uses_the_index_of_what_expires(store: Kycore, path: Path) -> None:
-    sql = "SELECT 1 FROM kvstore WHERE expires_at <= 5 ORDER BY expires_at LIMIT 9"
-    plan = rows(path, f"EXPLAIN QUERY PLAN {sql}")
-    assert ["INDEX kvstore_expiry" in row[3] for row in plan] == [True]
+    sql = storage._ARCHIVE_EXPIRED  # type: ignore[attr-defined]
+    plan = [row[3] for row in store._query(f"EXPLAIN QUERY PLAN {sql}", (5, 9))]
+    assert any("INDEX kvstore_expiry" in line for line in plan)
+    assert not any("TEMP B-TREE" in line for line in plan)
+
+
+def test_sweeping_costs_what_is_swept_not_what_has_expired(store: Kycore, clock: Clock) -> None:
+    """Counts SQLite's own steps, which do not depend on the machine."""
+
+    def steps(expired: int) -> int:
+        with Kycore(":memory:", clock=clock) as memory:
+            memory.save_many(((f"k{i}", i) for i in range(expired)), ttl=1)
+            plan = storage._ARCHIVE_EXPIRED  # type: ignore[attr-defined]
+            connection = apsw.Connection(":memory:")
+            connection.execute(layout.SCHEMA)
+            for row in memory._query("SELECT * FROM kvstore"):
+                connection.execute(f"INSERT INTO kvstore VALUES ({', '.join('?' * len(row))})", row)
+        total = 0
+
+        def count() -> bool:
+            nonlocal total
+            total += 1
+            return False
+
+        connection.set_progress_handler(count, 1)
+        connection.execute(plan, (clock.now + 5000, 10))
+        connection.close()
+        return total
+
+    assert steps(2000) < steps(100) * 1.2
 
 
 def test_a_save_without_ttl_makes_a_key_permanent(store: Kycore, clock: Clock) -> None:
@@ -214,6 +244,68 @@ def test_another_process_sees_a_cache_declared_after_it_opened(path: Path, clock
         first.create_cache("p.n", 5)
         second.save("key", 2, scope="p.n")
         assert first.ttl("key", scope="p.n") == 5
+
+
+def test_a_read_is_answered_also_when_nothing_can_be_archived(store: Kycore, clock: Clock) -> None:
+    store.save("k", 1, ttl=1)
+    clock.advance(1)
+    store._query("PRAGMA query_only = 1")
+    assert store.getkey("k", "gone") == "gone"
+    assert "k" not in store
+    assert store.get_entry("k") is None
+    store._query("PRAGMA query_only = 0")
+    store.save("l", 1)
+    assert list(store) == ["l"]
+
+
+def test_a_key_that_had_expired_is_archived_as_expired_also_by_its_deletion(
+    store: Kycore, clock: Clock
+) -> None:
+    store.save_many({"a": 1, "ab": 2}, ttl=1)
+    clock.advance(1)
+    assert store.delete("a") is False
+    assert store.delete_many(prefix="a") == 0
+    assert store._query("SELECT key, op FROM archive ORDER BY key") == [("a", 4), ("ab", 4)]
+
+
+def test_the_lifetime_of_many_counts_from_when_each_was_given(store: Kycore, clock: Clock) -> None:
+    def slowly() -> Iterator[tuple[str, int]]:
+        for i in range(3):
+            clock.advance(1)
+            yield f"k{i}", i
+
+    store.save_many(slowly(), ttl=1.5)
+    assert list(store) == ["k1", "k2"]
+    assert store.ttl("k2") == 1.5
+
+
+def test_a_new_lifetime_writes_no_large_value_again(store: Kycore) -> None:
+    store.create_cache("p.cache", 60)
+    store.save("k", "x" * 100_000, scope="p.cache")
+    for i in range(20):
+        store.expire("k", 60 + i, scope="p.cache")
+    assert store.save("k", "x" * 100_000, ttl=5, scope="p.cache") == "nochange"
+    assert store.getkey("k", scope="p.cache") == "x" * 100_000
+    assert store._query("SELECT sum(length(value)) FROM audit_log") == [(100_000,)]
+    store.delete("k", scope="p.cache")
+    assert store._query("SELECT length(value) FROM archive") == [(100_000,)]
+
+
+def test_the_clock_is_read_after_the_lock_was_waited_for(path: Path, clock: Clock) -> None:
+    with Kycore(path, clock=clock) as store, Kycore(path, clock=clock) as other:
+        store.save("k", "old", ttl=1)
+        for value, writes in (("a", lambda: other.save("k", "a")), ("b", lambda: other.incr("n"))):
+            thread = threading.Thread(target=writes)
+            with store.transaction():
+                thread.start()
+                time.sleep(0.05)
+                clock.advance(10)
+                store.save("other", value)
+            thread.join()
+        entry = store.get_entry("k")
+        assert entry is not None
+        assert entry.updated_at == clock.now - 10_000
+        assert store._query("SELECT count(*) FROM audit_log WHERE op = 4") == [(1,)]
 
 
 def test_a_clock_set_back_does_not_stop_the_sweep(store: Kycore, clock: Clock, path: Path) -> None:

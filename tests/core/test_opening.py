@@ -14,6 +14,7 @@ import pytest
 
 from kycli import Kycore
 from kycli.errors import (
+    BusyError,
     CannotOpenError,
     CorruptError,
     InvalidValueError,
@@ -70,6 +71,54 @@ def test_an_empty_file_becomes_a_database_in_place(path: Path) -> None:
     with Kycore(path) as store:
         store.save("k", 1)
     assert path.stat().st_ino == inode
+
+
+def test_what_an_earlier_database_of_the_name_left_behind_is_thrown_away(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save_many((f"old{i}", "x" * 300) for i in range(500))
+        left_behind = {s: Path(f"{path}{s}").read_bytes() for s in ("-wal", "-shm")}
+    path.unlink()
+    for suffix, content in left_behind.items():
+        Path(f"{path}{suffix}").write_bytes(content)
+    with Kycore(path) as store:
+        assert list(store) == []
+        store.save("new", 1)
+    with Kycore(path) as store:
+        assert dict(store) == {"new": 1}
+
+
+def test_a_new_database_waits_no_longer_than_it_was_told(path: Path) -> None:
+    path.touch()
+    with (
+        Kycore(path, busy_timeout_ms=50) as store,
+        Kycore(path) as other,
+        other.transaction(),
+        pytest.raises(BusyError),
+    ):
+        store.save("k", 1)
+
+
+def test_a_damaged_text_is_an_error(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save("k", "text")
+        store.save("d", [1])
+    tool = apsw.Connection(str(path))
+    tool.execute("DROP TRIGGER kvstore_bypassed")
+    tool.execute("UPDATE kvstore SET value = CAST(x'ff' AS TEXT) WHERE key = 'k'")
+    tool.execute("UPDATE kvstore SET value = '[1' WHERE key = 'd'")
+    with Kycore(path) as store:
+        for _ in range(20):
+            for call in (
+                lambda: store["k"],
+                lambda: store["d"],
+                lambda: list(store.scan()),
+                lambda: store.get_entry("k"),
+            ):
+                with pytest.raises(CorruptError):
+                    call()
+    tool.execute("UPDATE kvstore SET value = 'text' WHERE key = 'k'")
+    tool.execute("UPDATE kvstore SET value = '[1]' WHERE key = 'd'")
+    tool.close()
 
 
 def test_in_memory() -> None:

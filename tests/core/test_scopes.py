@@ -134,6 +134,19 @@ def test_renaming_refuses_what_would_mix_or_break(store: Kycore) -> None:
     assert store.ttl("k", scope="a") == 60
 
 
+def test_expired_keys_are_in_nobodys_way(store: Kycore, clock: Clock) -> None:
+    store.save("k", 1, scope="a")
+    store.save("gone", 1, ttl=1, scope="a")
+    store.save("k", 1, ttl=1, scope="b")
+    clock.advance(1)
+    assert store.rename_scope("a", "p.n") == 1
+    assert store.rename_scope("p.n", "b") == 1
+    assert store.scopes() == ["b"]
+    store.drop_scope("b")
+    with pytest.raises(MissingKeyError):
+        store.rename_scope("b", "c")
+
+
 def test_a_name_with_a_past_can_be_used_again(store: Kycore) -> None:
     store.create_cache("blue.green", 60)
     store.save_many({"k": "old", "only": 1}, scope="blue.green")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,13 @@ def test_listings_are_sorted_by_code_point_and_page_without_gaps(store: Kycore) 
         assert len(list(store.scan(limit=limit))) == min(limit, 2500)
 
 
+def test_keys_at_the_border_of_a_page(store: Kycore) -> None:
+    keys = sorted(key + tail for key in (f"k{i:04}" for i in range(1500)) for tail in ("", "\x01"))
+    store.save_many((key, key) for key in keys)
+    assert list(store) == keys
+    assert [key for key, _ in store.scan()] == keys
+
+
 def test_a_scan_of_large_values_pages_by_size(store: Kycore) -> None:
     store.save_many((f"k{i:02}", chr(65 + i) * 700_000) for i in range(12))
     assert [(key, value[0]) for key, value in store.scan()] == [
@@ -229,7 +238,7 @@ def test_a_pattern_is_a_regular_expression_from_the_start_of_the_key(store: Kyco
 
 @pytest.mark.parametrize("limit", [-1, "3", 2.5])
 def test_a_bad_limit_is_refused(store: Kycore, limit: Any) -> None:
-    with pytest.raises(WrongTypeError):
+    with pytest.raises((WrongTypeError, InvalidValueError)):
         store.listkeys(limit=limit)
 
 
@@ -259,6 +268,34 @@ def test_a_closed_store_says_so_and_closes_again(path: Path) -> None:
         with pytest.raises(ClosedError):
             call()
     assert "closed" in repr(store)
+
+
+def test_misuse_is_an_error_and_not_an_answer(store: Kycore) -> None:
+    store.save_many({"x": 1, "y": 2})
+    for call in (
+        lambda: store.delete_many("xy"),
+        lambda: store.get_many("xy"),
+        lambda: store.save("x", 1, if_version="1"),  # type: ignore[arg-type]
+        lambda: store.save("x", 1, if_version=True),
+        lambda: store.listkeys(b"x"),  # type: ignore[arg-type]
+        lambda: copy.copy(store),
+        lambda: pickle.dumps(store),
+        lambda: Kycore(":memory:", busy_timeout_ms=1.5),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(WrongTypeError):
+            call()
+    assert dict(store) == {"x": 1, "y": 2}
+    assert "" not in store
+    unopened = Kycore.__new__(Kycore)
+    with pytest.raises(ClosedError):
+        unopened.getkey("x")
+    unopened.close()
+
+
+def test_a_store_is_true_when_it_holds_keys(store: Kycore) -> None:
+    assert not store
+    store.save("k", 1)
+    assert store
 
 
 def test_the_promised_names_hold(store: Kycore) -> None:

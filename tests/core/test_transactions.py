@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -153,6 +156,156 @@ def test_a_full_disk_refuses_the_write_and_changes_nothing(path: Path) -> None:
             assert dict(store) == {"before": "v"}
         store._query("PRAGMA max_page_count = 100000")
         store.save("after", "x" * 1000)
+
+
+def test_blocks_of_tasks_that_interleave_are_refused_and_leave_nothing(store: Kycore) -> None:
+    async def one(first: asyncio.Event, second: asyncio.Event) -> None:
+        with store.transaction():
+            store.save("one", 1)
+            first.set()
+            await second.wait()
+
+    async def other(first: asyncio.Event, second: asyncio.Event) -> None:
+        await first.wait()
+        with store.transaction():
+            store.save("other", 1)
+            second.set()
+            await asyncio.sleep(0)
+
+    async def both() -> Sequence[BaseException | None]:
+        events = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(one(*events), other(*events), return_exceptions=True)
+
+    results = asyncio.run(both())
+    assert [type(result) for result in results] == [MisuseError, MisuseError]
+    assert list(store) == []
+    with store.transaction():
+        store.save("after", 1)
+    assert list(store) == ["after"]
+
+
+def test_a_block_ends_in_the_thread_in_which_it_began(path: Path) -> None:
+    with Kycore(path, busy_timeout_ms=50) as store:
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            for call in (lambda: store.save("k", 2), lambda: block.__exit__(None, None, None)):
+                try:
+                    call()
+                except BaseException as error:
+                    errors.append(error)
+
+        block = store.transaction()
+        block.__enter__()
+        store.save("k", 1)
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert [type(error) for error in errors] == [BusyError, MisuseError]
+        assert "another thread" in str(errors[0])
+        block.__exit__(None, None, None)
+        assert store["k"] == 1
+
+
+def test_a_block_is_entered_once_and_left_once(store: Kycore) -> None:
+    block = store.transaction()
+    with pytest.raises(MisuseError):
+        block.__exit__(None, None, None)
+    with block:
+        store.save("k", 1)
+        with pytest.raises(MisuseError):
+            block.__enter__()
+    with pytest.raises(MisuseError):
+        block.__exit__(None, None, None)
+    assert store["k"] == 1
+
+
+def test_two_stores_locked_the_other_way_round_do_not_hang(tmp_path: Path) -> None:
+    with (
+        Kycore(tmp_path / "a.db", busy_timeout_ms=50) as a,
+        Kycore(tmp_path / "b.db", busy_timeout_ms=50) as b,
+    ):
+        barrier = threading.Barrier(2)
+        errors: list[BaseException] = []
+
+        def work(first: Kycore, second: Kycore) -> None:
+            try:
+                with first.transaction():
+                    barrier.wait()
+                    second.save("k", 1)
+                    barrier.wait()
+            except BaseException as error:
+                errors.append(error)
+                barrier.abort()
+
+        threads = [threading.Thread(target=work, args=pair) for pair in ((a, b), (b, a))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert any(isinstance(error, BusyError) for error in errors)
+
+
+def test_a_signal_handler_cannot_use_the_store_it_interrupted(path: Path) -> None:
+    with Kycore(path) as store, Kycore(path) as other:
+        errors: list[BaseException] = []
+        waiting = threading.Event()
+        release = threading.Event()
+
+        def hold() -> None:
+            with other.transaction():
+                waiting.set()
+                release.wait()
+
+        def handle(number: int, frame: object) -> None:
+            for call in (store.close, lambda: store.getkey("k"), lambda: store.save("k", 0)):
+                try:
+                    call()
+                except BaseException as error:
+                    errors.append(error)
+            release.set()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        waiting.wait()
+        before = signal.signal(signal.SIGALRM, handle)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            assert store.save("k", 1) == "created"
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            thread.join()
+        assert [type(error) for error in errors] == [MisuseError] * 3
+        assert store["k"] == 1
+
+
+def test_ctrl_c_stops_a_long_statement_and_undoes_it(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save_many((f"k{i}", i) for i in range(100_000))
+
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            with pytest.raises(KeyboardInterrupt):
+                store.delete_many(prefix="")
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert len(store) == 100_000
+
+
+def test_an_iterable_may_use_the_store_that_saves_it(store: Kycore) -> None:
+    def pairs() -> Iterator[tuple[str, int]]:
+        yield "k", 1
+        assert store["k"] == 1
+        store.save("k", 2)
+        store.save_many({"inner": 1})
+        yield "l", 1
+
+    assert store.save_many(pairs()) == 2
+    assert dict(store) == {"inner": 1, "k": 2, "l": 1}
 
 
 def test_a_snapshot_reads_as_of_one_moment_and_holds_nobody_up(store: Kycore, path: Path) -> None:

@@ -1,0 +1,414 @@
+# One connection: its lock, its transactions, and what a fork does to it. Part of
+# storage.pyx: one extension is one file to load at start-up.
+#
+# SQLite's locks and shared memory do not survive a fork: a child that went on with
+# what it inherited would corrupt the file. So before a fork every idle session closes
+# its connection, and parent and child each open their own at the next call. A session
+# that is in a transaction, or in a call, at that moment keeps its connection in the
+# parent; in the child it refuses to work, and so does any new one on the same file.
+
+cdef int _forks = 0  # counted in every child, also of a fork that Python does not see
+cdef dict _sessions = {}  # id -> weak reference to each open session
+cdef list _held = []  # sessions whose lock the forking thread holds
+cdef set _inherited = set()  # files that this process must not open, as (device, inode)
+# Held while a connection is opened or closed: a fork in the middle of it would leave the
+# child with a lock inside SQLite that nobody opens any more.
+cdef object _opening = _thread.RLock()
+cdef int64_t FORK_PATIENCE_MS = 1000  # how long a fork waits for calls of other threads
+
+
+cdef void _count_fork() noexcept nogil:
+    global _forks
+    _forks += 1
+
+
+def _before_fork():
+    cdef int64_t deadline = _clock_ms(CLOCK_MONOTONIC) + FORK_PATIENCE_MS
+    for reference in list(_sessions.values()):
+        session = reference()
+        if session is not None and (<_Session>session).park(deadline):
+            _held.append(session)
+    if _opening.acquire(timeout=_seconds_until(deadline)):
+        _held.append(None)
+
+
+def _after_fork():
+    while _held:
+        session = _held.pop()
+        (_opening if session is None else (<_Session>session).lock).release()
+
+
+def _after_fork_in_child():
+    _after_fork()
+    for reference in list(_sessions.values()):
+        session = reference()
+        if session is not None:
+            (<_Session>session).disown()
+
+
+cdef double _seconds_until(int64_t deadline):
+    return max(0, deadline - _clock_ms(CLOCK_MONOTONIC)) / 1000
+
+
+pthread_atfork(NULL, NULL, _count_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)
+
+
+@cython.final
+cdef class _Session:
+    """A connection to one file that threads take turns with.
+
+    Every use of the connection is between ``enter`` and ``leave``; a transaction keeps
+    the lock from its ``begin`` to its ``end``.
+    """
+
+    cdef object connection
+    cdef object cursor
+    cdef object lock
+    cdef object identity        # (device, inode) of the file
+    cdef _Patience patience
+    cdef _Cache cache
+    cdef str path
+    cdef str durability
+    cdef bint is_open
+    cdef bint read_only
+    cdef bint orphan            # the connection is a parent process's
+    cdef bint in_call           # between enter and leave
+    cdef bint is_warm           # warm_up was called for this connection
+    cdef bint reading           # the outermost block is a snapshot
+    cdef int generation         # the value of _forks that the connection belongs to
+    cdef int depth              # of nested transaction blocks
+    cdef int64_t serial         # of the outermost block
+    cdef object owner           # the thread that is in a transaction
+    # Statements of our own, or None where APSW executes them.
+    cdef _Statement get_statement
+    cdef _Statement upsert
+    cdef _Statement bulk
+    cdef _Statement changes
+    cdef _Statement newest
+    cdef object __weakref__
+
+    def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache):
+        self.path = path
+        self.durability = durability
+        self.patience = _Patience(timeout_ms)
+        self.cache = cache
+        self.lock = _thread.RLock()
+        self.generation = _forks
+
+    cdef open(self):
+        self.connect()
+        self.is_open = True
+        key = id(self)
+        _sessions[key] = _weakref.ref(self, lambda _: _sessions.pop(key, None))
+
+    cdef connect(self):
+        from kycli.core.opening import connect, identity_of
+
+        if _inherited and identity_of(self.path) in _inherited:
+            raise ForkError(
+                f"{self.path}: this process was forked in the middle of work on it",
+                hint="fork outside of transactions, or start processes with 'spawn'",
+            )
+        _opening.acquire()
+        try:
+            self.connection = connect(self.path, self.durability, self.patience)
+            self.cursor = self.connection.cursor()
+            self.read_only = self.connection.readonly("main")
+            self.identity = identity_of(self.path)
+        except (apsw.Error, UnicodeError) as error:
+            raise self.translated(error) from error
+        finally:
+            _opening.release()
+
+    cdef prepare_statements(self):
+        """Prepare the statements that are executed without APSW, where that works."""
+        if self.get_statement is None and _reach_sqlite():
+            self.get_statement = _prepared(self.connection, _GET)
+            self.upsert = _prepared(self.connection, _UPSERT)
+            self.bulk = _prepared(self.connection, _UPSERT_BULK)
+            self.changes = _prepared(self.connection, _CHANGES)
+            self.newest = _prepared(self.connection, _NEWEST)
+
+    cdef warm_up(self):
+        """Set up what pays only for a store that is read more than a few times."""
+        self.is_warm = True
+        self.prepare_statements()
+        if (self.cache.max_entries and self.path != MEMORY
+                and kycli_file_system(self.path.encode()) == 0):
+            self.cache.header = _wal_index_header(self.connection)
+
+    cdef close(self):
+        if not self.is_open:
+            return
+        if self.generation != _forks:
+            self.disown()
+        if self.orphan:
+            self.is_open = False
+            return
+        self.enter()
+        try:
+            if self.depth:
+                raise MisuseError("the store cannot be closed inside a transaction")
+            self.hang_up()
+            self.is_open = False
+            _sessions.pop(id(self), None)
+        except apsw.Error as error:
+            raise self.translated(error) from error
+        finally:
+            self.leave()
+
+    cdef hang_up(self):
+        """Close the connection, if there is one."""
+        if self.connection is None:
+            return
+        self.cache.switch_off()
+        for statement in (self.get_statement, self.upsert, self.bulk, self.changes, self.newest):
+            if statement is not None:
+                (<_Statement>statement).finalize()
+        self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
+        _opening.acquire()
+        try:
+            self.connection.close()
+        finally:
+            _opening.release()
+        self.connection = self.cursor = None
+        self.is_warm = False
+
+    # -- calls
+
+    cdef enter(self):
+        """Take the connection for one call; open it again after a fork."""
+        if not self.is_open:
+            raise ClosedError("the store is closed")
+        if self.generation != _forks or self.orphan:
+            self.adopt_or_refuse()
+        if not self.lock.acquire(False) and not self.lock.acquire(
+            True, self.patience.timeout_ms / 1000
+        ):
+            raise BusyError(
+                f"{self.path}: held by another thread of this process for over "
+                f"{self.patience.timeout_ms / 1000:g} s",
+                hint="its transaction must end first",
+            )
+        if self.in_call:
+            self.lock.release()
+            raise MisuseError(
+                "the store is in the middle of a call",
+                hint="a signal handler cannot use the store that it interrupted",
+            )
+        self.in_call = True
+        try:
+            if not self.is_open:
+                raise ClosedError("the store was closed by another thread")
+            if self.connection is None:
+                self.connect()
+            if self.depth and not self.connection.in_transaction:
+                raise StorageError(
+                    "the transaction was rolled back by an error within it",
+                    hint="leave the transaction and try it again",
+                )
+        except BaseException:
+            self.leave()
+            raise
+
+    cdef leave(self):
+        self.in_call = False
+        self.lock.release()
+
+    cdef object fetch(self, str sql, tuple bindings):
+        """Execute one statement; return its only value or row, or None when there is none."""
+        self.enter()
+        try:
+            return self.cursor.execute(sql, bindings).get
+        except (apsw.Error, UnicodeError) as error:
+            raise self.translated(error) from error
+        finally:
+            self.leave()
+
+    cdef list fetch_all(self, str sql, tuple bindings):
+        """Execute one statement; return its rows."""
+        self.enter()
+        try:
+            return self.cursor.execute(sql, bindings).fetchall()
+        except (apsw.Error, UnicodeError) as error:
+            raise self.translated(error) from error
+        finally:
+            self.leave()
+
+    cdef object translated(self, error):
+        from kycli.core.faults import translate
+
+        return translate(error, self.path, self.patience.timeout_ms)
+
+    # -- transactions
+
+    cdef begin(self, _Transaction block):
+        self.enter()
+        try:
+            if not block.reading:
+                if self.reading:
+                    raise MisuseError("a snapshot is for reading, not for writing")
+                if self.read_only:
+                    raise self.translated(apsw.ReadOnlyError())
+            if self.depth:
+                self.cursor.execute(f"SAVEPOINT kycli_{self.depth}")
+            elif block.reading:
+                self.cursor.execute("BEGIN")
+                self.cursor.execute(_FIX_SNAPSHOT)
+                self.reading = True
+            else:
+                self.cursor.execute("BEGIN IMMEDIATE")
+            if self.depth == 0:
+                self.serial += 1
+                self.owner = _thread.get_ident()
+            self.depth += 1
+            block.serial, block.level = self.serial, self.depth
+            self.in_call = False
+        except BaseException as error:
+            if self.depth == 0 and self.connection is not None and self.connection.in_transaction:
+                self.cursor.execute("ROLLBACK")
+            self.leave()
+            if isinstance(error, apsw.Error):
+                raise self.translated(error) from error
+            raise
+
+    cdef end(self, _Transaction block, bint keep):
+        """Commit or roll back the innermost block, which must be this one."""
+        cdef int level = block.level
+        if level == 0:
+            raise MisuseError("the transaction was not begun, or is over")
+        if self.generation != _forks or self.orphan:
+            if keep:
+                raise ForkError("the transaction is the parent process's")
+            return
+        if self.owner != _thread.get_ident():
+            raise MisuseError(
+                "a transaction ends in the thread in which it began",
+                hint="do not let a block span a yield",
+            )
+        block.level = 0
+        if block.serial != self.serial or level != self.depth:
+            if block.serial == self.serial:
+                self.abandon()
+            raise MisuseError(
+                "transactions were left in another order than they were entered; "
+                "nothing of them was kept",
+                hint="do not let a block span an await or a yield",
+            )
+        try:
+            self.depth -= 1
+            if self.depth == 0:
+                self.reading = False
+            if not self.connection.in_transaction:
+                # SQLite rolled everything back by itself, after an error it had raised.
+                if keep:
+                    raise StorageError("the transaction was rolled back by an error within it")
+            elif keep:
+                self.commit()
+            else:
+                self.roll_back()
+        except apsw.Error as error:
+            raise self.translated(error) from error
+        finally:
+            self.lock.release()
+
+    cdef commit(self):
+        try:
+            self.cursor.execute(f"RELEASE kycli_{self.depth}" if self.depth else "COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.roll_back()
+            raise
+
+    cdef roll_back(self):
+        if self.depth:
+            self.cursor.execute(f"ROLLBACK TO kycli_{self.depth}")
+            self.cursor.execute(f"RELEASE kycli_{self.depth}")
+        else:
+            self.cursor.execute("ROLLBACK")
+
+    cdef abandon(self):
+        """Roll back all blocks, also those that others believe to be in."""
+        cdef int levels = self.depth
+        self.depth = 0
+        self.reading = False
+        self.serial += 1
+        try:
+            if self.connection.in_transaction:
+                self.roll_back()
+        finally:
+            for _ in range(levels):
+                self.lock.release()
+
+    # -- around a fork
+
+    cdef bint park(self, int64_t deadline):
+        """Before a fork: close an idle connection, and keep the lock until it is done."""
+        if not self.lock.acquire(timeout=_seconds_until(deadline)):
+            return False
+        if self.in_call or self.depth:
+            self.lock.release()
+            return False
+        if self.path != MEMORY and self.connection is not None:
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self.hang_up()
+        return True
+
+    cdef disown(self):
+        """In a child: never touch a connection that is the parent's, nor its file."""
+        self.generation = _forks
+        if self.connection is None:
+            return
+        # Not even when this process ends may it be closed, so it is leaked.
+        for inherited in (self.connection, self.cursor, self.get_statement, self.upsert,
+                          self.bulk, self.changes, self.newest):
+            Py_INCREF(inherited)
+        self.cache.switch_off()
+        self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
+        self.connection = self.cursor = None
+        self.orphan = True
+        if self.path != MEMORY:
+            _inherited.add(self.identity)
+
+    cdef adopt_or_refuse(self):
+        """Go on in a child with a connection of one's own, if the parent's was closed."""
+        if self.generation != _forks:
+            self.disown()
+        if self.orphan:
+            raise ForkError(
+                f"{self.path}: the store was forked in the middle of its work",
+                hint="fork outside of transactions, or open a store in the child",
+            )
+
+
+cdef _Statement _prepared(connection, str sql):
+    statement = <_Statement>_Statement.__new__(_Statement)
+    return statement if statement.prepare(connection, sql) else None
+
+
+@cython.final
+cdef class _Transaction:
+    """One ``with`` block of a transaction or snapshot; the innermost is the last to begin."""
+
+    cdef _Session session
+    cdef object store
+    cdef bint reading
+    cdef int level       # 1 for the outermost; 0 before it has begun and after its end
+    cdef int64_t serial
+
+    def __cinit__(self, _Session session, store, bint reading=False):
+        self.session = session
+        self.store = store
+        self.reading = reading
+
+    def __enter__(self):
+        if self.level:
+            raise MisuseError("the transaction has begun already")
+        self.session.begin(self)
+        return self.store
+
+    def __exit__(self, kind, error, trace):
+        self.session.end(self, kind is None)
