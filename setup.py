@@ -8,6 +8,7 @@ profilers), and with Cython's annotated listing in ``build/debug``.
 from __future__ import annotations
 
 import os
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -29,13 +30,7 @@ directives: dict[str, str | bool] = {
 engine = Extension(
     "kycli.core.storage",
     ["kycli/core/storage.pyx"],
-    depends=[
-        "kycli/core/codec.pxi",
-        "kycli/core/process.pxi",
-        "kycli/core/layout.py",
-        "kycli/core/native.pxi",
-        "kycli/core/cache.pxi",
-    ],
+    depends=[*sorted(glob("kycli/core/*.pxi")), "kycli/core/layout.py"],
     define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
     extra_compile_args=["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
 )

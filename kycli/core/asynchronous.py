@@ -1,10 +1,16 @@
-"""The store's calls for asyncio."""
+"""The store's calls for asyncio.
+
+A whole call runs in a thread of the event loop's pool, which is one hop to another
+thread and back. APSW's own asynchronous connections hop for every statement and for
+every row, which is dearer than that (``python bench/bars.py async`` shows both), and
+each is a second connection, whose transactions would not be the store's.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from kycli.errors import MisuseError
 
@@ -14,8 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def call(store: Kycore, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
-    """Return an awaitable that runs ``function`` in a thread of the event loop's pool.
+async def call(store: Kycore, function: Callable[[], T]) -> T:
+    """Run ``function`` in another thread, while the event loop goes on.
 
     Raises:
         MisuseError: inside a transaction of the store: the other thread would wait
@@ -26,4 +32,4 @@ def call(store: Kycore, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
             "asynchronous calls do not work inside a transaction of the same store",
             hint="use the plain calls inside of it",
         )
-    return asyncio.to_thread(function)
+    return await asyncio.to_thread(function)

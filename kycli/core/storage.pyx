@@ -1,10 +1,12 @@
 # cython: language_level=3, binding=True
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
-Read from top to bottom: the SQL, the helpers that turn keys and values into rows,
-waiting and forking, the store, the iterators. What the tables mean is said in
-``kycli.core.layout``. What is not on the way of a get or a save lives in a module
-of its own and is imported by the method that needs it.
+Read from top to bottom, with what is included in its place: keys and values as rows
+(``codec``), waiting (``process``), SQLite's own functions (``native``), the cache
+(``cache``), a connection with its lock, transactions and forks (``session``), the SQL
+(``statements``), the store, the iterators. What the tables mean is said in
+``kycli.core.layout``. What is not on the way of a get or a save lives in a module of
+its own and is imported by the method that needs it.
 """
 
 import os
@@ -67,119 +69,14 @@ cdef int64_t PAGE_BYTES = 1 << 20
 cdef int READS_BEFORE_WARM_UP = 8
 
 
-# ---------------------------------------------------------------- SQL
-
-# Everywhere: ?1 is the time now, ?2 the scope, ?3 the key.
-
-cdef str _GET = f"""
-SELECT {VALUE}, k.kind, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
-
-# What the cache has not seen yet, of any scope.
-cdef str _CHANGES = "SELECT id, scope, key FROM audit_log WHERE id > ?1 ORDER BY id"
-cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
-
-cdef str _GET_ROW = f"""
-SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at, k.seq
-FROM kvstore k WHERE scope = ?1 AND key = ?2"""
-
-# One statement creates, overwrites, changes the lifetime, or does nothing at all, and
-# its triggers write the history. It takes the write lock before it reads, so it needs
-# no transaction around it. No row comes back when nothing changed.
-_UPSERT_ANY = f"""
-INSERT INTO kvstore (scope, key, value, kind, home, expires_at, op, version, seq, updated_at)
-VALUES (
-    ?2, ?3, ?4, ?5, %(home)s, %(expires_at)s, {layout.CREATED},
-    1 + ifnull((SELECT version FROM archive WHERE scope = ?2 AND key = ?3
-                ORDER BY id DESC LIMIT 1), 0),
-    {NEXT_SEQ}, ?1
-)
-ON CONFLICT (scope, key) DO UPDATE SET
-    value = excluded.value, kind = excluded.kind, expires_at = excluded.expires_at,
-    home = %(new_home)s,
-    op = CASE WHEN NOT {LIVE} THEN {layout.CREATED}
-        WHEN %(same)s THEN {layout.LIFETIME} ELSE {layout.OVERWRITTEN} END,
-    version = version + NOT ({LIVE} AND %(same)s),
-    -- the id before it is the expiry's
-    seq = excluded.seq + NOT {LIVE},
-    updated_at = excluded.updated_at
-WHERE NOT (%(same)s) OR expires_at IS NOT excluded.expires_at"""
-_SAME = "kind = excluded.kind AND value IS excluded.value AND home IS %s"
-_INLINE = {"home": "NULL", "new_home": "NULL", "same": _SAME % "NULL"}
-_OUTLINE = {
-    "home": NEXT_SEQ,
-    "new_home": f"""CASE WHEN {LIVE} AND {_SAME % "NOT NULL"} THEN home
-        ELSE excluded.seq + NOT {LIVE} END""",
-    "same": _SAME % "NOT NULL",
-}
-# In a plain scope the lifetime is the caller's, in a named namespace the namespace's.
-_NAMESPACES = "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)"
-cdef str _UPSERT_BULK = _UPSERT_ANY % {**_INLINE, "expires_at": "?6"}
-cdef str _UPSERT = _UPSERT_BULK + " RETURNING op, seq"
-cdef str _UPSERT_NAMED = (
-    _UPSERT_ANY % {**_INLINE, "expires_at": _NAMESPACES} + " RETURNING op, seq")
-cdef str _UPSERT_OUTLINE = _UPSERT_ANY % {**_OUTLINE, "expires_at": "?6"} + " RETURNING op, seq"
-cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
-
-# A bulk load that spilled its pages again and again would write several times as much.
-cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
-
-cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
-
-_ARCHIVE_COLUMNS = """archive
-    (scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at)"""
-
-cdef str _ARCHIVE_ONE = f"""
-INSERT INTO {_ARCHIVE_COLUMNS}
-VALUES (?2, ?3, ?4, ?5, ?6, ?7, {NEXT_SEQ}, ?8, ?9, ?10, ?1)"""
-
-# Numbered outside of the selection, which otherwise numbers all rows before it limits them.
-_ARCHIVE_ROWS = f"""
-INSERT INTO {_ARCHIVE_COLUMNS}
-SELECT scope, key, {VALUE}, kind,
-    CASE WHEN {LIVE} THEN {layout.DELETED} ELSE {layout.EXPIRED} END,
-    version, (SELECT ifnull(max(id), 0) FROM audit_log) + row_number() OVER (), seq,
-    expires_at, updated_at, ?1
-FROM (SELECT * FROM kvstore WHERE %s) k"""
-cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS % "scope = ?2 AND key >= ?3 AND key < ?4"
-cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS % f"scope = ?2 AND key = ?3 AND NOT {LIVE}"
-_ARCHIVE_EXPIRED = _ARCHIVE_ROWS % "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
-cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
-
-# BEGIN alone takes no snapshot; the first read does.
-cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"
-
-# A listing starts at ?3 and ends before ?4, which is a BLOB where there is no end:
-# SQLite sorts every text before every BLOB.
-_RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
-cdef str _PAGE_OF_KEYS = f"SELECT key FROM kvstore WHERE {_RANGE} ORDER BY key LIMIT ?5"
-cdef str _PAGE_OF_ENTRIES = f"""
-SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at
-FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
-cdef str _COUNT = f"SELECT count(*) FROM kvstore WHERE {_RANGE}"
-
-
 # ---------------------------------------------------------------- helpers
 
 include "codec.pxi"
-
-# An answer of SQLite that is none; no row is ever this.
-cdef object _BUSY = object()
-
-cdef str _STATUS_CREATED = "created"
-cdef str _STATUS_OVERWRITTEN = "overwritten"
-cdef str _STATUS_NOCHANGE = "nochange"
-
-
-cdef str _status(row):
-    if row is None or row[0] == LIFETIME:
-        return _STATUS_NOCHANGE
-    return _STATUS_CREATED if row[0] == CREATED else _STATUS_OVERWRITTEN
-
-
 include "process.pxi"
 include "native.pxi"
 include "cache.pxi"
 include "session.pxi"
+include "statements.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -1061,97 +958,6 @@ cdef class Kycore:
 
 
 cdef object _MISSING = object()
-
-
-# ---------------------------------------------------------------- statements of our own
-
-cdef object _upserted(_Session db, int64_t now, str scope, str key, stored, int kind, expires_at):
-    """Execute the upsert; return its row, or None when nothing changed."""
-    cdef _Statement statement = db.upsert
-    cdef int code
-    cdef object row = None
-    if statement is not None:
-        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-        code = statement.step()
-        if code == SQLITE_ROW:
-            row = statement.int_at(0), statement.int_at(1)
-            code = statement.step()
-        if statement.reset() == 0 and code == SQLITE_DONE:
-            return row
-    return db.cursor.execute(_UPSERT, (now, scope, key, stored, kind, expires_at)).get
-
-
-cdef _write_one_of_many(
-    _Session db, int64_t now, str scope, str key, stored, int kind, expires_at
-):
-    """Execute the upsert inside a transaction, where nobody asks what it did."""
-    cdef _Statement statement = db.bulk
-    cdef int code
-    db.enter()
-    try:
-        if statement is not None:
-            statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-            code = statement.step()
-            if statement.reset() == 0 and code == SQLITE_DONE:
-                return
-        db.cursor.execute(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
-    except (apsw.Error, UnicodeError) as error:
-        raise db.translated(error) from error
-    finally:
-        db.leave()
-
-
-cdef object _row_of(_Session db, str scope, str key):
-    """Return ``(value, kind, expires_at)`` of a key, or None."""
-    cdef _Statement get = db.get_statement
-    cdef int code
-    cdef object row = None
-    if get is not None:
-        get.bind_text(1, scope)
-        get.bind_text(2, key)
-        code = get.step()
-        try:
-            if code == SQLITE_ROW:
-                row = get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
-        finally:
-            get.reset()
-        if code == SQLITE_ROW or code == SQLITE_DONE:
-            return row
-    return db.cursor.execute(_GET, (scope, key)).get
-
-
-cdef _catch_up(_Session db):
-    """Drop from the cache what has changed since it last looked at the log.
-
-    With statements of our own the read transaction stays open until ``newest`` is
-    reset, so that what is read next is of the same moment and costs no more locks.
-    """
-    cdef _Cache cache = db.cache
-    cdef _Statement log = db.changes
-    cdef int64_t newest
-    cdef int code
-    if db.newest is not None and db.newest.step() == SQLITE_ROW:
-        newest = db.newest.int_at(0)
-    else:
-        newest = db.cursor.execute(_NEWEST).get
-    cache.catch_ups += 1
-    if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
-        cache.flush()
-    elif log is not None:
-        log.bind_int(1, cache.last_id)
-        try:
-            code = log.step()
-            while code == SQLITE_ROW:
-                cache.changed(log.int_at(0), log.at(1), log.at(2))
-                code = log.step()
-        finally:
-            log.reset()
-        if code != SQLITE_DONE:
-            cache.flush()
-    else:
-        for id, scope, key in db.cursor.execute(_CHANGES, (cache.last_id,)).fetchall():
-            cache.changed(id, scope, key)
-    cache.last_id = newest
 
 
 # ---------------------------------------------------------------- iterators
