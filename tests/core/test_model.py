@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +64,47 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and left == right
 
 
+class Peer:
+    """Another process, which does on its own store what it is told."""
+
+    CODE = """
+import pickle, sys
+from kycli import Kycore
+store, now = None, 0
+while True:
+    try:
+        now, name, arguments, options = pickle.load(sys.stdin.buffer)
+    except EOFError:
+        break
+    if name == "open":
+        store, answer = Kycore(*arguments, clock=lambda: now), None
+    elif name == "contents":
+        answer = [(e.key, e.value, e.version) for e in store.entries(**options)]
+    else:
+        answer = getattr(store, name)(*arguments, **options)
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+"""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def __call__(self, now: int, name: str, *arguments: Any, **options: Any) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        pickle.dump((now, name, arguments, options), self.process.stdin)
+        self.process.stdin.flush()
+        return pickle.load(self.process.stdout)
+
+    def stop(self) -> None:
+        self.process.communicate()
+
+
 class StoreMachine(RuleBasedStateMachine):
+    peer: Peer  # one for all examples: a process takes long to start
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
@@ -71,6 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.blocks: list[Any] = []
         self.store = self.open()
         self.other = self.open()
+        self.peer(self.now, "open", str(self.path))
 
     def open(self) -> Kycore:
         return Kycore(self.path, clock=lambda: self.now, busy_timeout_ms=0)
@@ -300,6 +345,29 @@ class StoreMachine(RuleBasedStateMachine):
     def another_process_takes_over(self) -> None:
         self.store, self.other = self.other, self.store
 
+    @precondition(lambda self: not self.blocks)
+    @rule(scope=SCOPES, key=KEYS, value=VALUES)
+    def another_process_saves(self, scope: str, key: str, value: Any) -> None:
+        status = self.peer(self.now, "save", key, value, scope=scope)
+        assert status == self.put(scope, key, value, self.expiry(scope, None) or math.inf)
+
+    @precondition(lambda self: not self.blocks)
+    @rule(scope=SCOPES, key=KEYS)
+    def another_process_deletes(self, scope: str, key: str) -> None:
+        assert self.peer(self.now, "delete", key, scope=scope) == (key in self.alive(scope))
+        self.model.items.get(scope, {}).pop(key, None)
+
+    @rule(scope=SCOPES)
+    def another_process_looks(self, scope: str) -> None:
+        model = self.saved[0] if self.blocks else self.model  # it sees what is committed
+        items = model.items.get(scope, {})
+        alive = {key: item for key, item in items.items() if item.expires_at > self.now}
+        contents = self.peer(self.now, "contents", scope=scope)
+        assert [(key, version) for key, _, version in contents] == [
+            (key, alive[key].version) for key in sorted(alive)
+        ]
+        assert all(same(value, alive[key].value) for key, value, _ in contents)
+
     # -- what must hold after each step
 
     @initialize()
@@ -337,6 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.commit()
         self.store.close()
         self.other.close()
+        self.peer(self.now, "close")
         invariants.check(self.path)
         self.directory.cleanup()
 
@@ -349,11 +418,20 @@ QUICK = settings(
 )
 
 
+@pytest.fixture
+def _peer() -> Iterator[None]:
+    StoreMachine.peer = Peer()
+    yield
+    StoreMachine.peer.stop()
+
+
+@pytest.mark.usefixtures("_peer")
 def test_the_store_behaves_as_the_model() -> None:
     run_state_machine_as_test(StoreMachine, settings=QUICK)
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("_peer")
 def test_the_store_behaves_as_the_model_for_long() -> None:
     long = settings(QUICK, max_examples=2000, stateful_step_count=80)
     run_state_machine_as_test(StoreMachine, settings=long)
