@@ -10,26 +10,11 @@ from kycli.errors import (
     UsageError,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _FORMS = "an address is project{0}namespace{0}key, namespace{0}key or key"
-
-
-class Target(tuple[str, str]):
-    """A key and the scope it is in: ``scope, key = target``."""
-
-    __slots__ = ()
-
-    def __new__(cls, scope: str, key: str) -> Target:
-        return tuple.__new__(cls, (scope, key))
-
-    @property
-    def scope(self) -> str:
-        """The canonical scope, ``project`` or ``project.namespace``."""
-        return self[0]
-
-    @property
-    def key(self) -> str:
-        """The key, exactly as it was given."""
-        return self[1]
 
 
 def check_delimiter(delimiter: str) -> str:
@@ -56,8 +41,8 @@ def check_delimiter(delimiter: str) -> str:
     )
 
 
-def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") -> Target:
-    """Read an address.
+def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") -> tuple[str, str]:
+    """Return the canonical scope and the key that an address names.
 
     Three parts are project, namespace and key; two are namespace and key in the current
     project; one is a key in the current scope. The key keeps its ``__context``.
@@ -79,28 +64,29 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
     parts = text.split(delimiter)
     if len(parts) > 3:
         raise InvalidAddressError(
-            f"the address {_quoted(text)} has {len(parts)} parts and not 1 to 3",
+            f"the address {text!r} has {len(parts)} parts and not 1 to 3",
             hint=f"{_forms(delimiter)}; for a key that holds {delimiter!r}, {_way_out(text)}",
         )
     if not all(parts):
         raise InvalidAddressError(
-            f"the address {_quoted(text)} has an empty part" if text else "an empty address",
+            f"the address {text!r} has an empty part" if text else "an empty address",
             hint=_forms(delimiter),
         )
     key = parts[-1]
     if len(parts) == 1:
-        return Target(current, key)
+        return current, key
     project = parts[0] if len(parts) == 3 else split_scope(current)[0]
-    return Target(_scope_of(project, parts[-2], text), key)
+    return _scope_of(project, parts[-2], text), key
 
 
 def fixed_scope(
-    *, project: str | None, namespace: str | None, scope: str | None, current: str
+    *, project: str | None, namespace: str | None, scope: str | None, current: Callable[[], str]
 ) -> str | None:
     """Return the scope that the flags fix, or None when none of them is given.
 
     ``--scope`` names it whole. ``-p`` alone means the project's own scope, ``-n`` alone a
-    namespace in the current project.
+    namespace in the current project. Only for the last is the current scope asked for, so
+    that one which cannot be used is no obstacle to naming another.
 
     Raises:
         UsageError: when ``--scope`` is given together with ``-p`` or ``-n``.
@@ -116,7 +102,7 @@ def fixed_scope(
     if project is None and namespace is None:
         return None
     if project is None:
-        project = split_scope(current)[0]
+        project = split_scope(current())[0]
     elif "." in project:
         raise InvalidScopeError(
             f"bad project name {project!r}: it holds '.'",
@@ -139,7 +125,7 @@ def fixed_key(text: str, delimiter: str) -> str:
         raise InvalidKeyError("an empty key", hint="a key is at least one character")
     if delimiter in text:
         raise InvalidKeyError(
-            f"the key {_quoted(text)} holds the delimiter {delimiter!r}",
+            f"the key {text!r} holds the delimiter {delimiter!r}",
             hint="with -p, -n or --scope the argument is a key and not an address: "
             f"leave the flags out, or {_way_out(text)}",
         )
@@ -212,7 +198,7 @@ def parse_listing(
     most = 2 if fixed is None else 1
     if len(args) > most:
         raise UsageError(
-            f"too many arguments: {_quoted(args[most])}",
+            f"too many arguments: {args[most]!r}",
             hint=f"a listing takes [{form}] [prefix]"
             if fixed is None
             else "with -p, -n or --scope a listing takes a prefix and nothing else",
@@ -226,13 +212,13 @@ def parse_listing(
         if len(args) == 1:
             return current, first or None
         raise InvalidAddressError(
-            f"{_quoted(first)} names no scope: it does not hold {delimiter!r}",
+            f"{first!r} names no scope: it does not hold {delimiter!r}",
             hint=f"write {first or 'project'}{delimiter}{DEFAULT} for a project's own scope, or -p",
         )
     parts = first.split(delimiter)
     if len(parts) != 2 or not all(parts):
         raise InvalidAddressError(
-            f"{_quoted(first)} names no scope: it is not two names with {delimiter!r} between them",
+            f"{first!r} names no scope: it is not two names with {delimiter!r} between them",
             hint=f"write {form}, then the prefix as an argument of its own",
         )
     return _scope_of(parts[0], parts[1], first), (args[1] or None) if len(args) == 2 else None
@@ -243,15 +229,11 @@ def _scope_of(project: str, namespace: str, text: str) -> str:
     try:
         return join_scope(check_name(project, "project"), check_name(namespace, "namespace"))
     except InvalidScopeError as error:
-        raise InvalidScopeError(f"{_quoted(text)}: {error}", hint=error.hint) from None
+        raise InvalidScopeError(f"{text!r}: {error}", hint=error.hint) from None
 
 
 def _forms(delimiter: str) -> str:
     return _FORMS.format(delimiter)
-
-
-def _quoted(text: str) -> str:
-    return repr(text) if len(text) <= 80 else f"{text[:80]!r}…"
 
 
 def _way_out(text: str) -> str:

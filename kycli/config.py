@@ -32,14 +32,15 @@ import os
 
 from kycli.address import check_delimiter
 from kycli.core.location import (
+    ASK_PLATFORMDIRS,
     DATABASE,
     MEMORY,
     absolute_path,
     check_path,
-    config_dir,
     data_dir,
     home_dir,
     resolve_db_path,
+    xdg_dir,
 )
 from kycli.core.names import DEFAULT, check_scope
 from kycli.errors import CannotOpenError, ConfigError, InvalidScopeError, KycliError
@@ -121,7 +122,7 @@ def _ns_delim(value: object, _: str) -> str:
 def _durability(value: object, _: str) -> str:
     if value == "normal" or value == "full":
         return value
-    raise ConfigError(f"{value!r} is no durability", hint="it is 'normal' or 'full'")
+    raise ConfigError(f"{_shown(value)} is no durability", hint="it is 'normal' or 'full'")
 
 
 def _busy_timeout_ms(value: object, _: str) -> int:
@@ -129,7 +130,7 @@ def _busy_timeout_ms(value: object, _: str) -> int:
     if type(value) is int and 0 <= value <= _MAX_TIMEOUT_MS:
         return value
     raise ConfigError(
-        f"{value!r} is no waiting time",
+        f"{_shown(value)} is no waiting time",
         hint=f"it is a whole number of milliseconds, 0 to {_MAX_TIMEOUT_MS}",
     )
 
@@ -141,6 +142,22 @@ _SETTINGS: dict[str, Callable[[object, str], str | int]] = {
     "durability": _durability,
     "busy_timeout_ms": _busy_timeout_ms,
 }
+
+
+def config_dir() -> str:
+    """Return the directory of the user's config, which may not exist yet.
+
+    ``$XDG_CONFIG_HOME/kycli``, or ``~/.config/kycli`` when the variable is unset or not
+    absolute; on macOS and Windows what platformdirs says.
+
+    Raises:
+        CannotOpenError: when the user has no home directory.
+    """
+    if ASK_PLATFORMDIRS:
+        import platformdirs
+
+        return platformdirs.user_config_dir("kycli", appauthor=False)
+    return xdg_dir("XDG_CONFIG_HOME", ".config")
 
 
 def find_config() -> str | None:
@@ -192,22 +209,18 @@ def load_config() -> Config:
     return config
 
 
-def current_scope(config: Config, scope_flag: str | None = None) -> tuple[str, str]:
-    """Return the current scope, canonical, and where it comes from.
+def current_scope(config: Config) -> tuple[str, str]:
+    """Return the current scope where no flags fix one, canonical, and where it comes from.
 
     Parameters:
         config: what ``load_config`` gave.
-        scope_flag: the scope that ``--scope`` or ``-p`` and ``-n`` fix, or None.
 
     Returns:
-        the scope, and ``"command line"``, ``"KYCLI_SCOPE"``, the path of the config file or
-        ``"default"``.
+        the scope, and ``"KYCLI_SCOPE"``, the path of the config file or ``"default"``.
 
     Raises:
-        InvalidScopeError: when the flag or the variable holds no scope.
+        InvalidScopeError: when the variable holds no scope.
     """
-    if scope_flag is not None:
-        return check_scope(scope_flag), "command line"
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
         try:
@@ -240,26 +253,17 @@ def database_path(config: Config, db_flag: str | None = None) -> tuple[str, str]
     return resolve_db_path(chosen), config.origin("db_path")
 
 
-def settings(
-    config: Config, *, db_flag: str | None = None, scope_flag: str | None = None
-) -> list[tuple[str, str | int, str]]:
-    """Return every setting as it is in effect: its name, value and where it comes from.
-
-    Parameters:
-        config: what ``load_config`` gave.
-        db_flag: what ``-d`` or ``--db`` names, or None.
-        scope_flag: the scope that flags fix, or None.
+def check_setting(name: str) -> str:
+    """Return ``name`` if there is such a setting.
 
     Raises:
-        CannotOpenError, InvalidScopeError: when a flag or variable cannot be used.
+        ConfigError: with the names of those that there are.
     """
-    return [
-        ("db_path", *database_path(config, db_flag)),
-        ("current_scope", *current_scope(config, scope_flag)),
-        ("ns_delim", config.ns_delim, config.origin("ns_delim")),
-        ("durability", config.durability, config.origin("durability")),
-        ("busy_timeout_ms", config.busy_timeout_ms, config.origin("busy_timeout_ms")),
-    ]
+    if name in _SETTINGS:
+        return name
+    raise ConfigError(
+        f"there is no setting {name!r}", hint=f"the settings are {', '.join(_SETTINGS)}"
+    )
 
 
 def save_config(key: str, value: str | int | None) -> str:
@@ -282,11 +286,7 @@ def save_config(key: str, value: str | int | None) -> str:
         ConfigError: when there is no such setting, it cannot have that value, or the file
             is broken or cannot be written.
     """
-    check = _SETTINGS.get(key)
-    if check is None:
-        raise ConfigError(
-            f"there is no setting {key!r}", hint=f"the settings are {', '.join(_SETTINGS)}"
-        )
+    check = _SETTINGS[check_setting(key)]
     path = _named_config() or find_config() or _user_config()
     if value is not None:
         try:
@@ -482,6 +482,13 @@ def _kind(value: object) -> str:
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "a table"
     return f"a {type(value).__name__}"
+
+
+def _shown(value: object) -> str:
+    """Write a value as the config does, and one that is not plain by the name of its type."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, (str, int, float)) else _kind(value)
 
 
 def _line_of(name: str, text: str) -> str:

@@ -86,8 +86,7 @@ def test_shell_examples_of_the_readme_answer_as_shown(scratch: Path) -> None:
             encoding="utf-8",
             timeout=60,
         )
-        answer = result.stdout.replace(str(scratch), "~")
-        assert answer == command.answer, f"README.md:{command.line}: {command.text}"
+        assert result.stdout == command.answer, f"README.md:{command.line}: {command.text}"
 
 
 def test_python_examples_of_the_readme_answer_as_shown(scratch: Path) -> None:

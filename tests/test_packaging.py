@@ -24,6 +24,15 @@ ROOT = Path(__file__).parent.parent
 STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
 COMMANDS = {"kycli", "kys", "kyg", "kyd", "kyl", "kyuse", "kyh"}
 
+# What tests and benchmarks leave where they run.
+LEFTOVERS = [
+    "bench/.benchmarks/Linux/0001.json",
+    "bench/.pytest_cache/v/lastfailed",
+    "tests/.benchmarks/Linux/0001.json",
+    "tests/.hypothesis/examples/0a/0b",
+    "tests/.pytest_cache/v/lastfailed",
+]
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -51,9 +60,13 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("sdist")
     source = directory / "source"
     leftovers = shutil.ignore_patterns(
-        ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.so"
+        *(".git", ".venv", ".*_cache", ".hypothesis", ".benchmarks", "__pycache__"),
+        *("build", "dist", "*.so"),
     )
     shutil.copytree(ROOT, source, ignore=leftovers)
+    for leftover in LEFTOVERS:
+        (source / leftover).parent.mkdir(parents=True)
+        (source / leftover).write_text("left by a run\n")
     program = "from setuptools.build_meta import build_sdist; build_sdist('..')"
     run(sys.executable, "-c", program, cwd=source)
     (archive,) = directory.glob("*.tar.gz")
@@ -118,6 +131,13 @@ def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -
     } <= in_sdist
     assert {f"bin/{command}" for command in COMMANDS} <= in_sdist
     assert [name for name in in_sdist if name.endswith((".c", ".html", ".pyc", ".so"))] == []
+    assert in_sdist.isdisjoint(LEFTOVERS)
+
+
+def test_the_scripts_of_the_commands_differ_in_name_alone() -> None:
+    scripts = {path.name: path.read_bytes() for path in (ROOT / "bin").iterdir()}
+    assert scripts.keys() == COMMANDS
+    assert len(set(scripts.values())) == 1
 
 
 def test_the_commands_are_installed_beside_the_interpreter() -> None:

@@ -14,17 +14,40 @@ from kycli.cli.env import Environment
 from kycli.cli.parse import parse
 from kycli.cli.registry import PROGRAMS
 
+INTERRUPTED = 130
+"""The exit code of a command that the user interrupted, as shells count it."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
 
 def program() -> NoReturn:
-    """Run the command line of this process and end it."""
+    """Run the command line of this process and end it.
+
+    Raises:
+        KeyboardInterrupt: when the user interrupted it, for the script to die of.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        _restart_in_utf8()
     code = main()
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     # All is flushed and closed by now. To take the interpreter down in order would
     # make a get a sixth dearer, for nothing.
     os._exit(code)
+
+
+def _restart_in_utf8() -> None:
+    """Start over with UTF-8 for all names, whatever the locale.
+
+    In an encoding of the locale that is not UTF-8, Python would open another file than
+    SQLite does under the same name, or none at all.
+    """
+    try:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    except OSError:
+        pass  # most names are ASCII, which is the same everywhere
 
 
 def main(argv: list[str] | None = None, program: str | None = None) -> int:

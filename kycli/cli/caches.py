@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.output import write_listing
-from kycli.cli.registry import COMMANDS, unknown_command
-from kycli.cli.scopes import scope_named
+from kycli.cli.registry import Command, unknown_part
+from kycli.core.names import check_scope
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,27 +15,26 @@ if TYPE_CHECKING:
 
 def choose(env: Environment, arguments: list[str]) -> int:
     """``admin`` with something that is none of its commands."""
-    known = [name.partition(" ")[2] for name in COMMANDS if name.startswith("admin ")]
-    raise unknown_command(arguments[0], known, of="admin")
+    raise unknown_part(Command("admin"), arguments[0])
 
 
 def create(env: Environment, arguments: list[str]) -> int:
     """``admin create-cache PROJECT.NAMESPACE timeout=TTL``"""
-    scope, timeout = _declared(env, arguments)
+    scope, timeout = _declared(arguments)
     env.store(create=True).create_cache(scope, timeout)
     return 0
 
 
 def change(env: Environment, arguments: list[str]) -> int:
     """``admin set-cache PROJECT.NAMESPACE timeout=TTL``"""
-    scope, timeout = _declared(env, arguments)
+    scope, timeout = _declared(arguments)
     env.store().set_cache(scope, timeout)
     return 0
 
 
 def drop(env: Environment, arguments: list[str]) -> int:
     """``admin drop-cache PROJECT.NAMESPACE``"""
-    env.store().drop_cache(scope_named(env, arguments[0]))
+    env.store().drop_cache(check_scope(arguments[0]))
     return 0
 
 
@@ -50,11 +49,11 @@ def list_all(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
-def _declared(env: Environment, arguments: list[str]) -> tuple[str, str]:
+def _declared(arguments: list[str]) -> tuple[str, str]:
     name, equals, timeout = arguments[1].partition("=")
     if name != "timeout" or not equals:
         raise UsageError(f"{arguments[1]!r} is not timeout=TTL", hint="such as timeout=1800")
-    return scope_named(env, arguments[0]), timeout
+    return check_scope(arguments[0]), timeout
 
 
 def _seconds(timeout: float) -> float:

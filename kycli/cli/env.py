@@ -6,11 +6,15 @@ streams; everything else about a run is the same.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
 from kycli.errors import CannotOpenError, KycliError, UsageError
+
+MAX_LINE = 500
+"""Most characters of one line on standard error."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +44,13 @@ class Environment:
     ) -> None:
         # Each of the process's streams is None when it was closed by whoever started it.
         self._in: BinaryIO | None = stdin or getattr(sys.stdin, "buffer", None)
-        self._out: BinaryIO | None = stdout or getattr(sys.stdout, "buffer", None)
+        self._out: BinaryIO | None = stdout or _buffered(getattr(sys.stdout, "buffer", None))
         self._err: TextIO | None = stderr or sys.stderr
         self.flags: dict[str, str] = {}
         self.short = False
         self._config: Config | None = None
         self._store: Kycore | None = None
-        self._scope = ""
+        self._scope: tuple[str, str] | None = None
 
     # Output
 
@@ -80,11 +84,17 @@ class Environment:
             self.error_line(text)
 
     def error_line(self, text: str) -> None:
-        """Write one line to standard error; what cannot be printed is escaped."""
+        """Write one line to standard error.
+
+        What cannot be printed is escaped, and a long line is shortened in its middle:
+        it is a key or a path that makes it long, and both ends say what is wrong with it.
+        """
         if self._err is None:
             return
         if not text.isprintable():
             text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        if len(text) > MAX_LINE:
+            text = f"{text[: MAX_LINE // 2]} … {text[3 - MAX_LINE // 2 :]}"
         try:
             self._err.write(text + "\n")
         except OSError:
@@ -105,6 +115,12 @@ class Environment:
         """Return all of standard input."""
         if self._in is None:
             raise KycliError("standard input is closed", hint="give the value as an argument")
+        if not _blocks(self._in):
+            # A read would end wherever there is nothing more just now.
+            raise KycliError(
+                "standard input is non-blocking, so its end cannot be told",
+                hint="pass it on with a program that waits for it",
+            )
         return self._in.read()
 
     def confirm(self, question: str) -> bool:
@@ -115,11 +131,17 @@ class Environment:
         """
         if "yes" in self.flags:
             return True
-        if self._in is None or self._err is None or not self._in.isatty():
+        if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
             raise UsageError(f"nobody is there to be asked: {question}", hint="-y answers yes")
-        self._err.write(f"{question} [y/N] ")
-        self._err.flush()
-        if self._in.readline().strip().lower() in (b"y", b"yes"):
+        answer = b""
+        try:
+            self._err.write(f"{question} [y/N] ")
+            self._err.flush()
+            answer = self._in.readline()
+        finally:
+            if not answer.endswith(b"\n"):  # ^D or ^C: the cursor is still behind the question
+                self._err.write("\n")
+        if answer.strip().lower() in (b"y", b"yes"):
             return True
         self.note("nothing was changed")
         return False
@@ -166,25 +188,26 @@ class Environment:
     @property
     def scope(self) -> str:
         """The scope in effect when arguments name none."""
-        if not self._scope:
+        return self.current_scope()[0]
+
+    def current_scope(self) -> tuple[str, str]:
+        """Return the scope in effect when arguments name none, and where it comes from."""
+        if self._scope is None:
             from kycli.config import current_scope
 
-            scope, _ = current_scope(self.config)
-            self._scope = self._fixed_scope(scope) or scope
+            fixed = fixed_scope(
+                project=self.flags.get("project"),
+                namespace=self.flags.get("namespace"),
+                scope=self.flags.get("scope"),
+                current=lambda: current_scope(self.config)[0],
+            )
+            self._scope = (fixed, "command line") if fixed else current_scope(self.config)
         return self._scope
 
     @property
     def scope_is_fixed(self) -> bool:
         """Whether flags say which scope, so that arguments cannot."""
         return not self.flags.keys().isdisjoint(("scope", "project", "namespace"))
-
-    def _fixed_scope(self, current: str) -> str | None:
-        return fixed_scope(
-            project=self.flags.get("project"),
-            namespace=self.flags.get("namespace"),
-            scope=self.flags.get("scope"),
-            current=current,
-        )
 
     def locate(self, text: str) -> tuple[str, str]:
         """Return the scope and key that an argument means: an address, or a short command's key."""
@@ -211,6 +234,7 @@ class Environment:
         """
         if self._store is None:
             from kycli.config import database_path
+            from kycli.core.location import MEMORY
             from kycli.core.storage import Kycore
 
             config = self.config
@@ -223,7 +247,7 @@ class Environment:
                         hint=f"make it, or choose another database (this one is from {origin})",
                     )
                 if not create:
-                    path = ":memory:"
+                    path = MEMORY
             self._store = Kycore(
                 path,
                 durability="full" if config.durability == "full" else "normal",
@@ -236,6 +260,25 @@ class Environment:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
+    """Return a stream that writes all that it is given, or fails.
+
+    With PYTHONUNBUFFERED, what is beneath the text of standard output is a raw file, and
+    its ``write`` may stop half-way and only say so by the count that it returns.
+    """
+    if isinstance(out, io.RawIOBase):
+        return io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+    return out
+
+
+def _blocks(stream: BinaryIO) -> bool:
+    """Return whether reading waits for more to come."""
+    try:
+        return os.get_blocking(stream.fileno())
+    except OSError:  # no file is behind it
+        return True
 
 
 def _exists(path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from kycli.cli import INTERRUPTED
 from kycli.cli.registry import NoCommandError
 from kycli.errors import KycliError, MissingKeyError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 ERROR = 1
 MISSING = 2
-INTERRUPTED = 130
 
 
 def report(error: BaseException, env: Environment) -> int:

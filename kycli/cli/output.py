@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kycli.core.location import home_dir
 from kycli.core.values import canonical
 
 if TYPE_CHECKING:
@@ -50,6 +51,15 @@ def write_texts(env: Environment, texts: Iterable[str]) -> None:
 def keys_counted(count: int) -> str:
     """Return ``1 key`` or ``2 keys``."""
     return f"{count} key" if count == 1 else f"{count} keys"
+
+
+def tilde(path: str) -> str:
+    """Return a path as people write it, with ``~`` for the home directory.
+
+    For remarks alone: a script that reads a path wants it whole.
+    """
+    home = (home_dir() or "").rstrip("/")
+    return f"~{path[len(home) :]}" if home and path.startswith(f"{home}/") else path
 
 
 def record(entry: Entry, scope: str | None = None) -> dict[str, Any]:

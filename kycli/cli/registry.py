@@ -27,27 +27,36 @@ _KEY = _SCOPE + "context "
 _ADDRESS = _KEY + "ns-delim "
 _SET = "ttl if-absent if-version json b64"
 _GET = "raw json jsonl null b64 meta default include-expired"
-_DEL = "prefix"
+_DEL = "prefix yes"
 _LISTING = "null json jsonl "
+_IN_EFFECT = _SCOPE + "ns-delim "
 
 _SET_NOTES = """\
 VALUE is stored as text exactly as given. When it is '-', or absent and standard
 input is not a terminal, all of standard input is the value, not one byte less;
-what is not UTF-8 is stored as bytes. With --json the value is a JSON value and
-keeps its type; with --b64 it is base64. A set without --ttl makes the key
-permanent, or gives it the default of its cache."""
+what is not UTF-8 is stored as bytes. To store a '-': printf - | kys KEY. With
+--json the value is a JSON value and keeps its type; with --b64 it is base64. A
+set without --ttl makes the key permanent, or gives it the default of its cache."""
 _GET_NOTES = """\
-Prints each value and a newline. A key that is missing or has expired prints
-nothing and makes the exit code 2. With --json one key prints its value and
-several print one object; with --jsonl each value is a line of its own. --default
-is read as 'set' would read it: as JSON with --json, as base64 with --b64."""
+Prints each value and a newline; several keys are read as of one moment. A key
+that is missing or has expired prints nothing and makes the exit code 2. With
+--json one key prints its value and several print one object; with --jsonl each
+value is a line of its own. --default is read as 'set' would read it: as JSON
+with --json, as base64 with --b64."""
 _DEL_NOTES = """\
 Deletes all that exist, together; exit code 2 when any did not. --prefix asks
-first on a terminal and needs -y elsewhere."""
+first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
 _LISTING_NOTES = """\
 A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;
 otherwise it is a prefix in the current scope. Prefixes are taken literally."""
+_COPY_NOTES = """\
+Both are addresses. The value keeps its type and the time that it has left; in a
+cache a permanent one gets the cache's default. A namespace that is no cache
+takes no value that expires."""
+_TIMES = """
+The times in records are milliseconds since the epoch, 1970-01-01 UTC."""
 _USE_NOTES = """\
+SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is.
 Writes the scope into the config file in effect. Without SCOPE, prints the
 current scope on standard output and where it comes from on standard error."""
 
@@ -74,7 +83,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "ADDRESS...",
         _ADDRESS + _GET,
         "print the values of addresses",
-        _GET_NOTES,
+        _GET_NOTES + _TIMES,
         (
             "kycli get alpha.prod.greeting",
             "kycli get -p alpha -n prod greeting --default hello",
@@ -109,7 +118,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "[PROJECT.NAMESPACE] [PREFIX]",
         _SCOPE + "ns-delim limit include-expired " + _LISTING,
         "list keys with their values, as key=value",
-        _LISTING_NOTES + "\n--json and --jsonl print records with key, value, version and times.",
+        _LISTING_NOTES + _TIMES,
         ("kycli scan alpha.prod", "kycli scan user_ --jsonl"),
     ),
     "incr": (
@@ -118,7 +127,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "ADDRESS [BY]",
         _ADDRESS,
         "add to a number and print the result",
-        "BY is 1 when left out, and may be negative or a fraction. A missing key counts as 0.",
+        "BY is 1 when left out, and may be negative or a fraction. A missing key counts\nas 0.",
         ("kycli incr hits", "kycli incr stock -5", "kycli incr load 0.25"),
     ),
     "append": (
@@ -127,8 +136,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "ADDRESS [SUFFIX]",
         _ADDRESS + "b64",
         "add to the end of a value",
-        "SUFFIX may be '-' or absent to take standard input, as in set. A missing key counts as "
-        "empty.",
+        "SUFFIX may be '-' or absent to take standard input, as in set. A missing key\n"
+        "counts as empty.",
         ("kycli append log 'one more line'", "date | kycli append log"),
     ),
     "expire": (
@@ -155,7 +164,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "ADDRESS",
         _ADDRESS,
         "let a key live for ever",
-        "",
+        "Also a key of a cache. A later set without --ttl gives that the cache's default\nagain.",
         ("kycli persist session",),
     ),
     "copy": (
@@ -164,7 +173,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "SOURCE DESTINATION",
         _SCOPE + "ns-delim force",
         "copy a key, also between scopes",
-        "Both are addresses. The copy keeps the type and the expiry of the value.",
+        _COPY_NOTES,
         ("kycli copy alpha.prod.api_url alpha.test.api_url --force",),
     ),
     "move": (
@@ -173,7 +182,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "SOURCE DESTINATION",
         _SCOPE + "ns-delim force",
         "rename a key, also between scopes",
-        "Both are addresses.",
+        _COPY_NOTES,
         ("kycli move draft final",),
     ),
     "projects": (
@@ -181,7 +190,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "list_projects",
         "",
         _LISTING,
-        "list the projects that hold keys",
+        "list the projects that hold keys or caches",
         "",
         ("kycli projects",),
     ),
@@ -191,7 +200,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "",
         "project " + _LISTING,
         "list the namespaces of a project",
-        "The current project when -p is left out. Keys outside any namespace are in 'default'.",
+        "The current project when -p is left out. Keys outside any namespace are in\n'default'.",
         ("kycli namespaces -p alpha",),
     ),
     "nss": (
@@ -216,7 +225,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "scopes",
         "use",
         "[SCOPE]",
-        "ns-delim",
+        "",
         "set or show the current scope",
         _USE_NOTES,
         ("kycli use alpha.prod", "kycli use"),
@@ -225,7 +234,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "scopes",
         "rename",
         "SCOPE NEW-NAME",
-        "ns-delim",
+        "",
         "rename a scope with all its keys",
         "",
         ("kycli rename-scope alpha.test alpha.staging",),
@@ -234,7 +243,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "scopes",
         "drop",
         "SCOPE",
-        "ns-delim",
+        "yes",
         "delete a scope with all its keys",
         "Asks first on a terminal and needs -y elsewhere.",
         ("kycli drop-scope alpha.test -y",),
@@ -245,23 +254,23 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "COMMAND...",
         "",
         "declare caches: scopes whose keys expire",
-        "COMMAND is create-cache, set-cache, drop-cache or list-caches.",
+        "",
         ("kycli admin create-cache alpha.sessions timeout=1800",),
     ),
     "admin create-cache": (
         "caches",
         "create",
         "PROJECT.NAMESPACE timeout=TTL",
-        "ns-delim",
+        "",
         "declare a cache with a default time to live",
-        "Keys that are set in it without --ttl expire after the timeout: seconds, or 30s 5m 2h.",
+        "Keys that are set in it without --ttl expire after the timeout: seconds, or 30s\n5m 2h.",
         ("kycli admin create-cache alpha.sessions timeout=1800",),
     ),
     "admin set-cache": (
         "caches",
         "change",
         "PROJECT.NAMESPACE timeout=TTL",
-        "ns-delim",
+        "",
         "change the default time to live of a cache",
         "Keys that are there keep the time they were given.",
         ("kycli admin set-cache alpha.sessions timeout=2h",),
@@ -270,7 +279,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "caches",
         "drop",
         "PROJECT.NAMESPACE",
-        "ns-delim",
+        "",
         "make a cache a plain namespace again",
         "",
         ("kycli admin drop-cache alpha.sessions",),
@@ -288,17 +297,16 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "settings",
         "show",
         "[COMMAND...]",
-        _LISTING,
+        _IN_EFFECT + _LISTING,
         "show or change the settings",
-        "Prints each setting, its value and where it comes from. COMMAND is get, set, unset or "
-        "path.",
+        "Without COMMAND, prints each setting, its value and where it comes from.",
         ("kycli config", "kycli config set current_scope alpha.prod"),
     ),
     "config get": (
         "settings",
         "get",
         "NAME",
-        "",
+        _IN_EFFECT,
         "print a setting",
         "",
         ("kycli config get db_path",),
@@ -345,7 +353,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "KEY...",
         _KEY + _GET,
         "print values of the current scope",
-        _GET_NOTES + "\nKEY may hold dots.",
+        _GET_NOTES + _TIMES + "\nKEY may hold dots.",
         ("kyg user.name", "kyg missing --default none", "kyg answer --json"),
     ),
     "kyd": (
@@ -426,7 +434,12 @@ class Command:
         return f"{program} [FLAGS] {self.arguments}".rstrip()
 
     def usage_hint(self) -> str:
-        return f"usage: {self.usage()}"
+        parts = self.parts()
+        return f"it takes one of: {', '.join(parts)}" if parts else f"usage: {self.usage()}"
+
+    def parts(self) -> list[str]:
+        """Return the commands of this command, such as ``create-cache`` of ``admin``."""
+        return [name[len(self.name) + 1 :] for name in COMMANDS if name.startswith(self.name + " ")]
 
     def check_count(self, arguments: list[str]) -> None:
         """Hold the number of arguments to the usage line.
@@ -469,10 +482,17 @@ def resolve(program: str | None, words: list[str]) -> tuple[Command, list[str]]:
     raise unknown_command(words[0], [name for name in (*COMMANDS, *ALIASES) if " " not in name])
 
 
-def unknown_command(name: str, known: list[str], *, of: str = "") -> UsageError:
-    """Return the error for a command, or a command of a command, that is not ``known``."""
+def unknown_command(name: str, known: list[str]) -> UsageError:
+    """Return the error for a command that is not ``known``, with the nearest of those."""
     from kycli.cli.suggest import nearest
 
-    called, asked = (f"{of} {name}", f"help {of}") if of else (name, "help")
-    hint = nearest(name, known) or f"'kycli {asked}' lists the commands"
-    return UsageError(f"unknown command {called!r}", hint=hint)
+    hint = nearest(name, known) or "'kycli help' lists the commands"
+    return UsageError(f"unknown command {name!r}", hint=hint)
+
+
+def unknown_part(command: Command, name: str) -> UsageError:
+    """Return the error for a command of ``command`` that does not exist."""
+    from kycli.cli.suggest import nearest
+
+    hint = nearest(name, command.parts()) or command.usage_hint()
+    return UsageError(f"unknown command '{command.name} {name}'", hint=hint)

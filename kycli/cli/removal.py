@@ -40,6 +40,11 @@ def _delete_keys(env: Environment, arguments: list[str]) -> int:
 
 
 def _delete_prefix(env: Environment, prefix: str) -> int:
+    if not prefix:  # which is what an unset variable in a script gives
+        raise UsageError(
+            "an empty prefix would delete every key",
+            hint=f"if that is meant: kycli drop-scope {env.scope}",
+        )
     store = env.store()
     count = store.count(prefix, scope=env.scope)
     if count:

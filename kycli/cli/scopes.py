@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from kycli.cli.output import keys_counted, write_listing, write_texts
-from kycli.config import current_scope, save_config
+from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
+from kycli.config import save_config
 from kycli.core.names import check_scope, split_scope
 from kycli.errors import MissingKeyError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-
-
-def scope_named(env: Environment, text: str) -> str:
-    """Return the scope that an argument names, with the delimiter of this run or with '.'."""
-    return check_scope(text.replace(env.delimiter, "."))
 
 
 def list_names(env: Environment, arguments: list[str]) -> int:
@@ -61,14 +56,14 @@ def list_scopes(env: Environment, arguments: list[str]) -> int:
 def use(env: Environment, arguments: list[str]) -> int:
     """``use [SCOPE]``: write the current scope into the config, or print it."""
     if not arguments:
-        scope, origin = current_scope(env.config)
+        scope, origin = env.current_scope()
         env.write(f"{scope}\n".encode())
         env.flush()
-        env.note(f"from {origin}")
+        env.note(f"from {tilde(origin)}")
         return 0
-    scope = scope_named(env, arguments[0])
+    scope = check_scope(arguments[0])
     path = save_config("current_scope", scope)
-    env.note(f"the current scope is {scope!r}, written to {path}")
+    env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
         env.note(f"but KYCLI_SCOPE is set and goes before it: {variable!r}")
@@ -77,7 +72,7 @@ def use(env: Environment, arguments: list[str]) -> int:
 
 def rename(env: Environment, arguments: list[str]) -> int:
     """``rename-scope SCOPE NEW-NAME``: 2 when there is no such scope."""
-    scope, to_scope = (scope_named(env, argument) for argument in arguments)
+    scope, to_scope = map(check_scope, arguments)
     env.store().rename_scope(scope, to_scope)
     if scope == env.scope:
         env.note(f"the current scope is still {scope!r}: 'kycli use {to_scope}' follows")
@@ -86,7 +81,7 @@ def rename(env: Environment, arguments: list[str]) -> int:
 
 def drop(env: Environment, arguments: list[str]) -> int:
     """``drop-scope SCOPE``: 2 when there is no such scope."""
-    scope = scope_named(env, arguments[0])
+    scope = check_scope(arguments[0])
     store = env.store()
     if scope not in store.scopes():
         raise MissingKeyError(f"no scope {scope!r}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from kycli.cli.output import write_listing
-from kycli.cli.registry import COMMANDS, unknown_command
-from kycli.config import save_config, settings
-from kycli.core.location import absolute_path
-from kycli.errors import ConfigError
+from kycli.cli.output import tilde, write_listing
+from kycli.cli.registry import Command, unknown_part
+from kycli.config import check_setting, database_path, save_config
+from kycli.core.location import MEMORY, absolute_path
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 def show(env: Environment, arguments: list[str]) -> int:
     """``config``: each setting, its value and where it comes from."""
     if arguments:
-        known = [name.partition(" ")[2] for name in COMMANDS if name.startswith("config ")]
-        raise unknown_command(arguments[0], known, of="config")
+        raise unknown_part(Command("config"), arguments[0])
     write_listing(
         env,
-        settings(env.config, db_flag=env.flags.get("db")),
-        lambda setting: "\t".join(map(str, setting)).encode(),
+        _in_effect(env),
+        lambda setting: os.fsencode("\t".join(map(str, setting))),
         lambda setting: dict(zip(("name", "value", "origin"), setting, strict=True)),
     )
     return 0
@@ -30,12 +29,9 @@ def show(env: Environment, arguments: list[str]) -> int:
 
 def get(env: Environment, arguments: list[str]) -> int:
     """``config get NAME``: the value in effect."""
-    values = {name: value for name, value, _ in settings(env.config, db_flag=env.flags.get("db"))}
-    if arguments[0] not in values:
-        raise ConfigError(
-            f"there is no setting {arguments[0]!r}", hint=f"the settings are {', '.join(values)}"
-        )
-    env.write(f"{values[arguments[0]]}\n".encode())
+    wanted = check_setting(arguments[0])
+    (value,) = (value for name, value, _ in _in_effect(env) if name == wanted)
+    env.write(f"{value}\n".encode())
     return 0
 
 
@@ -45,15 +41,23 @@ def change(env: Environment, arguments: list[str]) -> int:
     value: str | int = text
     if name == "busy_timeout_ms" and text.isdecimal():
         value = int(text)
-    elif name == "db_path":
+    elif name == "db_path" and text != MEMORY:
         # In the file a relative path belongs to the file's directory; here, to this one.
         value = absolute_path(text)
-    return _saved(env, name, value)
+    path = save_config(name, value)
+    env.note(f"written to {tilde(path)}")
+    return 0
 
 
 def unset(env: Environment, arguments: list[str]) -> int:
-    """``config unset NAME``: remove a setting."""
-    return _saved(env, arguments[0], None)
+    """``config unset NAME``: remove a setting; 2 when it is not set."""
+    name = check_setting(arguments[0])
+    if name not in env.config.given:
+        env.note(f"kycli: {name} is not set")
+        return 2
+    path = save_config(name, None)
+    env.note(f"removed from {tilde(path)}")
+    return 0
 
 
 def print_path(env: Environment, arguments: list[str]) -> int:
@@ -61,11 +65,18 @@ def print_path(env: Environment, arguments: list[str]) -> int:
     if env.config.source is None:
         env.note("kycli: no config file; 'kycli config set' makes one")
         return 2
-    env.write(f"{env.config.source}\n".encode())
+    env.write(os.fsencode(f"{env.config.source}\n"))
     return 0
 
 
-def _saved(env: Environment, name: str, value: str | int | None) -> int:
-    path = save_config(name, value)
-    env.note(f"written to {path}")
-    return 0
+def _in_effect(env: Environment) -> list[tuple[str, str | int, str]]:
+    """Return every setting as it is in effect: its name, value and where it comes from."""
+    config = env.config
+    delimiter_origin = "--ns-delim" if "ns-delim" in env.flags else config.origin("ns_delim")
+    return [
+        ("db_path", *database_path(config, env.flags.get("db"))),
+        ("current_scope", *env.current_scope()),
+        ("ns_delim", env.delimiter, delimiter_origin),
+        ("durability", config.durability, config.origin("durability")),
+        ("busy_timeout_ms", config.busy_timeout_ms, config.origin("busy_timeout_ms")),
+    ]

@@ -5,6 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# What other programs call it, or what it is easily called, -> what it is called here.
+_SYNONYMS = {
+    "rm": "del",
+    "delete": "del",
+    "put": "set",
+    "list": "keys",
+    "list-keys": "keys",
+    "show": "get",
+}
+
 
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``did you mean …?`` with up to three names like ``word``, or "".
@@ -12,5 +22,9 @@ def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     Parameters:
         prefix: what is written before each name, and says nothing about likeness.
     """
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    known = list(known)
+    word = word.lower()
+    if _SYNONYMS.get(word) in known:
+        return f"did you mean {prefix}{_SYNONYMS[word]}?"
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(prefix + name for name in near)}?" if near else ""

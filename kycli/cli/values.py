@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kycli.errors import ConflictError, UsageError
+from kycli.errors import ConflictError, InvalidValueError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
 _MISSING = object()
+
+_JSON_HINT = "text needs double quotes in JSON; leave --json out to store it as it is"
 
 _FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
 
@@ -48,27 +50,33 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     env.choice("default", "meta")
     default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
     expired = "include-expired" in env.flags
-    as_object: dict[str, Any] | None = {} if form == "json" and len(arguments) > 1 else None
-    encode = _encoder(form)
+    targets = [env.locate(argument) for argument in arguments]
     store = env.store()
-    code = 0
-    for argument in arguments:
-        scope, key = env.locate(argument)
-        if form == "meta":
-            entry = store.get_entry(key, scope=scope, include_expired=expired)
-            value = _MISSING if entry is None else (entry, scope)
-        else:
-            value = store.getkey(key, default, scope=scope, include_expired=expired)
+
+    def read(scope: str, key: str) -> Any:
+        if form != "meta":
+            return store.getkey(key, default, scope=scope, include_expired=expired)
+        entry = store.get_entry(key, scope=scope, include_expired=expired)
+        return _MISSING if entry is None else (entry, scope)
+
+    if len(targets) == 1:
+        values = [read(*targets[0])]
+    else:
+        # As of one moment, which lasts for the reading and not for as long as a pipe takes.
+        with store.snapshot():
+            values = [read(*target) for target in targets]
+    found = {}
+    encode = _encoder(form)
+    for argument, target, value in zip(arguments, targets, values, strict=True):
         if value is _MISSING:
-            report_missing(env, scope, key)
-            code = 2
-        elif as_object is not None:
-            as_object[argument] = value
+            report_missing(env, *target)
+        elif form == "json" and len(arguments) > 1:
+            found[argument] = value
         else:
             env.write(encode(value))
-    if as_object:
-        env.write(encode(as_object))
-    return code
+    if found:
+        env.write(encode(found))
+    return 2 if _MISSING in values else 0
 
 
 def report_missing(env: Environment, scope: str, key: str) -> None:
@@ -96,14 +104,26 @@ def given_value(env: Environment, arguments: list[str], what: str) -> Any:
 def read_text(env: Environment, given: str | bytes) -> Any:
     """Return the value that a text stands for: itself, or with --json or --b64 what it encodes."""
     if "json" in env.flags or "jsonl" in env.flags:
-        from kycli.core.values import parse
-
-        return parse(given)
+        return _parsed(given)
     if "b64" in env.flags:
         from kycli.core.values import decode_base64
 
         return _text_or_bytes(decode_base64(given))
     return given
+
+
+def _parsed(given: str | bytes) -> Any:
+    from kycli.core.values import parse
+
+    try:
+        return parse(given)
+    except InvalidValueError as error:
+        # What begins as JSON does is meant to be JSON, and only somewhere mistaken.
+        text = given if isinstance(given, str) else given.decode(errors="replace")
+        begins_so = text.lstrip()[:1] in tuple('{["-0123456789')
+        if str(error).startswith("not JSON"):
+            error.hint = None if begins_so else _JSON_HINT
+        raise
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:

@@ -1,4 +1,4 @@
-"""Where the user's files live: the data and config directories, and the database."""
+"""Where the user's files live: the home and data directories, and the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMORY = ":memory:"
 
 # Elsewhere the directories are those of the XDG Base Directory Specification, which take
 # a few lines to work out; importing platformdirs would cost as much as reading a key.
-_ASK_PLATFORMDIRS = sys.platform in ("win32", "cygwin", "darwin", "ios", "android")
+ASK_PLATFORMDIRS = sys.platform in ("win32", "cygwin", "darwin", "ios", "android")
 
 
 def data_dir() -> str:
@@ -27,33 +27,39 @@ def data_dir() -> str:
     Raises:
         CannotOpenError: when the user has no home directory.
     """
-    if _ASK_PLATFORMDIRS:
+    if ASK_PLATFORMDIRS:
         import platformdirs
 
         return platformdirs.user_data_dir("kycli", appauthor=False)
-    return _xdg_dir("XDG_DATA_HOME", ".local/share")
+    return xdg_dir("XDG_DATA_HOME", ".local/share")
 
 
-def config_dir() -> str:
-    """Return the directory of the user's config, which may not exist yet.
+def xdg_dir(variable: str, fallback: str) -> str:
+    """Return kycli's directory in the base directory that an XDG variable names.
 
-    ``$XDG_CONFIG_HOME/kycli``, or ``~/.config/kycli`` when the variable is unset or not
-    absolute; on macOS and Windows what platformdirs says.
+    Parameters:
+        variable: its name.
+        fallback: the base directory inside the home when it is unset or not absolute.
 
     Raises:
         CannotOpenError: when the user has no home directory.
     """
-    if _ASK_PLATFORMDIRS:
-        import platformdirs
-
-        return platformdirs.user_config_dir("kycli", appauthor=False)
-    return _xdg_dir("XDG_CONFIG_HOME", ".config")
+    base = os.environ.get(variable, "")
+    if not base.startswith("/"):  # the specification: ignore a path that is not absolute
+        home = home_dir()
+        if home is None:
+            raise CannotOpenError(
+                "there is no home directory to keep kycli's files in",
+                hint=f"set HOME or {variable} to an absolute path",
+            )
+        base = os.path.join(home, fallback)
+    return os.path.join(base, "kycli")
 
 
 def home_dir() -> str | None:
     """Return the user's home directory, or None where there is none."""
     # An empty or relative HOME would put files under / or the working directory.
-    if _ASK_PLATFORMDIRS or os.path.isabs(os.environ.get("HOME", "/")):
+    if ASK_PLATFORMDIRS or os.path.isabs(os.environ.get("HOME", "/")):
         home = os.path.expanduser("~")
     else:
         import pwd
@@ -178,19 +184,6 @@ def sync_directory(directory: str) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def _xdg_dir(variable: str, fallback: str) -> str:
-    base = os.environ.get(variable, "")
-    if not base.startswith("/"):  # the specification: ignore a path that is not absolute
-        home = home_dir()
-        if home is None:
-            raise CannotOpenError(
-                "there is no home directory to keep kycli's files in",
-                hint=f"set HOME or {variable} to an absolute path",
-            )
-        base = os.path.join(home, fallback)
-    return os.path.join(base, "kycli")
 
 
 def _expand_home(text: str) -> str:

@@ -47,6 +47,13 @@ class Terminal(io.BytesIO):
         return True
 
 
+class Screen(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 Call = Callable[..., Result]
 
 
@@ -77,11 +84,12 @@ def call_command(*words: str, stdin: bytes | io.BytesIO = b"", tty: bool = False
 
     Parameters:
         stdin: standard input, or the stream to take it from.
-        tty: whether standard output is a terminal.
+        tty: whether standard output and standard error are a terminal.
     """
     name, *arguments = words
     assert name == "kycli" or name in PROGRAMS
-    out, err = Terminal() if tty else io.BytesIO(), io.StringIO()
+    out = Terminal() if tty else io.BytesIO()
+    err = Screen() if tty else io.StringIO()
     source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
     code = run(Environment(stdin=source, stdout=out, stderr=err), arguments, name)
     return Result(code, out.getvalue(), err.getvalue())

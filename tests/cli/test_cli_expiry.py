@@ -77,7 +77,7 @@ def test_caches(call: Call) -> None:
     assert call("kycli", "admin", "create-cache", "alpha.sess", "timeout=1").failed_clearly
     assert call("kycli", "admin", "set-cache", "alpha.sess", "timeout=0.5").code == 0
     assert call("kycli", "admin", "list-caches").out == b"alpha.sess\t0.5\n"
-    call("kycli", "admin", "create-cache", "b|c", "timeout=1h", "--ns-delim", "|")
+    call("kycli", "admin", "create-cache", "b.c", "timeout=1h")
     listed = json.loads(call("kycli", "admin", "list-caches", "--json").out)
     assert listed == [
         {"scope": "alpha.sess", "timeout": 0.5},
@@ -86,6 +86,21 @@ def test_caches(call: Call) -> None:
     assert call("kycli", "admin", "drop-cache", "b.c").code == 0
     assert call("kycli", "admin", "drop-cache", "b.c").code == 2
     assert call("kycli", "admin", "set-cache", "b.c", "timeout=5").code == 2
+
+
+def test_lifetimes_in_a_cache(call: Call) -> None:
+    call("kycli", "admin", "create-cache", "alpha.sess", "timeout=100")
+    call("kycli", "set", "alpha.sess.k", "v")
+    assert call("kycli", "persist", "alpha.sess.k").code == 0
+    assert call("kycli", "ttl", "alpha.sess.k").out == b"-1\n"
+    call("kycli", "set", "alpha.sess.k", "w")
+    assert call("kycli", "ttl", "alpha.sess.k").out == b"100\n"
+    call("kys", "permanent", "v")
+    call("kys", "short", "v", "--ttl", "50")
+    for key, left in (("permanent", b"100\n"), ("short", b"50\n")):
+        assert call("kycli", "copy", key, f"alpha.sess.{key}").code == 0
+        assert call("kycli", "ttl", f"alpha.sess.{key}").out == left
+    assert call("kycli", "copy", "short", "alpha.plain.short").failed_clearly
 
 
 @pytest.mark.parametrize(

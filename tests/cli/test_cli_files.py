@@ -119,7 +119,7 @@ def test_config_commands(call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
     assert call("kycli", "config", "path").code == 2
     assert call("kycli", "config", "get", "ns_delim").out == b".\n"
     set_delimiter = call("kycli", "config", "set", "ns_delim", "|")
-    assert set_delimiter == (0, b"", f"written to {config}\n")
+    assert set_delimiter == (0, b"", "written to ~/.config/kycli/config.json\n")
     assert call("kycli", "config", "path").out == f"{config}\n".encode()
     assert call("kycli", "config", "set", "busy_timeout_ms", "250", "-q") == (0, b"", "")
     assert call("kycli", "config", "set", "durability", "full").code == 0
@@ -143,8 +143,41 @@ def test_config_commands(call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
     }
     call("kycli", "set", "a|b|k", "v")
     assert call("kycli", "get", "a.b.k", "--ns-delim", ".").out == b"v\n"
-    assert call("kycli", "config", "unset", "ns_delim").code == 0
+    removed = call("kycli", "config", "unset", "ns_delim")
+    assert removed == (0, b"", "removed from ~/.config/kycli/config.json\n")
     assert call("kycli", "config", "get", "ns_delim").out == b".\n"
+    again = call("kycli", "config", "unset", "ns_delim")
+    assert again == (2, b"", "kycli: ns_delim is not set\n")
+
+
+def test_unsetting_what_is_not_set_writes_nothing(call: Call, home: Path) -> None:
+    assert call("kycli", "config", "unset", "ns_delim").code == 2
+    assert list(home.iterdir()) == []
+
+
+def test_a_database_in_memory_can_be_configured(call: Call, home: Path) -> None:
+    assert call("kycli", "config", "set", "db_path", ":memory:").code == 0
+    config = home / ".config/kycli/config.json"
+    assert json.loads(config.read_text()) == {"db_path": ":memory:"}
+    assert call("kycli", "config", "get", "db_path").out == b":memory:\n"
+    assert call("kys", "k", "v").code == 0
+    assert call("kyg", "k").code == 2
+    assert [path.name for path in home.iterdir()] == [".config"]
+
+
+def test_settings_show_what_flags_do(call: Call) -> None:
+    flags = ["--scope", "alpha.prod", "--ns-delim", "|", "-d", "x.db"]
+    rows = json.loads(call("kycli", "config", "--json", *flags).out)
+    assert {row["name"]: row["origin"] for row in rows} == {
+        "db_path": "--db",
+        "current_scope": "command line",
+        "ns_delim": "--ns-delim",
+        "durability": "default",
+        "busy_timeout_ms": "default",
+    }
+    assert call("kycli", "config", "get", "current_scope", *flags).out == b"alpha.prod\n"
+    assert call("kycli", "config", "get", "ns_delim", *flags).out == b"|\n"
+    assert call("kycli", "config", "get", "current_scope", "-p", "beta").out == b"beta\n"
 
 
 @pytest.mark.parametrize(

@@ -184,15 +184,13 @@ def test_use_persists_and_says_so(call: Call, home: Path) -> None:
     used = call("kycli", "use", "alpha.prod")
     config = home / ".config/kycli/config.json"
     assert (used.code, used.out) == (0, b"")
-    assert str(config) in used.err
+    assert used.err == "the current scope is 'alpha.prod', written to ~/.config/kycli/config.json\n"
     assert json.loads(config.read_text()) == {"current_scope": "alpha.prod"}
-    assert call("kyuse") == (0, b"alpha.prod\n", f"from {config}\n")
+    assert call("kyuse") == (0, b"alpha.prod\n", "from ~/.config/kycli/config.json\n")
     call("kys", "k", "v")
     assert call("kycli", "get", "alpha.prod.k").out == b"v\n"
     assert call("kyuse", "beta.default", "-q") == (0, b"", "")
     assert call("kycli", "use", "-q") == (0, b"beta\n", "")
-    assert call("kycli", "use", "x|y", "--ns-delim", "|").code == 0
-    assert call("kyuse").out == b"x.y\n"
 
 
 def test_use_warns_when_the_environment_goes_first(
@@ -201,7 +199,42 @@ def test_use_warns_when_the_environment_goes_first(
     monkeypatch.setenv("KYCLI_SCOPE", "env")
     assert "KYCLI_SCOPE" in call("kycli", "use", "alpha").err
     assert call("kycli", "use") == (0, b"env\n", "from KYCLI_SCOPE\n")
+
+
+def test_a_bad_scope_in_the_environment_defeats_no_flag(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(call, "alpha.prod.k", "alpha.default.k")
     monkeypatch.setenv("KYCLI_SCOPE", "bad scope")
+    assert call("kyg", "k").failed_clearly
+    assert call("kyg", "k", "-n", "prod").failed_clearly
+    assert call("kyg", "k", "-p", "alpha").out == b"<alpha.default.k>\n"
+    assert call("kyg", "k", "-p", "alpha", "-n", "prod").out == b"<alpha.prod.k>\n"
+    assert call("kycli", "get", "k", "--scope", "alpha.prod").out == b"<alpha.prod.k>\n"
+    assert call("kycli", "keys", "--scope", "alpha.prod").lines == ["k"]
+    assert call("kycli", "nss").lines == ["alpha", "alpha.prod"]
+
+
+def test_a_scope_is_written_with_a_dot_whatever_the_delimiter(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(call, "x.y.k")
+    call("kycli", "config", "set", "ns_delim", "|")
+    for words in (
+        ["use", "x|y"],
+        ["config", "set", "current_scope", "x|y"],
+        ["get", "k", "--scope", "x|y"],
+        ["rename-scope", "x|y", "z"],
+        ["drop-scope", "x|y", "-y"],
+        ["admin", "create-cache", "x|y", "timeout=5"],
+        ["use", "x.y", "--ns-delim", "."],
+    ):
+        assert call("kycli", *words).failed_clearly, words
+    assert call("kycli", "keys", "x|y").lines == ["k"]
+    assert call("kycli", "use", "x.y").code == 0
+    assert call("kyuse").out == b"x.y\n"
+    assert call("kycli", "get", "x|y|k").out == b"<x.y.k>\n"
+    monkeypatch.setenv("KYCLI_SCOPE", "x|y")
     assert call("kyg", "k").failed_clearly
 
 
@@ -240,7 +273,7 @@ def test_rename_scope(call: Call) -> None:
 def test_drop_scope(call: Call) -> None:
     fill(call, "alpha.test.k", "alpha.test.j", "k")
     assert call("kycli", "drop-scope", "alpha.test").failed_clearly
-    declined = call("kycli", "drop-scope", "alpha.test", stdin=Terminal(b"no\n"))
+    declined = call("kycli", "drop-scope", "alpha.test", stdin=Terminal(b"no\n"), tty=True)
     assert (declined.code, declined.out) == (1, b"")
     assert call("kycli", "nss").lines == ["alpha.test", "default"]
     assert call("kycli", "drop-scope", "alpha.test", "-y") == (0, b"", "deleted 2 keys\n")

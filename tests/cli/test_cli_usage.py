@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 
 import pytest
 from cli.harness import Call, program
@@ -55,11 +56,73 @@ def test_every_command_has_help(call: Call, name: str) -> None:
 def test_flags_of_the_registry_exist_and_are_explained(name: str) -> None:
     command = Command(name)
     assert set(command.flags) <= FLAGS.keys()
-    assert set(command.flags).isdisjoint(UNIVERSAL)
+    assert set(command.flags).isdisjoint(set(UNIVERSAL) - {"yes"})
     assert len(command.flags) == len(set(command.flags))
     text = page(Environment(), command)
     for flag in command.flags:
         assert f"--{flag}" in text
+    asks = name in ("del", "kyd", "drop-scope")
+    assert ("--yes" in text) == asks, "shown only where it answers something"
+    parse(["-y", *name.split(), "--help"], None)
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_help_fits_a_terminal(call: Call, name: str) -> None:
+    lines = call("kycli", "help", *name.split()).out.decode().splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_says_what_json_is_here(name: str) -> None:
+    command = Command(name)
+    lines = page(Environment(), command).splitlines()
+    for flag in {"json", "jsonl", "b64"} & set(command.flags):
+        (line,) = (line for line in lines if line.startswith(f"      --{flag} "))
+        assert not line.endswith(f"  {FLAGS[flag][2]}"), "explained in general only"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("keys", "array of names"),
+        ("scan", "array of records"),
+        ("scan", "milliseconds since the epoch"),
+        ("get", "milliseconds since the epoch"),
+        ("set", "VALUE is JSON"),
+        ("set", "printf - | kys KEY"),
+        ("get", "an argument is a key"),
+        ("copy", "both arguments are keys"),
+        ("keys", "the only argument is a prefix"),
+        ("persist", "of a cache"),
+        ("projects", "keys or caches"),
+        ("use", "whatever the delimiter"),
+    ],
+)
+def test_help_says_it(call: Call, name: str, said: str) -> None:
+    assert said in " ".join(call("kycli", "help", name).out.decode().split())
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (["help", "get", "more"], "'more'"),
+        (["kyh", "kys", "more"], "'more'"),
+        (["help", "admin", "create-cache", "more"], "'more'"),
+        (["help", "config", "sett"], "config sett"),
+    ],
+)
+def test_help_refuses_extra_words(call: Call, words: list[str], extra: str) -> None:
+    result = call(*words) if words[0] in PROGRAMS else call("kycli", *words)
+    assert result.failed_clearly
+    assert extra in result.err
+
+
+def test_admin_alone_lists_its_commands(call: Call) -> None:
+    result = call("kycli", "admin")
+    assert result.failed_clearly
+    for name in ("create-cache", "set-cache", "drop-cache", "list-caches"):
+        assert name in result.err
+        assert name in call("kycli", "admin", "--help").out.decode()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,13 +150,23 @@ def test_programs_are_installed_for_all_short_commands() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("gte", "get"), ("lst-scopes", "list-scopes"), ("sett", "set"), ("kygg", "kyg")],
+    [
+        ("gte", "get"),
+        ("lst-scopes", "list-scopes"),
+        ("sett", "set"),
+        ("kygg", "kyg"),
+        ("rm", "del"),
+        ("put", "set"),
+        ("list-keys", "keys"),
+        ("Get", "get"),
+        ("SCAN", "scan"),
+    ],
 )
 def test_unknown_commands_name_the_nearest(call: Call, typed: str, meant: str) -> None:
     result = call("kycli", typed, "x", "--no-such-flag")
     assert result.failed_clearly
     assert f"unknown command '{typed}'" in result.err
-    assert meant in result.err.splitlines()[1]
+    assert f" {meant}" in result.err.splitlines()[1]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +257,40 @@ def test_utf8_does_not_depend_on_the_locale(run: Call, locale: dict[str, str]) -
     missing = run("kyg", "ñ", environ=locale)
     assert missing.code == 2
     assert "no key" in missing.err
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("place", ["--db", "KYCLI_DB_PATH", "HOME", "XDG_DATA_HOME"])
+def test_paths_do_not_depend_on_the_locale(run: Call, home: Path, place: str) -> None:
+    directory = home / "größe"
+    directory.mkdir()
+    path = str(directory / "ü.db") if place in ("--db", "KYCLI_DB_PATH") else str(directory)
+    flags = ["--db", path] if place == "--db" else []
+    variables = {} if place == "--db" else {place: path}
+    assert run("kys", "k", "v", *flags, environ={**ASCII, **variables}) == (0, b"", "")
+    assert run("kyg", "k", *flags, environ={**ASCII, **variables}).out == b"v\n"
+    assert run("kyg", "k", *flags, environ=variables).out == b"v\n"
+    used = run("kycli", "use", "größe", environ={**ASCII, **variables})
+    assert used.code == 0
+    assert "größe" in used.err
+    assert "größe" in run("kycli", "config", *flags, environ={**ASCII, **variables}).out.decode()
+
+
+def test_scopes_do_not_depend_on_the_locale(run: Call) -> None:
+    environ = {**ASCII, "KYCLI_SCOPE": "größe.ü"}
+    assert run("kys", "k", "v", environ=environ) == (0, b"", "")
+    assert run("kyg", "k", "--scope", "größe.ü").out == b"v\n"
+    assert run("kycli", "use", environ=environ).out == "größe.ü\n".encode()
+
+
+@pytest.mark.parametrize("variable", ["KYCLI_DB_PATH", "KYCLI_SCOPE", "HOME", "KYCLI_CONFIG"])
+def test_variables_that_are_not_utf8(run: Call, home: Path, variable: str) -> None:
+    for locale in ({}, ASCII):
+        result = run("kyg", "k", environ={**locale, variable: f"{home}/\udcff"})
+        assert "bug" not in result.err
+        assert result.failed_clearly or result.code == 2
 
 
 def test_debug_shows_the_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

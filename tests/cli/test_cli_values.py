@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 from cli.harness import Call, Terminal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from kycli.cli.env import MAX_LINE, Environment
+from kycli.core.storage import Kycore
 
 same_store = settings(
     max_examples=50,
@@ -142,6 +147,62 @@ def test_get_of_several_keys(call: Call) -> None:
     assert call("kyg", "gone", "lost", "--json", "-q") == (2, b"", "")
 
 
+class Meddled:
+    """A store into which somebody else writes after each read."""
+
+    def __init__(self, store: Kycore, meddle: Callable[[], object]) -> None:
+        self._store = store
+        self._meddle = meddle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def getkey(self, *arguments: Any, **options: Any) -> Any:
+        value = self._store.getkey(*arguments, **options)
+        self._meddle()
+        return value
+
+    def get_entry(self, *arguments: Any, **options: Any) -> Any:
+        entry = self._store.get_entry(*arguments, **options)
+        self._meddle()
+        return entry
+
+
+@pytest.mark.parametrize("form", ["--raw", "--json", "--jsonl", "--meta"])
+def test_several_keys_are_read_as_of_one_moment(
+    call: Call, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    opened = Environment.store
+    with Kycore() as other:
+        other.save_many({"a": 0, "b": 0})
+
+        def meddle() -> None:
+            with other.transaction():
+                other.incr("a"), other.incr("b")
+
+        def meddled(env: Environment) -> Any:
+            return Meddled(opened(env), meddle)
+
+        monkeypatch.setattr(Environment, "store", meddled)
+        whole = call("kyg", "a", "b", form)
+        assert other.getkey("a") == 2
+    assert (whole.code, whole.err) == (0, "")
+    numbers = (
+        whole.out
+        if form != "--meta"
+        else b"".join(b"%d" % json.loads(line)["value"] for line in whole.lines)
+    )
+    assert [digit for digit in numbers.decode() if digit.isdigit()] == ["0", "0"]
+
+
+def test_an_expired_key_among_several_is_missing(call: Call) -> None:
+    call("kys", "a", "1")
+    call("kys", "b", "2", "--ttl", "0.01")
+    time.sleep(0.02)
+    some = call("kyg", "a", "b")
+    assert (some.code, some.out) == (2, b"1\n")
+
+
 def test_get_default(call: Call) -> None:
     assert call("kyg", "gone", "--default", "none") == (0, b"none\n", "")
     assert call("kyg", "gone", "--default=", "--raw") == (0, b"", "")
@@ -223,10 +284,31 @@ def test_del_prefix(call: Call) -> None:
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"YES\n", 0), (b"n\n", 1), (b"", 1)])
 def test_del_prefix_asks_on_a_terminal(call: Call, answer: bytes, code: int) -> None:
     call("kys", "t", "v")
-    result = call("kyd", "--prefix", "t", stdin=Terminal(answer))
+    result = call("kyd", "--prefix", "t", stdin=Terminal(answer), tty=True)
     assert (result.code, result.out) == (code, b"")
-    assert result.err.startswith("delete 1 key with the prefix 't' in scope 'default'? [y/N] ")
+    question, rest = result.err.split(" [y/N] ")
+    assert question == "delete 1 key with the prefix 't' in scope 'default'?"
+    # The user's Enter ends the line; at the end of the input nobody has.
+    assert rest.startswith("\n") == (answer == b"")
+    assert rest.lstrip() == ("deleted 1 key\n" if code == 0 else "nothing was changed\n")
     assert call("kyg", "t").code == (2 if code == 0 else 0)
+
+
+def test_nobody_is_asked_who_does_not_see_the_question(call: Call) -> None:
+    call("kys", "t", "v")
+    refused = call("kyd", "--prefix", "t", stdin=Terminal(b"y\n"))
+    assert refused.failed_clearly
+    assert "-y" in refused.err
+    assert call("kyg", "t").code == 0
+
+
+@pytest.mark.parametrize("words", [["kyd", "--prefix", ""], ["kycli", "del", "--prefix="]])
+def test_an_empty_prefix_deletes_nothing(call: Call, words: list[str]) -> None:
+    call("kys", "k", "v", "-p", "alpha")
+    refused = call(*words, "-p", "alpha", "-y")
+    assert refused.failed_clearly
+    assert "kycli drop-scope alpha" in refused.err
+    assert call("kyg", "k", "-p", "alpha").code == 0
 
 
 def test_incr(call: Call) -> None:
@@ -238,6 +320,11 @@ def test_incr(call: Call) -> None:
     call("kys", "text", "abc")
     assert call("kycli", "incr", "text").failed_clearly
     assert call("kyg", "text").out == b"abc\n"
+
+
+def test_incr_by_more_digits_than_python_reads(call: Call) -> None:
+    assert call("kycli", "incr", "n", "9" * 5000).failed_clearly
+    assert call("kyg", "n").code == 2
 
 
 @pytest.mark.parametrize("by", ["x", "1_000", "nan", "inf", "1 ", "٣", "--1", "1e", ""])
@@ -286,6 +373,37 @@ def test_bad_values(call: Call) -> None:
     assert call("kys", "k", "--json", stdin=b"\xff").failed_clearly
     assert call("kys", "k", "--b64", "a").failed_clearly
     assert call("kyg", "k").code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [("hello", True), ("", True), ("{'a': 1}", False), ('  {"a": 1', False), ("[1,]", False)],
+)
+def test_advice_against_json_is_only_for_what_does_not_look_like_it(
+    call: Call, text: str, advised: bool
+) -> None:
+    for words in ([text], ["-"]):
+        refused = call("kys", "k", "--json", *words, stdin=text.encode())
+        assert refused.failed_clearly
+        assert "not JSON" in refused.err
+        assert ("leave --json out" in refused.err) == advised
+
+
+def test_a_dash_is_stored_from_standard_input(run: Call) -> None:
+    assert run("kys", "k", "-", stdin=b"-").code == 0
+    assert run("kyg", "k").out == b"-\n"
+
+
+def test_long_messages_are_shortened_in_the_middle(call: Call) -> None:
+    key = "k" * 4000
+    missing = call("kyg", key)
+    assert missing.code == 2
+    assert len(missing.err) <= MAX_LINE + 1
+    assert missing.err.startswith("kycli: no key 'kkk")
+    assert missing.err.endswith("kkk' in scope 'default'\n")
+    refused = call("kycli", "get", "." * 100_000)
+    assert refused.failed_clearly
+    assert all(len(line) <= MAX_LINE for line in refused.err.splitlines())
 
 
 def test_interrupted_input_stores_nothing(call: Call) -> None:

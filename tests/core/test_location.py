@@ -25,33 +25,21 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="XDG directories")
 @pytest.mark.parametrize("home", ["/home/ada", "/home/ada/", "/"])
 @pytest.mark.parametrize("xdg", [None, "", "relative/dir", "~/dir", "/xdg", "/xdg/", "/x y/ü"])
-def test_directories_are_those_of_platformdirs(
+def test_data_directory_is_that_of_platformdirs(
     home: str, xdg: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variables = ("XDG_DATA_HOME", "XDG_CONFIG_HOME")
     monkeypatch.setenv("HOME", home)
-    for variable in variables:
-        if xdg is not None:
-            monkeypatch.setenv(variable, xdg)
-    ours = location.data_dir(), location.config_dir()
-    if xdg and not xdg.startswith("/"):
-        # As the specification says; older releases of platformdirs take it all the same.
-        for variable in variables:
-            monkeypatch.delenv(variable)
-    assert ours == (
-        platformdirs.user_data_dir("kycli", appauthor=False),
-        platformdirs.user_config_dir("kycli", appauthor=False),
-    )
+    if xdg is not None:
+        monkeypatch.setenv("XDG_DATA_HOME", xdg)
+    assert location.data_dir() == platformdirs.user_data_dir("kycli", appauthor=False)
 
 
-def test_other_systems_directories_are_asked_of_platformdirs(
+def test_other_systems_directory_is_asked_of_platformdirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(location, "_ASK_PLATFORMDIRS", True)
+    monkeypatch.setattr(location, "ASK_PLATFORMDIRS", True)
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, appauthor: f"data of {name}")
-    monkeypatch.setattr(platformdirs, "user_config_dir", lambda name, appauthor: f"for {name}")
     assert location.data_dir() == "data of kycli"
-    assert location.config_dir() == "for kycli"
 
 
 @pytest.mark.parametrize("home", [None, "", "relative"])
