@@ -10,7 +10,7 @@ from conftest import Measure
 from mixed import Load
 from peers import Peer, offering
 
-CALLS = 500
+CALLS = 2_000
 
 
 @pytest.mark.parametrize("peer", offering("mixed"))

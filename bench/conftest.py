@@ -11,6 +11,7 @@ from peers import Peer
 from results import percentile
 from workload import PAIRS
 
+LAST = ("benchmark_opening.py", "benchmark_mixed.py", "benchmark_commands.py")
 Work = Callable[..., object]
 Batch = tuple[Any, ...]
 
@@ -31,7 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the peers that are not wanted, and skip those that are not installed."""
+    """Leave out the peers that are not wanted, and skip those that are not installed.
+
+    The groups come in the order in which a reader asks for them.
+    """
+    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
     wanted = {name for name in config.getoption("peers").split(",") if name}
     for item in list(items):
         assert isinstance(item, pytest.Function)

@@ -115,7 +115,7 @@ class KycliPeer(Peer):
 class UncachedPeer(KycliPeer):
     """kycli with its read cache off."""
 
-    name = "kycli, cache off"
+    name = "kycli uncached"
     cached = False
 
     @classmethod
@@ -162,7 +162,7 @@ class ApswPeer(Peer):
 class HistoryPeer(ApswPeer):
     """What kycli does with one save, written by hand: the row, and a trigger's copy of it."""
 
-    name = "apsw, trigger"
+    name = "apsw + trigger"
 
     def open(self) -> None:
         super().open()
