@@ -150,7 +150,7 @@ def group_plot(group: str, results: Sequence[Result]) -> Plot:
             fontweight="bold" if result.peer.startswith("ky") else "normal",
         )
     axes.set_xscale("log")
-    axes.set_xlim(start, start * (most / start) ** 1.42)
+    axes.set_xlim(start, start * (most / start) ** 1.34)
     axes.set_yticks(range(len(ordered)), [result.peer for result in ordered])
     for tick, result in zip(axes.get_yticklabels(), ordered, strict=True):
         tick.set_fontsize(9.5)
