@@ -15,8 +15,7 @@ BUILD_FILES := pyproject.toml setup.py
 SOURCES := $(shell find kycli bin -type f ! -name '*.so' ! -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help venv install build debug demo test test-installed test-oldest soak \
-	bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean
+.PHONY: help venv install build debug demo test test-installed test-oldest soak bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean
 
 help:
 	@echo 'make demo            install into .venv and run the main job on real data'

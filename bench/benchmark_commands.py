@@ -37,16 +37,22 @@ def test_get(measure: Measure, program: Program) -> None:
 @pytest.mark.benchmark(group="command line: save")
 @pytest.mark.parametrize("peer", PROGRAMS)
 def test_save(measure: Measure, program: Program, scale: int) -> None:
-    texts = {KEYS[number % 100]: value(KEYS[number % 100], number) for number in range(32 * scale)}
-    commands = (
-        (program.save(KEYS[number % 100], value(KEYS[number % 100], number)),)
-        for number in range(32 * scale)
-    )
+    rounds, warmup = 30, 2
+    pairs = [
+        (KEYS[number % 100], value(KEYS[number % 100], number))
+        for number in range(rounds * scale + warmup)
+    ]
     silent = isinstance(program, PythonProgram)
 
     def right_after() -> bool:
-        return silent or all(
-            program.run(program.get(key)) == text for key, text in list(texts.items())[:30]
-        )
+        final = list(dict(pairs).items())[:30]
+        return silent or all(program.run(program.get(key)) == text for key, text in final)
 
-    measure(program, program.run, commands, rounds=30, warmup=2, right_after=right_after)
+    measure(
+        program,
+        program.run,
+        ((program.save(key, text),) for key, text in pairs),
+        rounds=rounds,
+        warmup=warmup,
+        right_after=right_after,
+    )

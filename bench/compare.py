@@ -92,8 +92,11 @@ def main() -> int:
     parser.add_argument("--ratio", type=float, default=1.25, help="how much slower is too slow")
     parser.add_argument("-k", dest="expression", default="", help="as pytest's")
     options = parser.parse_args()
-    saved = load(Path(options.baseline)) if options.baseline.endswith(".json") else None
-    other = None if saved else built(options.baseline)
+    try:
+        saved = load(Path(options.baseline)) if options.baseline.endswith(".json") else None
+        other = None if saved else built(options.baseline)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        parser.error(f"{options.baseline} is no baseline: {error}")
     ours: list[Run] = []
     theirs: list[Run] = [saved] if saved else []
     for number in range(options.rounds):
