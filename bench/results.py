@@ -71,7 +71,7 @@ def load(path: Path) -> Run:
         machine = data["machine_info"]
         return Run(
             when=data["datetime"][:19].replace("T", " "),
-            commit=str(data["commit_info"].get("id"))[:10],
+            commit=str(data["commit_info"].get("id"))[:12],
             machine=f"{machine['cpu'].get('brand_raw', machine['machine'])}, "
             f"{machine['cpu'].get('count')} cores, {machine['system']} {machine['release']}, "
             f"{machine['python_implementation']} {machine['python_version']}",
