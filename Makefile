@@ -5,6 +5,7 @@
 #   make test     install, and run the tests: make test ARGS='-k expiry'
 
 PYTHON ?= python3
+BASE ?= HEAD
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -14,13 +15,17 @@ BUILD_FILES := pyproject.toml setup.py
 SOURCES := $(shell find kycli bin -type f ! -name '*.so' ! -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help venv install build debug demo test test-installed test-oldest soak bench bench-full lint format dist clean distclean
+.PHONY: help venv install build debug demo test test-installed test-oldest soak bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean
 
 help:
 	@echo 'make demo            install into .venv and run the main job on real data'
 	@echo 'make test            install into .venv and run the tests (ARGS=... for pytest)'
 	@echo 'make soak            the long tests'
-	@echo 'make bench           the speed bars and benchmarks;  make bench-full: at full size'
+	@echo 'make bench           each operation beside other stores, and the promised ratios'
+	@echo 'make bench-full      the same at full size;  make bench-report: saved runs as a page'
+	@echo 'make bench-compare   against a revision or a saved run: BASE=main (ARGS=...)'
+	@echo 'make instructions    count the instructions of hot operations, against the baseline'
+	@echo 'make instructions-accept    make what is counted now the baseline'
 	@echo 'make lint            ruff and mypy;  make format: let ruff rewrite'
 	@echo 'make build           compile the engine in place, to import it from the checkout'
 	@echo 'make debug           the same with symbols, line tracing and annotated listing'
@@ -40,6 +45,11 @@ $(VENV)/.build-tools: pyproject.toml
 
 $(VENV)/.dev-tools: $(VENV)/.build-tools
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+# The stores that the benchmarks measure beside ours; the tests do without them.
+$(VENV)/.bench-tools: $(VENV)/.dev-tools
+	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 # Without isolation, and with build/ kept, a change to Python code alone compiles
@@ -73,17 +83,34 @@ test: install $(VENV)/.dev-tools
 soak: install $(VENV)/.dev-tools
 	cd tests && ../$(BIN)/python -m pytest -m soak $(ARGS)
 
-# Quick: the promised ratios, then each operation beside its peers.
-bench: install $(VENV)/.dev-tools
+# Each operation beside its peers, saved for the report, and then the promised ratios.
+BENCHMARK := -m pytest -c pytest.ini -q --benchmark-quiet \
+	--benchmark-autosave --benchmark-storage='file://$(CURDIR)/.benchmarks'
+
+bench: install $(VENV)/.bench-tools
+	cd bench && ../$(BIN)/python $(BENCHMARK) $(ARGS)
+	@$(BIN)/python bench/report.py --table && echo
 	$(BIN)/python bench/bars.py
-	cd bench && ../$(BIN)/python -m pytest -c pytest.ini --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
-# The same figures at their full size: listing scopes with 5,000,000 keys takes minutes to fill.
-bench-full: install $(VENV)/.dev-tools
+# Ten times the rounds and keys; listing scopes with 5,000,000 keys takes minutes to fill.
+bench-full: install $(VENV)/.bench-tools
+	cd bench && ../$(BIN)/python $(BENCHMARK) --full $(ARGS)
+	@$(BIN)/python bench/report.py --table && echo
 	$(BIN)/python bench/bars.py --keys 5000000
-	cd bench && ../$(BIN)/python -m pytest -c pytest.ini --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
-lint: $(VENV)/.dev-tools
+bench-compare: install $(VENV)/.bench-tools
+	$(BIN)/python bench/compare.py $(BASE) $(ARGS)
+
+bench-report: $(VENV)/.bench-tools
+	$(BIN)/python bench/report.py $(ARGS)
+
+instructions: install $(VENV)/.dev-tools
+	$(BIN)/python bench/instructions.py $(ARGS)
+
+instructions-accept: install $(VENV)/.dev-tools
+	$(BIN)/python bench/instructions.py --accept
+
+lint: $(VENV)/.bench-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

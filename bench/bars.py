@@ -2,176 +2,60 @@
 
     python bench/bars.py [--keys N] [NAME ...]
 
-Prints one line for each figure, with its bar where there is one, and exits 1 when a
-bar is missed. Machines differ and are noisy, so everything that is compared is
-interleaved, and medians are compared. NAME is one of start, scopes, count, async.
+Prints a line for each figure, with its bar where there is one, and with --strict exits 1 when a bar
+is missed. Machines differ and are noisy, so everything that is compared is interleaved,
+and medians are compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-import apsw
+import bars_program
+import bars_store
+from timing import Figure
 
-from kycli import Kycore
-
-Figure = tuple[str, str, bool]
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that one call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+BARS = {**bars_store.BARS, **bars_program.BARS}
 
 
-def start(directory: Path, keys: int) -> Iterator[Figure]:
-    """`kyg key` and `kys key value` as whole processes, against `python -c pass`."""
-    path = directory / "start.db"
-    with Kycore(path) as store:
-        store.save("key", "value")
-    environment = {**os.environ, "KYCLI_DB_PATH": str(path), "HOME": str(directory)}
-    environment.pop("KYCLI_CONFIG", None)
-    programs = Path(sys.executable).parent
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "python -c 'import apsw'": [sys.executable, "-c", "import apsw"],
-        "kyg key": [str(programs / "kyg"), "key"],
-        "kys key value": [str(programs / "kys"), "key", "value"],
-    }
-    quiet = subprocess.DEVNULL
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for round in range(41):
-        for name, command in commands.items():
-            seconds = timed(
-                partial(subprocess.run, command, env=environment, stdout=quiet, check=True)
-            )
-            if round:
-                times[name].append(seconds)
-    base = statistics.median(times["python -c pass"])
-    yield f"python -c pass: {base * 1e3:.1f} ms", "", True
-    for name in list(commands)[1:]:
-        ratio = statistics.median(times[name]) / base
-        barred = name == "kyg key"
-        yield (
-            f"{name}: {ratio:.2f} x python -c pass",
-            "at most 1.6" if barred else "",
-            (ratio <= 1.6 or not barred),
-        )
+def line(figure: Figure) -> str:
+    """Return a figure as a line of the table."""
+    verdict = f"{figure.bar}: {'met' if figure.met else 'MISSED'}" if figure.bar else ""
+    return f"{figure.operation:34} {figure.figure:66} {verdict}".rstrip()
 
 
-def scopes(directory: Path, keys: int) -> Iterator[Figure]:
-    """Listing 20 scopes costs the same with few keys and with many."""
-    times = {}
-    for count in (keys // 100, keys):
-        with Kycore(directory / f"scopes{count}.db") as store:
-            for number in range(20):
-                pairs = ((f"key {i}", i) for i in range(count // 20))
-                store.save_many(pairs, scope=f"project{number}.data")
-            assert len(store.scopes()) == 20
-            times[count] = statistics.median(timed(store.scopes) for _ in range(200))
-        os.unlink(directory / f"scopes{count}.db")
-    few, many = times.values()
-    yield (
-        f"listing 20 scopes of {keys:,} keys: {many * 1e3:.3f} ms, "
-        f"{many / few:.2f} x that of {keys // 100:,} keys",
-        "at most 10 ms",
-        many <= 0.010,
-    )
-
-
-def count(directory: Path, keys: int) -> Iterator[Figure]:
-    """8 processes add 1 to the same key 1,000 times each."""
-    path = directory / "count.db"
-    code = (
-        "import sys; from kycli import Kycore; store = Kycore(sys.argv[1])\n"
-        "for _ in range(1000): store.incr('n')"
-    )
-    begin = time.perf_counter()
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(8)]
-    failed = sum(process.wait() != 0 for process in processes)
-    seconds = time.perf_counter() - begin
-    with Kycore(path) as store:
-        total = store["n"]
-    yield (
-        f"8 processes, 1,000 incr each: sum {total}, {failed} failed, in {seconds:.2f} s",
-        "8000 and none",
-        total == 8000 and failed == 0,
-    )
-
-
-def asynchronous(directory: Path, keys: int) -> Iterator[Figure]:
-    """An awaited get, in the ways that APSW and asyncio offer."""
-    path = directory / "async.db"
-    with Kycore(path) as store:
-        store.save("key", "value")
-        times = asyncio.run(_awaited(path, store))
-    base = statistics.median(times.pop("getkey, not awaited"))
-    yield f"getkey, not awaited: {base * 1e6:.1f} µs", "", True
-    for name, samples in times.items():
-        yield f"{name}: {statistics.median(samples) * 1e6:.1f} µs", "", True
-
-
-async def _awaited(path: Path, store: Kycore) -> dict[str, list[float]]:
-    loop = asyncio.get_running_loop()
-    sql = "SELECT value FROM kvstore WHERE scope = 'default' AND key = ?"
-    connection = await apsw.Connection.as_async(str(path))
-    pool = ThreadPoolExecutor(1)
-
-    async def plain() -> object:
-        return store.getkey("key")
-
-    async def by_apsw() -> object:
-        cursor = await connection.execute(sql, ("key",))
-        return await cursor.get
-
-    async def by_pool() -> object:
-        return await loop.run_in_executor(pool, store.getkey, "key")
-
-    ways: dict[str, Callable[[], Awaitable[object]]] = {
-        "getkey, not awaited": plain,
-        "getkey_async (asyncio.to_thread)": lambda: store.getkey_async("key"),
-        "a thread of its own": by_pool,
-        "apsw's async connection": by_apsw,
-    }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(10):
-        for name, way in ways.items():
-            begin = time.perf_counter()
-            for _ in range(200):
-                assert await way() == "value"
-            times[name].append((time.perf_counter() - begin) / 200)
-    await connection.aclose()
-    pool.shutdown()
-    return times
-
-
-BARS = {"start": start, "scopes": scopes, "count": count, "async": asynchronous}
+def verdict(figures: Sequence[Figure]) -> str:
+    """Return how many of the bars are met, and which are not."""
+    barred = [figure for figure in figures if figure.bar]
+    missed = [figure for figure in barred if not figure.met]
+    text = f"{len(barred) - len(missed)} of {len(barred)} bars met"
+    if missed:
+        names = dict.fromkeys(figure.operation for figure in missed)
+        text += f"; MISSED: {', '.join(names)}"
+    return text
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BARS))
     parser.add_argument("--keys", type=int, default=200_000, help="how many keys scopes hold")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args()
-    missed = 0
+    unknown = [name for name in options.names if name not in BARS]
+    if unknown:
+        parser.error(f"no such bar: {', '.join(unknown)}; there are {', '.join(BARS)}")
+    figures: list[Figure] = []
     for name in options.names or BARS:
         with tempfile.TemporaryDirectory() as directory:
-            for figure, bar, met in BARS[name](Path(directory), options.keys):
-                missed += not met
-                print(f"{figure:90} {bar and f'bar: {bar}: ' + ('met' if met else 'MISSED')}")
-    return 1 if missed else 0
+            for figure in BARS[name](Path(directory), options.keys):
+                figures.append(figure)
+                print(line(figure), flush=True)
+    print(verdict(figures))
+    return 1 if options.strict and not all(figure.met for figure in figures) else 0
 
 
 if __name__ == "__main__":
