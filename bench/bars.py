@@ -2,9 +2,9 @@
 
     python bench/bars.py [--keys N] [NAME ...]
 
-Prints a line for each figure, with its bar where there is one, and with --strict exits 1 when a bar
-is missed. Machines differ and are noisy, so everything that is compared is interleaved,
-and medians are compared.
+Prints a line for each figure, with its bar where there is one; with --strict it exits 1
+when a bar is missed. Machines differ and are noisy, so everything that is compared is
+interleaved, and medians are compared.
 """
 
 from __future__ import annotations
