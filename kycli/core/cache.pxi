@@ -176,32 +176,42 @@ cdef class _Cache:
             self.mine.clear()
         self.mine[id] = entry
 
-    cdef void put(self, str scope, str key, object value):
-        """Add an entry; make room by dropping the oldest of its scope."""
-        cdef dict keys = self.scopes.get(scope)
+    cdef put(self, str scope, str key, object value):
+        """Add an entry, in the place of what there was; make room where it is needed."""
         cdef int64_t weight = _weight(key, value)
+        self.drop(scope, key)
         if weight > self.max_bytes // 8:
             return
-        if keys is None:
-            keys = self.scopes[scope] = {}
-        elif key in keys:
-            self.drop(scope, key)
-        keys[key] = value
+        if scope not in self.scopes:
+            self.scopes[scope] = {}
+        self.scopes[scope][key] = value
         self.entries += 1
         self.bytes += weight
         while self.entries > self.max_entries or self.bytes > self.max_bytes:
-            if len(keys) == 1:
-                self.flush()  # other scopes fill it
-                return
-            self.drop(scope, next(iter(keys)))
+            self.make_room()
 
-    cdef void drop(self, str scope, str key):
+    cdef make_room(self):
+        """Drop the eighth that was added first of the scope that has the most entries.
+
+        Many at once, because a dict whose front was dropped is walked from its old front.
+        """
+        cdef str fullest = None
+        for scope, keys in self.scopes.items():
+            if fullest is None or len(keys) > len(self.scopes[fullest]):
+                fullest = scope
+        keys = self.scopes[fullest]
+        for key in list(keys)[:len(keys) // 8 + 1]:
+            self.drop(fullest, key)
+
+    cdef drop(self, str scope, str key):
         cdef dict keys = self.scopes.get(scope)
         if keys is not None and key in keys:
             self.bytes -= _weight(key, keys.pop(key))
             self.entries -= 1
+            if not keys and keys is not self.here:
+                del self.scopes[scope]
 
-    cdef void changed(self, int64_t id, str scope, str key):
+    cdef changed(self, int64_t id, str scope, str key):
         """Take note of one row of the log."""
         if not scope:
             self.flush()

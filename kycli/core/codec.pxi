@@ -34,7 +34,8 @@ cpdef str check_scope(object scope):
     return name
 
 
-cpdef check_key(object key):
+cpdef str check_key(object key):
+    """Return a key as plain text; refuse what cannot be one."""
     cdef Py_ssize_t size = 0
     cdef const char* text
     if not isinstance(key, str):
@@ -53,6 +54,7 @@ cpdef check_key(object key):
         )
     if memchr(text, 0, size) != NULL:
         raise InvalidKeyError(f"the key {key!r} holds a NUL character")
+    return key if type(key) is str else str.__str__(key)
 
 
 cpdef tuple encode(object value):

@@ -178,7 +178,7 @@ WHEN old.expires_at <= new.updated_at BEGIN
     );
 END;
 
--- Whoever changes rows and knows nothing of the log still tells the caches of it.
+-- A tool that changes values and knows nothing of the log still tells the caches of it.
 CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, home, expires_at ON kvstore
 WHEN new.seq = old.seq BEGIN
     INSERT INTO audit_log (scope, key, op, version, timestamp)

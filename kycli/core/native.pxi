@@ -78,9 +78,9 @@ cdef bint _reach_sqlite():
 cdef class _Statement:
     """One prepared statement of an APSW connection.
 
-    Every use ends with ``reset``, which also ends its transaction. Whoever gets an
-    answer that is neither a row nor the end leaves it to APSW to execute the same
-    again and to raise the error.
+    Every use ends with ``reset``, which also ends its transaction. A code that is neither
+    a row nor the end becomes APSW's exception for it; nothing is executed again, since
+    SQLite may have rolled the transaction back that it was in.
     """
 
     cdef void* handle
@@ -140,10 +140,17 @@ cdef class _Statement:
         cdef _on_statement function = <_on_statement>_sqlite[STEP]
         with nogil:
             code = function(self.handle)
-        if PyErr_Occurred() != NULL:  # Ctrl-C while the busy handler waited
+        if PyErr_Occurred() != NULL:  # Ctrl-C, noticed by the busy or progress handler
             self.reset()
-            raise
+            return -1
         return code
+
+    cdef bint has_row(self) except -1:
+        """Step; return whether there is a row, or raise what SQLite says."""
+        cdef int code = self.step()
+        if code != SQLITE_ROW and code != SQLITE_DONE:
+            raise apsw.exception_for(code)
+        return code == SQLITE_ROW
 
     cdef int reset(self) noexcept:
         cdef int code

@@ -9,11 +9,12 @@
 
 cdef int _forks = 0  # counted in every child, also of a fork that Python does not see
 cdef dict _sessions = {}  # id -> weak reference to each open session
-cdef list _held = []  # sessions whose lock the forking thread holds
+cdef dict _held = {}  # forking thread -> the sessions, and _opening, whose locks it holds
 cdef set _inherited = set()  # files that this process must not open, as (device, inode)
 # Held while a connection is opened or closed: a fork in the middle of it would leave the
 # child with a lock inside SQLite that nobody opens any more.
 cdef object _opening = _thread.RLock()
+cdef bint _half_open = False  # this process was forked while another thread was opening
 cdef int64_t FORK_PATIENCE_MS = 1000  # how long a fork waits for calls of other threads
 
 
@@ -24,26 +25,31 @@ cdef void _count_fork() noexcept nogil:
 
 def _before_fork():
     cdef int64_t deadline = _clock_ms(CLOCK_MONOTONIC) + FORK_PATIENCE_MS
+    cdef list held = []
+    _held[_thread.get_ident()] = held
     for reference in list(_sessions.values()):
         session = reference()
         if session is not None and (<_Session>session).park(deadline):
-            _held.append(session)
+            held.append(session)
     if _opening.acquire(timeout=_seconds_until(deadline)):
-        _held.append(None)
+        held.append(_opening)
 
 
 def _after_fork():
-    while _held:
-        session = _held.pop()
-        (_opening if session is None else (<_Session>session).lock).release()
+    for held in reversed(_held.pop(_thread.get_ident(), ())):
+        (_opening if held is _opening else (<_Session>held).lock).release()
 
 
 def _after_fork_in_child():
-    _after_fork()
+    global _half_open
+    held = _held.get(_thread.get_ident(), ())
+    if _opening not in held:
+        _half_open = True
     for reference in list(_sessions.values()):
         session = reference()
         if session is not None:
-            (<_Session>session).disown()
+            (<_Session>session).disown(session not in held)
+    _after_fork()
 
 
 cdef double _seconds_until(int64_t deadline):
@@ -80,6 +86,7 @@ cdef class _Session:
     cdef bint reading           # the outermost block is a snapshot
     cdef int generation         # the value of _forks that the connection belongs to
     cdef int depth              # of nested transaction blocks
+    cdef int abandoned          # blocks that were rolled back and are yet to be left
     cdef int64_t serial         # of the outermost block
     cdef object owner           # the thread that is in a transaction
     # Statements of our own, or None where APSW executes them.
@@ -107,6 +114,16 @@ cdef class _Session:
     cdef connect(self):
         from kycli.core.opening import connect, identity_of
 
+        if _half_open:
+            raise ForkError(
+                f"{self.path}: this process was forked while a thread was opening a store",
+                hint="fork before there are threads, or start processes with 'spawn'",
+            )
+        if self.identity is not None and identity_of(self.path) != self.identity:
+            raise CannotOpenError(
+                f"{self.path}: the file was removed or replaced while the process forked",
+                hint="open the store again",
+            )
         if _inherited and identity_of(self.path) in _inherited:
             raise ForkError(
                 f"{self.path}: this process was forked in the middle of work on it",
@@ -118,6 +135,12 @@ cdef class _Session:
             self.cursor = self.connection.cursor()
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
+            if kycli_file_system(self.path.encode()) == 2:
+                import warnings
+
+                warnings.warn(
+                    f"{self.path} is on a network file system: SQLite's write-ahead log "
+                    "works for the processes of one machine only", RuntimeWarning, 3)
         except (apsw.Error, UnicodeError) as error:
             raise self.translated(error) from error
         finally:
@@ -144,9 +167,10 @@ cdef class _Session:
         if not self.is_open:
             return
         if self.generation != _forks:
-            self.disown()
-        if self.orphan:
+            self.disown(False)
+        if self.orphan or self.connection is None:
             self.is_open = False
+            _sessions.pop(id(self), None)
             return
         self.enter()
         try:
@@ -205,6 +229,10 @@ cdef class _Session:
                 raise ClosedError("the store was closed by another thread")
             if self.connection is None:
                 self.connect()
+            if self.abandoned:
+                raise MisuseError(
+                    "the transaction was rolled back: its blocks were left in another order "
+                    "than they were entered", hint="leave the other blocks first")
             if self.depth and not self.connection.in_transaction:
                 raise StorageError(
                     "the transaction was rolled back by an error within it",
@@ -291,7 +319,9 @@ cdef class _Session:
             )
         block.level = 0
         if block.serial != self.serial or level != self.depth:
-            if block.serial == self.serial:
+            if self.abandoned:
+                self.abandoned -= 1
+            elif block.serial == self.serial:
                 self.abandon()
             raise MisuseError(
                 "transactions were left in another order than they were entered; "
@@ -334,6 +364,7 @@ cdef class _Session:
         """Roll back all blocks, also those that others believe to be in."""
         cdef int levels = self.depth
         self.depth = 0
+        self.abandoned = levels - 1
         self.reading = False
         self.serial += 1
         try:
@@ -352,15 +383,29 @@ cdef class _Session:
         if self.in_call or self.depth:
             self.lock.release()
             return False
-        if self.path != MEMORY and self.connection is not None:
+        if self.path == MEMORY or self.connection is None:
+            return True
+        if not _opening.acquire(timeout=_seconds_until(deadline)):
+            self.lock.release()
+            return False
+        try:
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self.hang_up()
+        except BaseException:
+            self.lock.release()
+            raise
+        finally:
+            _opening.release()
         return True
 
-    cdef disown(self):
-        """In a child: never touch a connection that is the parent's, nor its file."""
+    cdef disown(self, bint in_use):
+        """In a child: never touch a connection that is the parent's, nor its file.
+
+        With ``in_use`` another thread was in the middle of a call at the fork, and holds the
+        lock for ever.
+        """
         self.generation = _forks
-        if self.connection is None:
+        if self.connection is None and not in_use:
             return
         # Not even when this process ends may it be closed, so it is leaked.
         for inherited in (self.connection, self.cursor, self.get_statement, self.upsert,
@@ -370,13 +415,13 @@ cdef class _Session:
         self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
         self.connection = self.cursor = None
         self.orphan = True
-        if self.path != MEMORY:
+        if self.identity is not None:
             _inherited.add(self.identity)
 
     cdef adopt_or_refuse(self):
         """Go on in a child with a connection of one's own, if the parent's was closed."""
         if self.generation != _forks:
-            self.disown()
+            self.disown(False)
         if self.orphan:
             raise ForkError(
                 f"{self.path}: the store was forked in the middle of its work",

@@ -105,17 +105,17 @@ cdef str _status(row):
 cdef object _upserted(_Session db, int64_t now, str scope, str key, stored, int kind, expires_at):
     """Execute the upsert; return its row, or None when nothing changed."""
     cdef _Statement statement = db.upsert
-    cdef int code
     cdef object row = None
-    if statement is not None:
-        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-        code = statement.step()
-        if code == SQLITE_ROW:
+    if statement is None:
+        return db.cursor.execute(_UPSERT, (now, scope, key, stored, kind, expires_at)).get
+    statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+    try:
+        if statement.has_row():
             row = statement.int_at(0), statement.int_at(1)
-            code = statement.step()
-        if statement.reset() == 0 and code == SQLITE_DONE:
-            return row
-    return db.cursor.execute(_UPSERT, (now, scope, key, stored, kind, expires_at)).get
+            statement.has_row()  # to the end, which is where it commits
+    finally:
+        statement.reset()
+    return row
 
 
 cdef _write_one_of_many(
@@ -123,15 +123,16 @@ cdef _write_one_of_many(
 ):
     """Execute the upsert inside a transaction, where nobody asks what it did."""
     cdef _Statement statement = db.bulk
-    cdef int code
     db.enter()
     try:
-        if statement is not None:
-            statement.bind_upsert(now, scope, key, stored, kind, expires_at)
-            code = statement.step()
-            if statement.reset() == 0 and code == SQLITE_DONE:
-                return
-        db.cursor.execute(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
+        if statement is None:
+            db.cursor.execute(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
+            return
+        statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+        try:
+            statement.has_row()
+        finally:
+            statement.reset()
     except (apsw.Error, UnicodeError) as error:
         raise db.translated(error) from error
     finally:
@@ -141,20 +142,15 @@ cdef _write_one_of_many(
 cdef object _row_of(_Session db, str scope, str key):
     """Return ``(value, kind, expires_at)`` of a key, or None."""
     cdef _Statement get = db.get_statement
-    cdef int code
-    cdef object row = None
-    if get is not None:
-        get.bind_text(1, scope)
-        get.bind_text(2, key)
-        code = get.step()
-        try:
-            if code == SQLITE_ROW:
-                row = get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
-        finally:
-            get.reset()
-        if code == SQLITE_ROW or code == SQLITE_DONE:
-            return row
-    return db.cursor.execute(_GET, (scope, key)).get
+    if get is None:
+        return db.cursor.execute(_GET, (scope, key)).get
+    get.bind_text(1, scope)
+    get.bind_text(2, key)
+    try:
+        if get.has_row():
+            return get.at(0), get.int_at(1), None if get.is_null(2) else get.int_at(2)
+    finally:
+        get.reset()
 
 
 cdef _catch_up(_Session db):
@@ -164,28 +160,33 @@ cdef _catch_up(_Session db):
     reset, so that what is read next is of the same moment and costs no more locks.
     """
     cdef _Cache cache = db.cache
-    cdef _Statement log = db.changes
     cdef int64_t newest
-    cdef int code
-    if db.newest is not None and db.newest.step() == SQLITE_ROW:
-        newest = db.newest.int_at(0)
-    else:
+    if db.newest is None:
         newest = db.cursor.execute(_NEWEST).get
+    else:
+        db.newest.has_row()
+        newest = db.newest.int_at(0)
     cache.catch_ups += 1
     if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
         cache.flush()
-    elif log is not None:
-        log.bind_int(1, cache.last_id)
-        try:
-            code = log.step()
-            while code == SQLITE_ROW:
-                cache.changed(log.int_at(0), log.at(1), log.at(2))
-                code = log.step()
-        finally:
-            log.reset()
-        if code != SQLITE_DONE:
-            cache.flush()
     else:
+        try:
+            _drop_changed(db)
+        except UnicodeDecodeError:  # a damaged row, of whatever key
+            cache.flush()
+    cache.last_id = newest
+
+
+cdef _drop_changed(_Session db):
+    cdef _Cache cache = db.cache
+    cdef _Statement log = db.changes
+    if log is None:
         for id, scope, key in db.cursor.execute(_CHANGES, (cache.last_id,)).fetchall():
             cache.changed(id, scope, key)
-    cache.last_id = newest
+        return
+    log.bind_int(1, cache.last_id)
+    try:
+        while log.has_row():
+            cache.changed(log.int_at(0), log.at(1), log.at(2))
+    finally:
+        log.reset()

@@ -21,6 +21,7 @@ from kycli.core.location import MEMORY
 from kycli.core.expiry import parse_ttl
 from kycli.errors import (
     BusyError,
+    CannotOpenError,
     ClosedError,
     ConflictError,
     CorruptError,
@@ -274,7 +275,7 @@ cdef class Kycore:
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef str status
-        check_key(key)
+        key = check_key(key)
         if if_absent or if_version is not None:
             status = self._save_if(place, key, value, ttl, if_absent, if_version)
         else:
@@ -393,7 +394,7 @@ cdef class Kycore:
                     raise WrongTypeError(
                         f"save_many takes pairs of key and value, not {type(pair).__name__}"
                     ) from None
-                check_key(key)
+                key = check_key(key)
                 kind, stored, size = encode(value)
                 now = self._now()
                 expires_at = None if lifetime is None else now + <int64_t>lifetime
@@ -476,12 +477,14 @@ cdef class Kycore:
     cdef inline object _cached(self, dict entries, str key):
         """Return the cached value of a key, _ABSENT, or _NOTHING when there is no entry."""
         cdef PyObject* entry = NULL if entries is None else PyDict_GetItem(entries, key)
+        cdef object found
         if entry == NULL:
             return _NOTHING
-        if type(<object>entry) is not _Expiring:
-            return <object>entry
-        if (<_Expiring>entry).expires_at > self._now():
-            return (<_Expiring>entry).value
+        found = <object>entry  # kept, since a clock may be Python that drops it
+        if type(found) is not _Expiring:
+            return found
+        if (<_Expiring>found).expires_at > self._now():
+            return (<_Expiring>found).value
         return _NOTHING
 
     cdef object _read(self, str scope, key, default, bint include_expired):
@@ -490,7 +493,7 @@ cdef class Kycore:
         cdef unsigned char header[HEADER]
         cdef bint caching = False
         cdef object row, found
-        check_key(key)
+        key = check_key(key)
         db.enter()
         try:
             if not db.is_warm:
@@ -538,7 +541,7 @@ cdef class Kycore:
         from kycli.core.entry import Entry
 
         cdef str place = self._scope if scope is None else check_scope(scope)
-        check_key(key)
+        key = check_key(key)
         row = self._db.fetch(_GET_ROW, (place, key))
         if row is None:
             return None
@@ -553,8 +556,7 @@ cdef class Kycore:
         cdef dict found = {}
         cdef int64_t now
         cdef list wanted = _key_list(keys)
-        for key in wanted:
-            check_key(key)
+        wanted = [check_key(key) for key in wanted]
         with _Transaction(self._db, self, True):
             now = self._now()
             for key in wanted:
@@ -587,7 +589,7 @@ cdef class Kycore:
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef bint done
-        check_key(key)
+        key = check_key(key)
         with _Transaction(self._db, self):
             done = self._remove(place, key)
         self._sweep_after(1)
@@ -621,7 +623,7 @@ cdef class Kycore:
         with _Transaction(self._db, self):
             if keys is not None:
                 for key in _key_list(keys):
-                    check_key(key)
+                    key = check_key(key)
                     count += self._remove(place, key)
             else:
                 first, past = _range_of(prefix)

@@ -26,6 +26,7 @@ WHERE scope = ?2 AND key = ?3 AND {LIVE} AND expires_at IS NOT ?4"""
 
 
 def _place(store: Kycore, key: str, scope: str | None) -> str:
+    """Check a key and return the scope that it is in."""
     check_key(key)
     return store.scope if scope is None else check_scope(scope)
 

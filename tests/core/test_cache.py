@@ -204,6 +204,50 @@ def test_limits_hold(path: Path) -> None:
         assert store.cache_stats()["entries"] == 1
 
 
+def test_an_own_write_that_is_too_large_to_cache_is_not_hidden_by_the_old_one(path: Path) -> None:
+    with Kycore(path, cache_bytes=4000) as store:
+        warm(store)
+        for value in ("small", "x" * 400, "small", None, "x" * 600):
+            if value is None:
+                store.delete("k")
+            else:
+                store.save("k", value)
+            for _ in range(3):
+                assert store.getkey("k") == value
+
+
+def test_the_accounts_are_exact(path: Path) -> None:
+    with Kycore(path, cache_entries=200) as store:
+        store.save_many(((f"k{i}", "x" * i) for i in range(150)), scope="a")
+        store.save_many((f"k{i}", "y") for i in range(150))
+        warm(store)
+        for i in [*range(150), *range(50), *range(150)]:
+            store.getkey(f"k{i}", scope="a")
+            store.getkey(f"k{i}")
+        assert 100 < store.cache_stats()["entries"] <= 200
+        for scope in ("a", "default"):
+            with store.transaction():
+                for i in range(150):
+                    store.save(f"k{i}", {"not": "cached"}, scope=scope)
+            store.getkey("other")
+        for i in range(150):
+            store.getkey(f"k{i}", scope="a")
+        stats = store.cache_stats()
+        store.delete_many(["other"])
+        assert stats["entries"] == 1  # of "other", which does not exist
+        assert 0 < stats["bytes"] < 1000
+
+
+def test_empty_values_are_not_none(store: Kycore) -> None:
+    warm(store)
+    for value in ("", b"", None, False, 0, 0.0):
+        store.save("k", value)
+        other = [store.getkey("k", "missing") for _ in range(2)]
+        assert [(type(found), found) for found in other] == [(type(value), value)] * 2
+    store.save_many({"a": b"", "b": ""})
+    assert (store["a"], store["b"]) == (b"", "")
+
+
 @pytest.mark.parametrize("where", ["off", "memory", "no bytes"])
 def test_where_it_is_off_it_is_off(path: Path, where: str) -> None:
     choices: dict[str, dict[str, Any]] = {

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import invariants
 import pytest
 
 from kycli import Kycore
-from kycli.errors import ForkError
+from kycli.errors import CannotOpenError, ForkError
 
 
 def run_all(count: int, target: Callable[..., None], *arguments: Any) -> None:
@@ -247,6 +248,59 @@ def test_a_child_forked_while_a_thread_waits_for_a_lock_refuses(path: Path) -> N
             assert in_child(work) == 0
         thread.join()
         assert store["n"] == 1
+
+
+def test_a_child_forked_while_a_thread_opens_a_store_refuses_to_open_any(tmp_path: Path) -> None:
+    busy = tmp_path / "busy.db"
+    Kycore(busy).close()
+    holder = apsw.Connection(str(busy))
+    holder.pragma("journal_mode", "delete")
+    holder.execute("BEGIN EXCLUSIVE")
+    opened: list[Kycore] = []
+    thread = threading.Thread(target=lambda: opened.append(Kycore(busy)))
+
+    def work() -> None:
+        with pytest.raises(ForkError, match="opening"):
+            Kycore(tmp_path / "another.db")
+
+    thread.start()
+    time.sleep(0.1)
+    assert in_child(work) == 0
+    holder.execute("COMMIT")
+    holder.close()
+    thread.join()
+    opened[0].close()
+
+
+def test_threads_fork_at_the_same_time(store: Kycore) -> None:
+    codes: list[int] = []
+
+    def work() -> None:
+        for _ in range(5):
+            codes.append(in_child(lambda: None))
+            store.incr("n")
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 15
+    assert store["n"] == 15
+
+
+def test_a_database_removed_during_a_fork_is_not_made_again(path: Path) -> None:
+    store = Kycore(path)
+    store.save("k", 1)
+    other = Kycore(path)
+    assert in_child(lambda: None) == 0
+    for file in path.parent.glob("kycli.db*"):
+        file.unlink()
+    with pytest.raises(CannotOpenError, match="removed or replaced"):
+        store.getkey("k")
+    store.close()
+    other.close()
+    assert os.listdir(path.parent) == []
 
 
 def test_in_memory_stays_with_the_parent() -> None:

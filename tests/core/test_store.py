@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,21 @@ def test_misuse_is_an_error_and_not_an_answer(store: Kycore) -> None:
     with pytest.raises(ClosedError):
         unopened.getkey("x")
     unopened.close()
+
+
+def test_a_key_of_a_kind_of_text_is_that_text(store: Kycore) -> None:
+    class Name(StrEnum):
+        KEY = "key"
+
+    assert store.save(Name.KEY, 1) == "created"
+    store.save_many({Name.KEY: 2})
+    assert store.incr(Name.KEY) == 3
+    for _ in range(20):
+        assert store.getkey(Name.KEY) == 3
+    assert Name.KEY in store
+    assert [type(key) for key in store] == [str]
+    assert store.get_many([Name.KEY]) == {"key": 3}
+    assert store.delete(Name.KEY) is True
 
 
 def test_a_store_is_true_when_it_holds_keys(store: Kycore) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -184,6 +187,20 @@ def test_blocks_of_tasks_that_interleave_are_refused_and_leave_nothing(store: Ky
     assert list(store) == ["after"]
 
 
+def test_what_comes_between_blocks_left_in_the_wrong_order_is_refused(store: Kycore) -> None:
+    first, second = store.transaction(), store.transaction()
+    first.__enter__()
+    second.__enter__()
+    with pytest.raises(MisuseError):
+        first.__exit__(None, None, None)
+    with pytest.raises(MisuseError, match="rolled back"):
+        store.save("between", 1)
+    with pytest.raises(MisuseError):
+        second.__exit__(None, None, None)
+    store.save("after", 1)
+    assert list(store) == ["after"]
+
+
 def test_a_block_ends_in_the_thread_in_which_it_began(path: Path) -> None:
     with Kycore(path, busy_timeout_ms=50) as store:
         errors: list[BaseException] = []
@@ -294,6 +311,55 @@ def test_ctrl_c_stops_a_long_statement_and_undoes_it(path: Path) -> None:
         finally:
             signal.signal(signal.SIGALRM, before)
         assert len(store) == 100_000
+
+
+def test_ctrl_c_while_many_are_saved_undoes_them(store: Kycore) -> None:
+    pairs = [(f"k{i}", i) for i in range(100_000)]
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        raise ValueError("so that the interrupt comes while an error is handled")
+    except ValueError:
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        with pytest.raises(KeyboardInterrupt):
+            store.save_many(pairs)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert list(store) == []
+
+
+def test_a_write_that_the_system_cuts_off_leaves_nothing(path: Path) -> None:
+    code = """
+        import resource, signal, sys
+        from kycli import Kycore
+        from kycli.errors import StorageError
+        store = Kycore(sys.argv[1])
+        store.save("before", 1)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, resource.RLIM_INFINITY))
+        pairs = [(f"k{i}", "x" * 400) for i in range(100_000)]
+        for work in (lambda: store.save_many(pairs), lambda: [store.save(*p) for p in pairs]):
+            try:
+                with store.transaction():
+                    work()
+            except StorageError as error:
+                print("failed" in str(error), list(store))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        store.save("after", 1)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == ["True ['before']"] * 2
+    with Kycore(path) as store:
+        assert list(store) == ["after", "before"]
 
 
 def test_an_iterable_may_use_the_store_that_saves_it(store: Kycore) -> None:
