@@ -298,7 +298,7 @@ def test_a_key_of_a_kind_of_text_is_that_text(store: Kycore) -> None:
         KEY = "key"
 
     assert store.save(Name.KEY, 1) == "created"
-    store.save_many({Name.KEY: 2})
+    store.save_many([(Name.KEY, 2)])
     assert store.incr(Name.KEY) == 3
     for _ in range(20):
         assert store.getkey(Name.KEY) == 3
