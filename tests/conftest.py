@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +47,10 @@ def _every_database_is_sound(request: pytest.FixtureRequest, tmp_path: Path) -> 
     yield
     if request.node.get_closest_marker("damages"):
         return
-    for file in tmp_path.rglob("*"):
-        if not file.is_file() or file.stat().st_size < 512:
-            continue
-        file.chmod(file.stat().st_mode | 0o600)  # a test may have made it read-only
-        if invariants.is_database(file):
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    for file in files:
+        if os.access(file, os.F_OK) and not os.access(file, os.W_OK):
+            file.chmod(0o600)  # a test made it read-only, or its side files were
+    for file in files:
+        if file.exists() and file.stat().st_size >= 512 and invariants.is_database(file):
             invariants.check(file)
