@@ -262,6 +262,11 @@ class Environment:
             self._store = None
 
 
+# Kept until the process ends without freeing anything: what a writer could not write, and
+# was reported, Python from 3.13 on would complain of once more when it frees the writer.
+_WRITERS: list[io.BufferedWriter] = []
+
+
 def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
     """Return a stream that writes all that it is given, or fails.
 
@@ -269,7 +274,8 @@ def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
     its ``write`` may stop half-way and only say so by the count that it returns.
     """
     if isinstance(out, io.RawIOBase):
-        return io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+        out = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+        _WRITERS.append(out)
     return out
 
 
