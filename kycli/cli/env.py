@@ -264,7 +264,7 @@ class Environment:
 
 # Kept until the process ends without freeing anything: what a writer could not write, and
 # was reported, Python from 3.13 on would complain of once more when it frees the writer.
-_WRITERS: list[io.BufferedWriter] = []
+_WRITERS: list[io.BufferedIOBase] = []
 
 
 def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
