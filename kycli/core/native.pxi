@@ -49,6 +49,7 @@ ctypedef int (*_on_statement)(void*) noexcept nogil
 # The table; NULL until it was asked for, or where it cannot be had.
 cdef void** _sqlite = NULL
 cdef bint _asked_for_sqlite = False
+cdef bint _native_wanted = True
 
 
 cdef public int sqlite3_kycli_init(void* db, char** message, void** routines) noexcept nogil:
@@ -59,7 +60,7 @@ cdef public int sqlite3_kycli_init(void* db, char** message, void** routines) no
 
 
 cdef bint _reach_sqlite():
-    """Get the table of functions, the first time; return whether it is there."""
+    """Get the table of functions, the first time; return whether it is there and wanted."""
     global _asked_for_sqlite
     if not _asked_for_sqlite:
         _asked_for_sqlite = True
@@ -71,7 +72,16 @@ cdef bint _reach_sqlite():
             pass
         finally:
             scratch.close()
-    return _sqlite != NULL
+    return _native_wanted and _sqlite != NULL
+
+
+def _use_native_statements(bint wanted):
+    """Whether stores that set up their statements from now on may have any of their own.
+
+    For tests and benchmarks: what goes through APSW alone is the oracle of the rest.
+    """
+    global _native_wanted
+    _native_wanted = wanted
 
 
 @cython.final

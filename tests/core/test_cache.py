@@ -16,6 +16,8 @@ from conftest import Clock
 
 from kycli import Kycore
 
+pytestmark = pytest.mark.usefixtures("_both_statements")
+
 ENOUGH = 20  # reads after which a store has set up its cache
 
 

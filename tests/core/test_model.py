@@ -28,6 +28,8 @@ from hypothesis.stateful import (
 from kycli import Kycore
 from kycli.errors import ConflictError, InvalidTTLError, MissingKeyError, WrongTypeError
 
+pytestmark = pytest.mark.usefixtures("_both_statements")
+
 SCOPES = st.sampled_from(["default", "alpha", "alpha.cache", "alpha.plain"])
 KEYS = st.sampled_from(["a", "ab", "b", "é", "a.b", "A"])
 PREFIXES = st.sampled_from(["", "a", "ab", "é", "z"])

@@ -22,6 +22,8 @@ from kycli.errors import (
     WrongTypeError,
 )
 
+pytestmark = pytest.mark.usefixtures("_both_statements")
+
 
 def test_save_says_what_it_did(store: Kycore) -> None:
     assert store.save("key", "a") == "created"

@@ -18,6 +18,8 @@ from conftest import Clock
 from kycli import Kycore
 from kycli.errors import BusyError, DiskFullError, MisuseError, StorageError
 
+pytestmark = pytest.mark.usefixtures("_both_statements")
+
 
 class Stop(BaseException):
     """Not an Exception: what Ctrl-C and exit look like."""
