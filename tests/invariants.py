@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 APPLICATION_ID = 0x4B59434C
-BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(6)
+BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)
 
 
 def is_database(path: Path) -> bool:
@@ -39,22 +39,34 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     """Replay the log: it must end in exactly the live rows, and each chain must hold."""
     newest: dict[tuple[str, str], Any] = {}
     removed: dict[int, Any] = {}
+    changes: dict[int, tuple[int, int]] = {}
     previous_id = 0
     log = connection.execute(
-        "SELECT id, scope, key, value, kind, op, version, prev, expires_at "
+        "SELECT id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change "
         "FROM audit_log ORDER BY id"
     )
-    for id, scope, key, value, kind, op, version, prev, expires_at in log:
+    authors = {row[0] for row in connection.execute("SELECT id FROM authors")}
+    for id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change in log:
         assert id == previous_id + 1, f"the log jumps from {previous_id} to {id}"
         previous_id = id
         if op == BYPASS:
             assert (scope, key, value, kind, prev) == ("", "", None, None, None)
             continue
+        if op == EXPIRED:
+            assert (author, pid, change) == (None, None, None)
+        else:
+            assert author in authors
+            assert pid > 0
+            assert change is None or change <= id
+            # A change may begin with the expiry of what it writes over, which nobody did.
+            first = id if change is None else change
+            assert changes.get(first, (author, pid)) in ((author, pid), (None, None))
+        changes[id] = (author, pid)
         before = newest.get((scope, key))
         assert prev == (before["seq"] if before else None), f"broken chain at {id}"
         alive = before is not None and before["kind"] is not None
         home = id
-        if op == CREATED:
+        if op == CREATED or (op in (RESTORED, IMPORTED) and not alive):
             assert not alive
             assert version == (before["version"] if before else 0) + 1
         else:
@@ -67,7 +79,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
                 assert (value, kind, version) == (None, before["kind"], before["version"])
                 value, home = before["value"], before["home"]
             else:
-                assert op == OVERWRITTEN
+                assert op in (OVERWRITTEN, RESTORED, IMPORTED)
                 assert version == before["version"] + 1
         newest[scope, key] = {
             "seq": id, "home": home, "value": value, "kind": kind, "version": version,

@@ -69,6 +69,7 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
         try:
             command, env.flags, arguments = parse(argv, program if program in PROGRAMS else None)
             env.short = command.name in PROGRAMS
+            env.command = command.full_name()
             code = command.load()(env, arguments)
             env.flush()
         finally:

@@ -33,6 +33,7 @@ class Environment:
     Attributes:
         flags: the flags given, by long name; a switch has the value "".
         short: whether arguments are keys of the current scope, and not addresses.
+        command: what the history says made the changes, such as ``kycli set``.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Environment:
         self._err: TextIO | None = stderr or sys.stderr
         self.flags: dict[str, str] = {}
         self.short = False
+        self.command = "kycli"
         self._config: Config | None = None
         self._store: Kycore | None = None
         self._scope: tuple[str, str] | None = None
@@ -252,6 +254,7 @@ class Environment:
                 path,
                 durability="full" if config.durability == "full" else "normal",
                 busy_timeout_ms=config.busy_timeout_ms,
+                command=self.command,
             )
         return self._store
 

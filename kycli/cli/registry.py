@@ -428,10 +428,13 @@ class Command:
     def takes(self, flag: str) -> bool:
         return flag in self.flags or flag in UNIVERSAL
 
+    def full_name(self) -> str:
+        """Return the name as it is typed: ``kyg``, ``kycli get``."""
+        return self.name if self.name in PROGRAMS else f"kycli {self.name}"
+
     def usage(self) -> str:
         """Return the usage line, ``kycli get [FLAGS] ADDRESS...``."""
-        program = self.name if self.name in PROGRAMS else f"kycli {self.name}"
-        return f"{program} [FLAGS] {self.arguments}".rstrip()
+        return f"{self.full_name()} [FLAGS] {self.arguments}".rstrip()
 
     def usage_hint(self) -> str:
         parts = self.parts()

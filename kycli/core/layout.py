@@ -23,6 +23,12 @@ How the rows refer to each other:
   saving the same value again is noticed. Inside a ``WITHOUT ROWID`` tree a large
   value would be read by every search that passes its neighbourhood.
 - A change of the lifetime alone logs no value: it is the one of the row before.
+- ``author``, ``pid`` and ``change`` say who made a change, in which process, and together
+  with what. The author's strings stand once in ``authors``. A change is known by the id of
+  its first row, or of the expiry of what that row was written over; NULL is the usual
+  case, a call of its own, whose id is the row's. What nobody did (a key that expired) has
+  no author. ``kvstore`` and ``archive`` carry the three only so that their triggers can
+  hand them on.
 - A row of the empty scope says that rows were changed or history was pruned past
   the log; whoever keeps copies of values must forget them.
 
@@ -45,7 +51,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x4B59434C
 """``application_id`` of a kycli database: "KYCL"."""
 
-FORMAT = 1
+FORMAT = 2
 """``user_version``: the number of the format described here."""
 
 PAGE_SIZE = 4096
@@ -57,7 +63,7 @@ INLINE_MAX = 512
 """Longest value, in bytes, that is kept in ``kvstore`` itself."""
 
 # What kvstore.op, audit_log.op and archive.op say of a change.
-BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME = range(6)
+BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)
 
 OPERATIONS = {
     BYPASS: "bypass",  # anything may have changed; of the empty scope, and of no key
@@ -66,6 +72,8 @@ OPERATIONS = {
     DELETED: "deleted",
     EXPIRED: "expired",
     LIFETIME: "lifetime",  # the same value, to live for another time
+    RESTORED: "restored",  # created or overwritten, with a value that it had before
+    IMPORTED: "imported",  # the same, with a value that came with its past
 }
 
 # Parts of statements on kvstore, as the alias k where a value is read.
@@ -96,6 +104,9 @@ CREATE TABLE kvstore (
     version    INTEGER NOT NULL,
     seq        INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    author     INTEGER,
+    pid        INTEGER,
+    change     INTEGER,
     PRIMARY KEY (scope, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -111,7 +122,10 @@ CREATE TABLE audit_log (
     version    INTEGER NOT NULL,
     prev       INTEGER,
     timestamp  INTEGER NOT NULL,
-    expires_at INTEGER
+    expires_at INTEGER,
+    author     INTEGER,
+    pid        INTEGER,
+    change     INTEGER
 ) STRICT;
 
 CREATE TABLE archive (
@@ -126,15 +140,31 @@ CREATE TABLE archive (
     prev       INTEGER NOT NULL,
     expires_at INTEGER,
     updated_at INTEGER NOT NULL,
-    deleted_at INTEGER NOT NULL
+    deleted_at INTEGER NOT NULL,
+    author     INTEGER,
+    pid        INTEGER,
+    change     INTEGER
 ) STRICT;
 
 CREATE INDEX archive_key ON archive (scope, key);
 
+CREATE TABLE authors (
+    id      INTEGER PRIMARY KEY,
+    user    TEXT NOT NULL,
+    host    TEXT NOT NULL,
+    command TEXT NOT NULL,  -- empty when it was no command line
+    UNIQUE (user, host, command)
+) STRICT;
+
+-- What is declared of a scope; NULL is what holds for all.
 CREATE TABLE sys_namespaces (
-    scope      TEXT PRIMARY KEY,
-    cache_ms   INTEGER,  -- time to live of keys saved without one
-    created_at INTEGER NOT NULL
+    scope            TEXT PRIMARY KEY,
+    cache_ms         INTEGER,  -- time to live of keys saved without one
+    history_days     REAL,
+    history_versions INTEGER,
+    archive_days     REAL,
+    fold_keys        INTEGER,  -- keys are the same in any case
+    created_at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
@@ -143,24 +173,28 @@ CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
 );
 
 CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
-    INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
-    VALUES (
+    INSERT INTO audit_log (
+        id, scope, key, value, kind, op, version, prev, timestamp, expires_at,
+        author, pid, change
+    ) VALUES (
         new.seq, new.scope, new.key, CASE WHEN new.home IS NULL THEN new.value END,
         new.kind, new.op, new.version,
         (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key
             ORDER BY id DESC LIMIT 1),
-        new.updated_at, new.expires_at
+        new.updated_at, new.expires_at, new.author, new.pid, new.change
     );
 END;
 
 CREATE TRIGGER kvstore_changed AFTER UPDATE OF seq ON kvstore BEGIN
-    INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp, expires_at)
-    VALUES (
+    INSERT INTO audit_log (
+        id, scope, key, value, kind, op, version, prev, timestamp, expires_at,
+        author, pid, change
+    ) VALUES (
         new.seq, new.scope, new.key,
         CASE WHEN new.home IS NULL AND new.op <> {LIFETIME} THEN new.value END,
         new.kind, new.op, new.version,
         CASE WHEN old.expires_at <= new.updated_at THEN new.seq - 1 ELSE old.seq END,
-        new.updated_at, new.expires_at
+        new.updated_at, new.expires_at, new.author, new.pid, new.change
     );
 END;
 
@@ -195,8 +229,12 @@ WHEN NOT EXISTS (
 END;
 
 CREATE TRIGGER archive_moved AFTER INSERT ON archive BEGIN
-    INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp)
-    VALUES (new.seq, new.scope, new.key, new.op, new.version, new.prev, new.deleted_at);
+    INSERT INTO audit_log (
+        id, scope, key, op, version, prev, timestamp, author, pid, change
+    ) VALUES (
+        new.seq, new.scope, new.key, new.op, new.version, new.prev, new.deleted_at,
+        new.author, new.pid, new.change
+    );
     DELETE FROM kvstore WHERE scope = new.scope AND key = new.key AND seq = new.prev;
 END;
 """

@@ -29,6 +29,11 @@ INSERT INTO sys_namespaces (scope, cache_ms, created_at) VALUES (?1, ?2, ?3)
 ON CONFLICT (scope) DO UPDATE SET cache_ms = excluded.cache_ms"""
 _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 _SET_CACHE_MS = "UPDATE sys_namespaces SET cache_ms = ?2 WHERE scope = ?1"
+_NO_CACHE = "UPDATE sys_namespaces SET cache_ms = NULL WHERE scope = ?1"
+# Nothing is declared of a scope any more.
+_FORGET = """
+DELETE FROM sys_namespaces WHERE scope = ?1
+AND coalesce(cache_ms, history_days, history_versions, archive_days, fold_keys) IS NULL"""
 _UNDECLARE = "DELETE FROM sys_namespaces WHERE scope = ?1"
 _TABLES = ("kvstore", "audit_log", "archive", "sys_namespaces")
 
@@ -73,10 +78,9 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
 
 def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
     """Rename to a name with a past: its history stays its own, and the keys are moved to it."""
-    declared = store._query(_CACHE_MS, (scope,))
-    store._query(_UNDECLARE, (scope,))
-    if declared and not is_plain(to_scope):
-        store._query(_DECLARE, (to_scope, *declared[0], store._now()))
+    store._query("UPDATE sys_namespaces SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
+    if is_plain(to_scope):
+        _drop_cache(store, to_scope)
     count = 0
     for key in store.iterkeys(scope=scope):
         count += store.move(key, scope=scope, to_scope=to_scope)
@@ -93,7 +97,7 @@ def _known(store: Kycore, scope: str) -> bool:
 def _check_lifetimes(store: Kycore, scope: str) -> None:
     """Keys expire only in plain scopes and caches, also after a scope was renamed."""
     if is_plain(scope):
-        store._query(_UNDECLARE, (scope,))
+        _drop_cache(store, scope)
         return
     if is_cache(store, scope):
         return
@@ -124,7 +128,12 @@ def drop_cache(store: Kycore, scope: str) -> None:
     """Make a cache an ordinary namespace again."""
     with store.transaction():
         _check_cache(store, scope)
-        store._query(_UNDECLARE, (scope,))
+        _drop_cache(store, scope)
+
+
+def _drop_cache(store: Kycore, scope: str) -> None:
+    store._query(_NO_CACHE, (scope,))
+    store._query(_FORGET, (scope,))
 
 
 def caches(store: Kycore) -> dict[str, float]:

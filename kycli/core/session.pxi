@@ -78,6 +78,10 @@ cdef class _Session:
     cdef _Cache cache
     cdef str path
     cdef str durability
+    cdef str command            # what the history calls the writer, when it is a command
+    cdef int64_t author         # the writer's number in the history; 0 before it is known
+    cdef int64_t pid
+    cdef int64_t change         # that the rows written are part of; 0 for each its own
     cdef bint is_open
     cdef bint read_only
     cdef bint orphan            # the connection is a parent process's
@@ -97,11 +101,12 @@ cdef class _Session:
     cdef _Statement newest
     cdef object __weakref__
 
-    def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache):
+    def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache, str command):
         self.path = path
         self.durability = durability
         self.patience = _Patience(timeout_ms)
         self.cache = cache
+        self.command = command
         self.lock = _thread.RLock()
         self.generation = _forks
 
@@ -133,6 +138,7 @@ cdef class _Session:
         try:
             self.connection = connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
+            self.author, self.pid, self.change = 0, os.getpid(), 0
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
             if kycli_file_system(self.path.encode()) == 2:
@@ -271,6 +277,51 @@ cdef class _Session:
 
         return translate(error, self.path, self.patience.timeout_ms)
 
+    # -- who writes
+
+    cdef know_author(self):
+        """Look up the writer's number, once and outside of any transaction.
+
+        Noted inside of one, it would be gone if that were rolled back.
+        """
+        if self.author == 0 and not self.read_only:
+            from kycli.core.authors import number_of
+
+            self.author = number_of(self.connection, self.command or "")
+
+    cdef tuple signature(self):
+        """Return author, pid and change, as they are bound."""
+        return self.author, self.pid, self.change or None
+
+    cdef void sign(self, _Statement upsert) noexcept:
+        """Bind author, pid and change to an upsert."""
+        upsert.bind_int(7, self.author)
+        upsert.bind_int(8, self.pid)
+        if self.change:
+            upsert.bind_int(9, self.change)
+        else:
+            upsert.bind(9, None)
+
+    cdef begin_change(self):
+        """Give what the transaction will write one id: that of its first row.
+
+        All transactions of a command are one change, unless the first wrote nothing, and
+        somebody else's row got its id.
+        """
+        cdef tuple first
+        if self.change:
+            first = self.cursor.execute(_FIRST_OF_CHANGE, (self.change,)).get
+            if first == (self.author, self.pid, self.change):
+                return
+        if self.newest is None:
+            self.change = 1 + (<int64_t>self.cursor.execute(_NEWEST).get)
+        else:
+            try:
+                self.newest.has_row()
+                self.change = 1 + self.newest.int_at(0)
+            finally:
+                self.newest.reset()
+
     # -- transactions
 
     cdef begin(self, _Transaction block):
@@ -288,7 +339,9 @@ cdef class _Session:
                 self.cursor.execute(_FIX_SNAPSHOT)
                 self.reading = True
             else:
+                self.know_author()
                 self.cursor.execute("BEGIN IMMEDIATE")
+                self.begin_change()
             if self.depth == 0:
                 self.serial += 1
                 self.owner = _thread.get_ident()
@@ -298,6 +351,7 @@ cdef class _Session:
         except BaseException as error:
             if self.depth == 0 and self.connection is not None and self.connection.in_transaction:
                 self.cursor.execute("ROLLBACK")
+                self.change = 0
             self.leave()
             if isinstance(error, apsw.Error):
                 raise self.translated(error) from error
@@ -332,6 +386,8 @@ cdef class _Session:
             self.depth -= 1
             if self.depth == 0:
                 self.reading = False
+                if self.command is None:
+                    self.change = 0
             if not self.connection.in_transaction:
                 # SQLite rolled everything back by itself, after an error it had raised.
                 if keep:
@@ -366,6 +422,7 @@ cdef class _Session:
         self.depth = 0
         self.abandoned = levels - 1
         self.reading = False
+        self.change = 0
         self.serial += 1
         try:
             if self.connection.in_transaction:

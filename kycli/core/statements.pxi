@@ -2,12 +2,16 @@
 # Part of storage.pyx: one extension is one file to load at start-up.
 
 # Everywhere: ?1 is the time now, ?2 the scope, ?3 the key.
+# What changes a row says by whom and as part of what: author, pid, change.
 
 cdef str _GET = f"""
 SELECT {VALUE}, k.kind, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 
 # What the cache has not seen yet, of any scope.
 cdef str _CHANGES = "SELECT id, scope, key FROM audit_log WHERE id > ?1 ORDER BY id"
+cdef str _FIRST_OF_CHANGE = f"""
+SELECT author, pid, change FROM audit_log WHERE id >= ?1 AND op <> {layout.EXPIRED}
+ORDER BY id LIMIT 1"""
 cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
 cdef str _GET_ROW = f"""
@@ -18,22 +22,24 @@ FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 # its triggers write the history. It takes the write lock before it reads, so it needs
 # no transaction around it. No row comes back when nothing changed.
 _UPSERT_ANY = f"""
-INSERT INTO kvstore (scope, key, value, kind, home, expires_at, op, version, seq, updated_at)
-VALUES (
-    ?2, ?3, ?4, ?5, %(home)s, %(expires_at)s, {layout.CREATED},
+INSERT INTO kvstore (
+    scope, key, value, kind, home, expires_at, op, version, seq, updated_at, author, pid, change
+) VALUES (
+    ?2, ?3, ?4, ?5, %(home)s, %(expires_at)s, %(created)s,
     1 + ifnull((SELECT version FROM archive WHERE scope = ?2 AND key = ?3
                 ORDER BY id DESC LIMIT 1), 0),
-    {NEXT_SEQ}, ?1
+    {NEXT_SEQ}, ?1, ?7, ?8, ?9
 )
 ON CONFLICT (scope, key) DO UPDATE SET
     value = excluded.value, kind = excluded.kind, expires_at = excluded.expires_at,
     home = %(new_home)s,
-    op = CASE WHEN NOT {LIVE} THEN {layout.CREATED}
-        WHEN %(same)s THEN {layout.LIFETIME} ELSE {layout.OVERWRITTEN} END,
+    op = CASE WHEN NOT {LIVE} THEN %(created)s
+        WHEN %(same)s THEN {layout.LIFETIME} ELSE %(overwritten)s END,
     version = version + NOT ({LIVE} AND %(same)s),
     -- the id before it is the expiry's
     seq = excluded.seq + NOT {LIVE},
-    updated_at = excluded.updated_at
+    updated_at = excluded.updated_at,
+    author = excluded.author, pid = excluded.pid, change = excluded.change
 WHERE NOT (%(same)s) OR expires_at IS NOT excluded.expires_at"""
 _SAME = "kind = excluded.kind AND value IS excluded.value AND home IS %s"
 _INLINE = {"home": "NULL", "new_home": "NULL", "same": _SAME % "NULL"}
@@ -43,13 +49,19 @@ _OUTLINE = {
         ELSE excluded.seq + NOT {LIVE} END""",
     "same": _SAME % "NOT NULL",
 }
+_BY_CALL = {"created": layout.CREATED, "overwritten": layout.OVERWRITTEN}
+_AS = {"created": "?10", "overwritten": "?10"}  # a value that comes from elsewhere
 # In a plain scope the lifetime is the caller's, in a named namespace the namespace's.
 _NAMESPACES = "?1 + (SELECT cache_ms FROM sys_namespaces WHERE scope = ?2)"
-cdef str _UPSERT_BULK = _UPSERT_ANY % {**_INLINE, "expires_at": "?6"}
-cdef str _UPSERT = _UPSERT_BULK + " RETURNING op, seq"
+_RETURNING = " RETURNING op, seq"
+cdef str _UPSERT_BULK = _UPSERT_ANY % {**_INLINE, **_BY_CALL, "expires_at": "?6"}
+cdef str _UPSERT = _UPSERT_BULK + _RETURNING
+cdef str _UPSERT_AS = _UPSERT_ANY % {**_INLINE, **_AS, "expires_at": "?6"} + _RETURNING
 cdef str _UPSERT_NAMED = (
-    _UPSERT_ANY % {**_INLINE, "expires_at": _NAMESPACES} + " RETURNING op, seq")
-cdef str _UPSERT_OUTLINE = _UPSERT_ANY % {**_OUTLINE, "expires_at": "?6"} + " RETURNING op, seq"
+    _UPSERT_ANY % {**_INLINE, **_BY_CALL, "expires_at": _NAMESPACES} + _RETURNING)
+cdef str _UPSERT_OUTLINE = (
+    _UPSERT_ANY % {**_OUTLINE, **_BY_CALL, "expires_at": "?6"} + _RETURNING)
+cdef str _UPSERT_OUTLINE_AS = _UPSERT_ANY % {**_OUTLINE, **_AS, "expires_at": "?6"} + _RETURNING
 cdef str _OUTLINE_VALUE = "UPDATE audit_log SET value = ?2 WHERE id = ?1"
 
 # A bulk load that spilled its pages again and again would write several times as much.
@@ -57,12 +69,14 @@ cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
 
 cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 
-_ARCHIVE_COLUMNS = """archive
-    (scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at)"""
+_ARCHIVE_COLUMNS = """archive (
+    scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at,
+    author, pid, change
+)"""
 
 cdef str _ARCHIVE_ONE = f"""
 INSERT INTO {_ARCHIVE_COLUMNS}
-VALUES (?2, ?3, ?4, ?5, ?6, ?7, {NEXT_SEQ}, ?8, ?9, ?10, ?1)"""
+VALUES (?2, ?3, ?4, ?5, ?6, ?7, {NEXT_SEQ}, ?8, ?9, ?10, ?1, ?11, ?12, ?13)"""
 
 # Numbered outside of the selection, which otherwise numbers all rows before it limits them.
 _ARCHIVE_ROWS = f"""
@@ -70,11 +84,16 @@ INSERT INTO {_ARCHIVE_COLUMNS}
 SELECT scope, key, {VALUE}, kind,
     CASE WHEN {LIVE} THEN {layout.DELETED} ELSE {layout.EXPIRED} END,
     version, (SELECT ifnull(max(id), 0) FROM audit_log) + row_number() OVER (), seq,
-    expires_at, updated_at, ?1
-FROM (SELECT * FROM kvstore WHERE %s) k"""
-cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS % "scope = ?2 AND key >= ?3 AND key < ?4"
-cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS % f"scope = ?2 AND key = ?3 AND NOT {LIVE}"
-_ARCHIVE_EXPIRED = _ARCHIVE_ROWS % "expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
+    expires_at, updated_at, ?1, %(by)s
+FROM (SELECT * FROM kvstore WHERE %(which)s) k"""
+_BY_ONE = f"iif({LIVE}, ?5, NULL), iif({LIVE}, ?6, NULL), iif({LIVE}, ?7, NULL)"
+_BY_NOBODY = "NULL, NULL, NULL"
+cdef str _ARCHIVE_RANGE = _ARCHIVE_ROWS % {
+    "which": "scope = ?2 AND key >= ?3 AND key < ?4", "by": _BY_ONE}
+cdef str _ARCHIVE_EXPIRED_KEY = _ARCHIVE_ROWS % {
+    "which": f"scope = ?2 AND key = ?3 AND NOT {LIVE}", "by": _BY_NOBODY}
+_ARCHIVE_EXPIRED = _ARCHIVE_ROWS % {
+    "which": "expires_at <= ?1 ORDER BY expires_at LIMIT ?2", "by": _BY_NOBODY}
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
 
 # BEGIN alone takes no snapshot; the first read does.
@@ -107,8 +126,10 @@ cdef object _upserted(_Session db, int64_t now, str scope, str key, stored, int 
     cdef _Statement statement = db.upsert
     cdef object row = None
     if statement is None:
-        return db.cursor.execute(_UPSERT, (now, scope, key, stored, kind, expires_at)).get
+        return db.cursor.execute(
+            _UPSERT, (now, scope, key, stored, kind, expires_at, *db.signature())).get
     statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+    db.sign(statement)
     try:
         if statement.has_row():
             row = statement.int_at(0), statement.int_at(1)
@@ -126,9 +147,11 @@ cdef _write_one_of_many(
     db.enter()
     try:
         if statement is None:
-            db.cursor.execute(_UPSERT_BULK, (now, scope, key, stored, kind, expires_at))
+            db.cursor.execute(
+                _UPSERT_BULK, (now, scope, key, stored, kind, expires_at, *db.signature()))
             return
         statement.bind_upsert(now, scope, key, stored, kind, expires_at)
+        db.sign(statement)
         try:
             statement.has_row()
         finally:

@@ -105,6 +105,9 @@ cdef class Kycore(_Surface):
         cache_bytes: how much they take at most, about; default 64 MiB.
         clock: a function that returns the time, in milliseconds since the epoch, for
             tests of expiry; default the system's clock.
+        command: the name under which the history remembers what changed something, and
+            with it all that this store changes is one change, to be undone as one;
+            default none, and each call or transaction is a change of its own.
 
     Raises:
         CannotOpenError, NotADatabaseError, NewerFormatError, CorruptError,
@@ -131,11 +134,11 @@ cdef class Kycore(_Surface):
         # Never opened, so that a store whose __init__ did not run says that it is closed.
         self._scope = "default"
         self._cache = _Cache("default", 0, 0)
-        self._db = _Session("", "normal", 0, self._cache)
+        self._db = _Session("", "normal", 0, self._cache, None)
 
     def __init__(self, db_path=None, *, scope=None, durability="normal",
                  busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=64 << 20,
-                 clock=None):
+                 clock=None, command=None):
         if self._db.is_open:
             raise MisuseError("the store is open already")
         if durability not in ("normal", "full"):
@@ -152,7 +155,8 @@ cdef class Kycore(_Surface):
             self._scope, _check_count(cache_entries, "cache_entries"),
             _check_count(cache_bytes, "cache_bytes"))
         self._db = _Session(
-            path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache)
+            path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
+            command)
         self._db.open()
 
     @property
@@ -289,16 +293,19 @@ cdef class Kycore(_Surface):
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         cdef bint named = _is_named(scope)
         kind, stored, size = encode(value)
-        if size <= INLINE_MAX and db.depth == 0 and not (named and lifetime is not None):
+        if (size <= INLINE_MAX and db.depth == 0 and db.command is None
+                and not (named and lifetime is not None)):
             # Fast path: one statement is its own transaction. It does not wait, so that its
             # clock is right; when somebody else writes, the lock comes first, then the clock.
             db.enter()
-            db.patience.none_left = True
             try:
+                db.know_author()
+                db.patience.none_left = True
                 now = self._now()
                 if named:
-                    return _status(
-                        db.cursor.execute(_UPSERT_NAMED, (now, scope, key, stored, kind)).get)
+                    return _status(db.cursor.execute(
+                        _UPSERT_NAMED,
+                        (now, scope, key, stored, kind, None, *db.signature())).get)
                 expires_at = None if lifetime is None else now + <int64_t>lifetime
                 row = _upserted(db, now, scope, key, stored, kind, expires_at)
                 if row is not None:
@@ -354,12 +361,23 @@ cdef class Kycore(_Surface):
         return self._write(now, scope, key, kind, stored, size,
                            None if lifetime is None else now + lifetime)
 
-    cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at):
-        """Write one row inside a transaction, to expire at a given time or never."""
-        if size <= INLINE_MAX:
-            return _status(self._db.fetch(_UPSERT, (now, scope, key, stored, kind, expires_at)))
-        row = self._db.fetch(
-            _UPSERT_OUTLINE, (now, scope, key, _digest(stored), kind, expires_at))
+    cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at, op=None):
+        """Write one row inside a transaction, to expire at a given time or never.
+
+        Parameters:
+            op: the operation of the change, RESTORED or IMPORTED; by default CREATED or
+                OVERWRITTEN, whatever it is.
+        """
+        cdef bint inline = size <= INLINE_MAX
+        cdef tuple bindings = (now, scope, key, stored if inline else _digest(stored), kind,
+                               expires_at, *self._db.signature())
+        if op is None:
+            row = self._db.fetch(_UPSERT if inline else _UPSERT_OUTLINE, bindings)
+        else:
+            row = self._db.fetch(
+                _UPSERT_AS if inline else _UPSERT_OUTLINE_AS, (*bindings, op))
+        if inline:
+            return _status(row)
         if row is not None and row[0] != LIFETIME:
             self._db.fetch(_OUTLINE_VALUE, (row[1], stored))
         return _status(row)
@@ -569,7 +587,9 @@ cdef class Kycore(_Surface):
             return False
         alive = row[4] is None or row[4] > now
         self._db.fetch(_ARCHIVE_ONE, (now, scope, key, row[1], row[2],
-                                   DELETED if alive else EXPIRED, row[3], row[6], row[4], row[5]))
+                                      DELETED if alive else EXPIRED,
+                                      row[3], row[6], row[4], row[5],
+                                      *(self._db.signature() if alive else _NOBODY)))
         return alive
 
     def delete_many(self, keys=None, *, prefix=None, scope=None):
@@ -595,7 +615,8 @@ cdef class Kycore(_Surface):
                 first, past = _range_of(prefix)
                 now = self._now()
                 count = self._db.fetch(_COUNT, (now, place, first, past))
-                self._db.fetch(_ARCHIVE_RANGE, (now, place, first, past))
+                self._db.fetch(
+                    _ARCHIVE_RANGE, (now, place, first, past, *self._db.signature()))
         self._sweep_after(count)
         return count
 
@@ -733,6 +754,10 @@ cdef class Kycore(_Surface):
         """Execute one statement; return its rows as a list of tuples."""
         return self._db.fetch_all(sql, bindings)
 
+    def _signature(self):
+        """Who writes, in which process, and as part of what: author, pid, change."""
+        return self._db.signature()
+
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
         return self._db.depth > 0 and self._db.owner == _thread.get_ident()
@@ -781,6 +806,7 @@ cdef class Kycore(_Surface):
 
 
 cdef object _MISSING = object()
+cdef tuple _NOBODY = (None, None, None)
 
 
 # ---------------------------------------------------------------- iterators

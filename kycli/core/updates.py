@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
 
 _SET_LIFETIME = f"""
-UPDATE kvstore SET expires_at = ?4, op = {LIFETIME}, seq = {NEXT_SEQ}, updated_at = ?1
+UPDATE kvstore SET expires_at = ?4, op = {LIFETIME}, seq = {NEXT_SEQ}, updated_at = ?1,
+    author = ?5, pid = ?6, change = ?7
 WHERE scope = ?2 AND key = ?3 AND {LIVE} AND expires_at IS NOT ?4"""
 
 
@@ -140,7 +141,7 @@ def persist(store: Kycore, key: str, scope: str | None) -> bool:
 def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int | None) -> bool:
     if store._live_row(now, scope, key) is None:
         return False
-    store._query(_SET_LIFETIME, (now, scope, key, expires_at))
+    store._query(_SET_LIFETIME, (now, scope, key, expires_at, *store._signature()))
     return True
 
 
