@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kycli.address import parse_listing
 from kycli.cli.output import record, write_listing, write_texts
 from kycli.cli.values import plain
+from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -34,13 +35,17 @@ def scan(env: Environment, arguments: list[str]) -> int:
 
 def list_matching(env: Environment, arguments: list[str]) -> int:
     """``kyl [PATTERN]``: the keys of the current scope that match."""
-    prefix, limit = env.flags.get("prefix"), env.count("limit")
-    store = env.store()
-    if arguments:
-        keys = store.listkeys(arguments[0], prefix=prefix, limit=limit, scope=env.scope)
-        write_texts(env, keys)
-    else:
-        write_texts(env, store.iterkeys(prefix, limit=limit, scope=env.scope))
+    pattern, glob = arguments[0] if arguments else None, env.flags.get("glob")
+    if pattern is not None and glob is not None:
+        raise UsageError("PATTERN and --glob exclude each other")
+    keys = env.store().iterkeys(
+        env.flags.get("prefix"),
+        pattern=pattern,
+        glob=glob,
+        limit=env.count("limit"),
+        scope=env.scope,
+    )
+    write_texts(env, keys)
     return 0
 
 

@@ -28,6 +28,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "default": ("", "VALUE", "what to print for a key that is missing"),
     "include-expired": ("", "", "also what has expired and is not yet swept away"),
     "prefix": ("", "PREFIX", "all keys that begin with exactly this text"),
+    "glob": ("", "GLOB", "all keys that match this shell pattern as a whole"),
     "limit": ("", "N", "stop after N keys"),
     "force": ("-f", "", "replace a key that exists at the destination"),
     "long": ("-l", "", "with the number of keys"),

@@ -49,6 +49,12 @@ first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
 _LISTING_NOTES = """\
 A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;
 otherwise it is a prefix in the current scope. Prefixes are taken literally."""
+_PATTERN_NOTES = """\
+PATTERN is a regular expression that the key matches from its start, in the
+syntax of RE2: no pattern takes long, so there are no backreferences and no
+lookaround; \\w, \\d and \\s are ASCII, \\pL is a letter of any script, and \\z or $
+is the end. GLOB is a shell pattern that matches the whole key: *, ?, [a-z],
+[!a-z]. What begins with literal text reads only the keys that do."""
 _COPY_NOTES = """\
 Both are addresses. The value keeps its type and the time that it has left; in a
 cache a permanent one gets the cache's default. A namespace that is no cache
@@ -369,10 +375,10 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "listing",
         "list_matching",
         "[PATTERN]",
-        _SCOPE + "prefix limit " + _LISTING,
+        _SCOPE + "glob prefix limit " + _LISTING,
         "list keys of the current scope",
-        "PATTERN is a regular expression that the key must match from its start.",
-        ("kyl", "kyl 'user\\.'", "kyl --prefix user. --limit 10"),
+        _PATTERN_NOTES,
+        ("kyl", "kyl 'user\\.'", "kyl --glob '*.email'", "kyl --prefix user. --limit 10"),
     ),
     "kyuse": (
         "scopes",

@@ -128,7 +128,7 @@ cdef bytes _digest(object stored):
     return blake2b(data, digest_size=16).digest()
 
 
-cdef object _past(str prefix):
+cpdef object _past(str prefix):
     """Return the least text that sorts after all text with ``prefix``, or a BLOB."""
     cdef int code
     while prefix:

@@ -11,6 +11,7 @@ def check_scope(scope: object) -> str: ...
 def encode(value: object) -> tuple[int, Any, int]: ...
 def decode(value: Any, kind: int) -> Any: ...
 def _use_native_statements(wanted: bool) -> None: ...
+def _past(prefix: str) -> str | bytes: ...
 
 class Kycore:
     def __init__(
@@ -119,12 +120,19 @@ class Kycore:
         self,
         pattern: str | None = None,
         *,
+        glob: str | None = None,
         prefix: str | None = None,
         limit: int | None = None,
         scope: str | None = None,
     ) -> list[str]: ...
     def iterkeys(
-        self, prefix: str | None = None, *, limit: int | None = None, scope: str | None = None
+        self,
+        prefix: str | None = None,
+        *,
+        pattern: str | None = None,
+        glob: str | None = None,
+        limit: int | None = None,
+        scope: str | None = None,
     ) -> Iterator[str]: ...
     def scan(
         self, prefix: str | None = None, *, limit: int | None = None, scope: str | None = None

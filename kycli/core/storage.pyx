@@ -61,10 +61,6 @@ cdef int SWEEP_ROWS_MAX = 10_000
 # How long a store lets pass between two looks for expired rows.
 cdef int64_t SWEEP_PAUSE_MS = 1000
 
-# A page of a listing ends at so many rows or bytes; no read transaction outlives it.
-cdef int PAGE_ROWS = 1000
-cdef int64_t PAGE_BYTES = 1 << 20
-
 # A store that is read as often as this sets up its cache and its own statements.
 cdef int READS_BEFORE_WARM_UP = 8
 
@@ -671,45 +667,51 @@ cdef class Kycore(_Surface):
 
     # -- listing
 
-    def listkeys(self, pattern=None, *, prefix=None, limit=None, scope=None):
-        """Return the keys of a scope, sorted by code point.
+    def listkeys(self, pattern=None, *, glob=None, prefix=None, limit=None, scope=None):
+        """Return the keys of a scope, sorted by code point, as a list; as ``iterkeys``.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save_many((name, 1) for name in ("user:1", "user:22", "visits"))
+        ...     kv.listkeys(r"user:\\d$"), kv.listkeys(glob="*2")
+        3
+        (['user:1'], ['user:22'])
+        """
+        return list(self.iterkeys(prefix, pattern=pattern, glob=glob, limit=limit, scope=scope))
+
+    def iterkeys(self, prefix=None, *, pattern=None, glob=None, limit=None, scope=None):
+        """Iterate over the keys of a scope, sorted by code point, streaming.
+
+        Reads only the range of keys in which all that is asked for must lie: that of the
+        prefix, and that which the pattern itself implies, such as by its beginning.
 
         Parameters:
-            pattern: a regular expression, matched from the start of each key.
             prefix: only keys that begin with this text.
+            pattern: only keys that match this regular expression from their start. The
+                syntax is that of RE2, which takes time in proportion to the key, whatever
+                the pattern: there are no backreferences and no lookaround, ``\\w``,
+                ``\\d`` and ``\\s`` are ASCII (``\\pL``: letters of any script), and
+                the end is ``$`` or ``\\z``.
+            glob: only keys that match this shell pattern as a whole: ``*``, ``?``,
+                ``[a-z]``, ``[!a-z]``, and a backslash before what is meant literally.
             limit: at most so many.
             scope: default the store's.
 
         Raises:
-            InvalidKeyError: when ``pattern`` is no regular expression.
+            InvalidKeyError: when ``pattern`` or ``glob`` is none.
+            MisuseError: when both are given.
         """
-        if pattern is None:
-            return list(self.iterkeys(prefix, limit=limit, scope=scope))
-        import re
+        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef object matches = None
+        first, past = _range_of(prefix)
+        if pattern is not None or glob is not None:
+            from kycli.core.patterns import select
 
-        if not isinstance(pattern, str):
-            raise WrongTypeError(f"a pattern is text, not {type(pattern).__name__}")
-        try:
-            matches = re.compile(pattern).match
-        except (re.error, TypeError, RecursionError, OverflowError) as error:
-            raise InvalidKeyError(
-                f"bad pattern {pattern!r}: {error}",
-                hint="a pattern is a regular expression; use a prefix for literal text",
-            ) from None
-        cdef list found = []
+            least, end, matches = select(pattern, glob)
+            first, past = max(first, least), past if end == b"" else min(past or end, end)
         _check_limit(limit)
-        for key in self.iterkeys(prefix, scope=scope):
-            if limit is not None and len(found) >= limit:
-                break
-            if matches(key):
-                found.append(key)
-        return found
-
-    def iterkeys(self, prefix=None, *, limit=None, scope=None):
-        """Iterate over the keys of a scope, sorted by code point, streaming."""
-        return _iterate(self, _PAGE_OF_KEYS, _key_of_row,
-                        self._scope if scope is None else check_scope(scope),
-                        _range_of(prefix), _check_limit(limit), False)
+        keys = _iterate(self, _PAGE_OF_KEYS, _key_of_row, place, (first, past),
+                        limit if matches is None else None, False)
+        return keys if matches is None else _iterate_matching(keys, matches, limit)
 
     def scan(self, prefix=None, *, limit=None, scope=None):
         """Iterate over ``(key, value)``, sorted by key, streaming.
@@ -733,12 +735,7 @@ cdef class Kycore(_Surface):
         Parameters:
             include_expired: also what has expired and is not yet archived.
         """
-        from kycli.core.entry import Entry
-
-        def entry_of_row(row):
-            return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
-
-        return _iterate(self, _PAGE_OF_ENTRIES, entry_of_row,
+        return _iterate(self, _PAGE_OF_ENTRIES, _entry_of_row,
                         self._scope if scope is None else check_scope(scope),
                         _range_of(prefix), _check_limit(limit), include_expired)
 
@@ -809,53 +806,6 @@ cdef object _MISSING = object()
 cdef tuple _NOBODY = (None, None, None)
 
 
-# ---------------------------------------------------------------- iterators
+# ---------------------------------------------------------------- listings
 
-cdef object _key_of_row(tuple row):
-    return row[0]
-
-
-cdef object _pair_of_row(tuple row):
-    return row[0], decode(row[1], row[2])
-
-
-def _iterate(Kycore store, str sql, shape, str scope, tuple bounds, limit, include_expired):
-    """Yield the rows of a range, page by page."""
-    first, past = bounds
-    while limit is None or limit > 0:
-        rows, more = _page(store, sql, scope, first, past, limit, include_expired)
-        for row in rows:
-            yield shape(row)
-        if not more:
-            return
-        if limit is not None:
-            limit -= len(rows)
-        # No key sorts between a key and the same one with a NUL behind it.
-        first = rows[-1][0] + "\0"
-
-
-cdef tuple _page(Kycore store, str sql, str scope, first, past, limit, bint include_expired):
-    """Return ``(rows, more)``: a page of rows, and whether others may follow."""
-    cdef list rows = []
-    cdef int64_t size = 0
-    cdef int most = PAGE_ROWS if limit is None else min(limit, PAGE_ROWS)
-    # Before the beginning of time nothing had expired.
-    cdef int64_t now = -1 if include_expired else store._now()
-    cdef _Session db = store._db
-    db.enter()
-    try:
-        cursor = db.connection.cursor()
-        try:
-            for row in cursor.execute(sql, (now, scope, first, past, most)):
-                rows.append(row)
-                if len(row) > 1 and isinstance(row[1], (str, bytes)):
-                    size += len(row[1])
-                    if size > PAGE_BYTES:
-                        return rows, True
-        finally:
-            cursor.close()
-    except (apsw.Error, UnicodeError) as error:
-        raise db.translated(error) from error
-    finally:
-        db.leave()
-    return rows, len(rows) == most
+include "listing.pxi"

@@ -146,6 +146,13 @@ def test_kyl(call: Call) -> None:
     assert call("kyl", "user\\.").lines == ["user.1", "user.22"]
     assert call("kyl", "user.*2$").lines == ["user.22"]
     assert call("kyl", ".*", "--prefix", "user", "--limit", "1").lines == ["user.1"]
+    assert call("kyl", "--glob", "*user*").lines == ["auser.3", "user.1", "user.22"]
+    assert call("kyl", "--glob", "user.?").lines == ["user.1"]
+    assert call("kyl", "--glob", "*.?", "--prefix", "u", "--json").out == b'["user.1"]\n'
+    both = call("kyl", "user", "--glob", "user*")
+    assert both.failed_clearly
+    assert "exclude each other" in both.err
+    assert call("kyl", r"(u)\1").failed_clearly
     assert call("kyl", "nothing") == (0, b"", "")
     assert call("kyl", "--json").out == b'["auser.3","other","user.1","user.22"]\n'
     assert call("kyl", "(").failed_clearly
