@@ -61,6 +61,10 @@ class NewerFormatError(StorageError):
     """The database was written by a newer kycli than this one."""
 
 
+class MigrationNeeded(StorageError):
+    """The database was written by an earlier kycli, and must be migrated to be used."""
+
+
 class CannotOpenError(StorageError):
     """The database file or its directory cannot be opened or created."""
 

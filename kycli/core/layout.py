@@ -172,6 +172,10 @@ CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
     content = 'audit_log', content_rowid = 'id'
 );
 
+-- KyCLI 0.1 begins by making what is missing of its own tables, the first of it an index
+-- of this name. As it cannot, it gives up before it has written anything.
+CREATE VIEW idx_audit_key AS SELECT 'this database is not of KyCLI 0.1' AS note;
+
 CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
     INSERT INTO audit_log (
         id, scope, key, value, kind, op, version, prev, timestamp, expires_at,

@@ -9,7 +9,7 @@ import apsw
 
 from kycli.core.layout import APPLICATION_ID, FORMAT
 from kycli.core.location import MEMORY
-from kycli.errors import CorruptError, NewerFormatError, NotADatabaseError, ReadOnlyError
+from kycli.errors import NotADatabaseError, ReadOnlyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Some 10 ms of a statement's work.
 _STEPS_BETWEEN_SIGNALS = 500_000
+
+_ANY_KVSTORE = "SELECT count(*) FROM sqlite_schema WHERE name = 'kvstore'"
 
 _ANOTHER = "choose another file with --db or KYCLI_DB_PATH"
 
@@ -48,6 +50,7 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
 
     Raises:
         CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: ours.
+        MigrationNeeded: when it is of an earlier format; ``migration.migrate`` changes that.
         apsw.Error: whatever else SQLite says.
     """
     if path != MEMORY:
@@ -164,25 +167,18 @@ def _identify(connection: apsw.Connection, path: str) -> None:
         # Also where it was not empty: another process may just have laid it out.
         mark = connection.pragma("application_id")
     if mark != APPLICATION_ID:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
-        if mark == 0 and "kvstore" in tables:
-            raise NotADatabaseError(
-                f"{path}: this is a database of an earlier KyCLI",
-                hint="this version cannot read it; it was left as it is",
-            )
+        if mark == 0 and connection.execute(_ANY_KVSTORE).get:
+            from kycli.core.migration import needed
+
+            raise needed(connection, path)
         raise NotADatabaseError(
             f"{path}: this is an SQLite database, but not one of kycli", hint=_ANOTHER
         )
     version = connection.pragma("user_version")
-    if version > FORMAT:
-        raise NewerFormatError(
-            f"{path}: the database has format {version}, this kycli reads format {FORMAT}",
-            hint="upgrade kycli",
-        )
     if version != FORMAT:
-        raise CorruptError(
-            f"{path}: there is no database format {version}", hint="restore a backup"
-        )
+        from kycli.core.migration import needed
+
+        raise needed(connection, path)
 
 
 def _is_empty(connection: apsw.Connection) -> bool:

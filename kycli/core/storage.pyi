@@ -25,6 +25,7 @@ class Kycore:
         cache_bytes: int = 67108864,
         clock: Callable[[], int] | None = None,
         command: str | None = None,
+        migrate: bool = False,
     ) -> None: ...
     @property
     def path(self) -> str: ...

@@ -30,6 +30,7 @@ from kycli.errors import (
     InvalidKeyError,
     InvalidValueError,
     KycliError,
+    MigrationNeeded,
     MisuseError,
     MissingKeyError,
     StorageError,
@@ -104,10 +105,14 @@ cdef class Kycore(_Surface):
         command: the name under which the history remembers what changed something, and
             with it all that this store changes is one change, to be undone as one;
             default none, and each call or transaction is a change of its own.
+        migrate: bring a database of an earlier kycli to the format of this one first, in
+            place, all or nothing. Nobody else may have it open. No copy is kept, which
+            ``kycli migrate`` does.
 
     Raises:
         CannotOpenError, NotADatabaseError, NewerFormatError, CorruptError,
         DiskFullError: when the file cannot be used; it is left as it was.
+        MigrationNeeded: when it is a database of an earlier kycli, unless ``migrate``.
         InvalidScopeError: when ``scope`` is no name.
 
     >>> with Kycore(":memory:") as kv:
@@ -134,7 +139,7 @@ cdef class Kycore(_Surface):
 
     def __init__(self, db_path=None, *, scope=None, durability="normal",
                  busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=64 << 20,
-                 clock=None, command=None):
+                 clock=None, command=None, migrate=False):
         if self._db.is_open:
             raise MisuseError("the store is open already")
         if durability not in ("normal", "full"):
@@ -153,7 +158,15 @@ cdef class Kycore(_Surface):
         self._db = _Session(
             path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
             command)
-        self._db.open()
+        try:
+            self._db.open()
+        except MigrationNeeded:
+            if not migrate:
+                raise
+            from kycli.core import migration
+
+            migration.migrate(path, busy_timeout_ms=busy_timeout_ms)
+            self._db.open()
 
     @property
     def path(self):

@@ -18,6 +18,7 @@ from kycli.errors import (
     CannotOpenError,
     CorruptError,
     InvalidValueError,
+    MigrationNeeded,
     NewerFormatError,
     NotADatabaseError,
     ReadOnlyError,
@@ -198,7 +199,7 @@ def test_a_database_of_an_earlier_kycli_is_told_apart(path: Path) -> None:
     connection.execute("CREATE TABLE kvstore (key TEXT PRIMARY KEY, value TEXT)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(NotADatabaseError, match="earlier KyCLI"):
+    with pytest.raises(MigrationNeeded, match="earlier KyCLI"):
         Kycore(path)
     assert path.read_bytes() == before
 
