@@ -122,6 +122,7 @@ def _ns_delim(value: object, _: str) -> str:
 def _durability(value: object, _: str) -> str:
     if value == "normal" or value == "full":
         return value
+    # 'async' is for programs: a command commits before it ends, so it could only cost it.
     raise ConfigError(f"{_shown(value)} is no durability", hint="it is 'normal' or 'full'")
 
 

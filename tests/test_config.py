@@ -227,6 +227,7 @@ def test_database_of_a_config_is_relative_to_its_directory(places: Places) -> No
         ("ns_delim", "_", "cannot be the delimiter"),
         ("ns_delim", 1, "text, not a number"),
         ("durability", "FULL", "'FULL' is no durability"),
+        ("durability", "async", "'async' is no durability"),  # no use to a command
         ("durability", True, "true is no durability"),
         ("durability", [1], "a list is no durability"),
         ("busy_timeout_ms", "5", "'5' is no waiting time"),

@@ -203,6 +203,11 @@ cdef class _Cache:
         for key in list(keys)[:len(keys) // 8 + 1]:
             self.drop(fullest, key)
 
+    cdef object find(self, str scope, str key):
+        """Return the entry of a key, or None when there is none."""
+        cdef dict keys = self.scopes.get(scope)
+        return None if keys is None else keys.get(key)
+
     cdef drop(self, str scope, str key):
         cdef dict keys = self.scopes.get(scope)
         if keys is not None and key in keys:

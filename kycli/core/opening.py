@@ -45,7 +45,7 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
 
     Parameters:
         path: absolute, or ``":memory:"``.
-        durability: ``"normal"`` or ``"full"``.
+        durability: ``"normal"``, ``"full"`` or ``"async"``, which commits as normal does.
         patience: SQLite's busy handler, which also heeds signals.
 
     Raises:

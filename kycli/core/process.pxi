@@ -17,6 +17,7 @@ cdef class _Patience:
 
     cdef bint none_left
     cdef int64_t timeout_ms
+    cdef int64_t at_most_ms  # for work that nobody waits for; 0: as long as the timeout
     cdef int64_t deadline
 
     def __cinit__(self, int64_t timeout_ms):
@@ -29,7 +30,8 @@ cdef class _Patience:
             return False
         now = _clock_ms(CLOCK_MONOTONIC)
         if tries == 0:
-            self.deadline = now + self.timeout_ms
+            self.deadline = now + (
+                min(self.at_most_ms, self.timeout_ms) if self.at_most_ms else self.timeout_ms)
         if now >= self.deadline:
             return False
         pause = 50 << min(tries // 4, 6)

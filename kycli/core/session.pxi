@@ -49,6 +49,7 @@ def _after_fork_in_child():
         session = reference()
         if session is not None:
             (<_Session>session).disown(session not in held)
+    _waiting.clear()
     _after_fork()
 
 
@@ -76,6 +77,7 @@ cdef class _Session:
     cdef object identity        # (device, inode) of the file
     cdef _Patience patience
     cdef _Cache cache
+    cdef _Deferred deferred     # None when each save is committed before it returns
     cdef str path
     cdef str durability
     cdef str command            # what the history calls the writer, when it is a command
@@ -210,7 +212,20 @@ cdef class _Session:
     # -- calls
 
     cdef enter(self):
-        """Take the connection for one call; open it again after a fork."""
+        """Take the connection for one call, with nothing waiting to be committed."""
+        self.enter_ahead()
+        if (self.deferred is None or not self.deferred.count or self.deferred.committing):
+            return
+        self.in_call = False  # committing takes calls of its own
+        try:
+            _settle(self)
+        except BaseException:
+            self.lock.release()
+            raise
+        self.in_call = True
+
+    cdef enter_ahead(self):
+        """Take the connection for a call that minds what waits; open it again after a fork."""
         if not self.is_open:
             raise ClosedError("the store is closed")
         if self.generation != _forks or self.orphan:
@@ -251,6 +266,11 @@ cdef class _Session:
     cdef leave(self):
         self.in_call = False
         self.lock.release()
+
+    cdef flush(self):
+        """Commit what waits."""
+        self.enter()
+        self.leave()
 
     cdef object fetch(self, str sql, tuple bindings):
         """Execute one statement; return its only value or row, or None when there is none."""
@@ -440,6 +460,7 @@ cdef class _Session:
         if self.in_call or self.depth:
             self.lock.release()
             return False
+        self.settle_before_fork(deadline)
         if self.path == MEMORY or self.connection is None:
             return True
         if not _opening.acquire(timeout=_seconds_until(deadline)):
@@ -455,6 +476,18 @@ cdef class _Session:
             _opening.release()
         return True
 
+    cdef settle_before_fork(self, int64_t deadline):
+        """Commit the saves that wait; when that fails they go on waiting, in the parent."""
+        if self.deferred is None or not self.deferred.count:
+            return
+        self.patience.at_most_ms = max(1, deadline - _clock_ms(CLOCK_MONOTONIC))
+        try:
+            self.flush()
+        except Exception:
+            pass
+        finally:
+            self.patience.at_most_ms = 0
+
     cdef disown(self, bint in_use):
         """In a child: never touch a connection that is the parent's, nor its file.
 
@@ -462,6 +495,8 @@ cdef class _Session:
         lock for ever.
         """
         self.generation = _forks
+        if self.deferred is not None:
+            self.deferred.clear()  # the parent commits it
         if self.connection is None and not in_use:
             return
         # Not even when this process ends may it be closed, so it is leaked.

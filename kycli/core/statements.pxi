@@ -121,6 +121,17 @@ cdef str _status(row):
     return _STATUS_CREATED if row[0] == CREATED else _STATUS_OVERWRITTEN
 
 
+cdef object _lifetime_of(str scope, object lifetime, object cache_ms):
+    """Return the time to live of a key in a named scope, where ``cache_ms`` is declared."""
+    if lifetime is None:
+        return cache_ms
+    if cache_ms is None:
+        from kycli.core.scopes import not_a_cache
+
+        raise not_a_cache(scope)
+    return lifetime
+
+
 cdef object _upserted(_Session db, int64_t now, str scope, str key, stored, int kind, expires_at):
     """Execute the upsert; return its row, or None when nothing changed."""
     cdef _Statement statement = db.upsert
@@ -162,6 +173,22 @@ cdef _write_one_of_many(
         db.leave()
 
 
+cdef str _write_row(_Session db, int64_t now, str scope, key, kind, stored, size, expires_at, op):
+    """Write one row inside a transaction; ``op`` is None for a save."""
+    cdef bint inline = size <= INLINE_MAX
+    cdef tuple bindings = (now, scope, key, stored if inline else _digest(stored), kind,
+                           expires_at, *db.signature())
+    if op is None:
+        row = db.fetch(_UPSERT if inline else _UPSERT_OUTLINE, bindings)
+    else:
+        row = db.fetch(_UPSERT_AS if inline else _UPSERT_OUTLINE_AS, (*bindings, op))
+    if inline:
+        return _status(row)
+    if row is not None and row[0] != LIFETIME:
+        db.fetch(_OUTLINE_VALUE, (row[1], stored))
+    return _status(row)
+
+
 cdef object _row_of(_Session db, str scope, str key):
     """Return ``(value, kind, expires_at)`` of a key, or None."""
     cdef _Statement get = db.get_statement
@@ -179,8 +206,8 @@ cdef object _row_of(_Session db, str scope, str key):
 cdef _catch_up(_Session db):
     """Drop from the cache what has changed since it last looked at the log.
 
-    With statements of our own the read transaction stays open until ``newest`` is
-    reset, so that what is read next is of the same moment and costs no more locks.
+    With statements of our own the read transaction stays open until
+    ``_end_catching_up``, so that what is read next is of the same moment and costs no more locks.
     """
     cdef _Cache cache = db.cache
     cdef int64_t newest
@@ -198,6 +225,11 @@ cdef _catch_up(_Session db):
         except UnicodeDecodeError:  # a damaged row, of whatever key
             cache.flush()
     cache.last_id = newest
+
+
+cdef _end_catching_up(_Session db):
+    if db.newest is not None:
+        db.newest.reset()
 
 
 cdef _drop_changed(_Session db):

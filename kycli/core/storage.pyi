@@ -19,7 +19,7 @@ class Kycore:
         db_path: str | PathLike[str] | None = None,
         *,
         scope: str | None = None,
-        durability: Literal["normal", "full"] = "normal",
+        durability: Literal["normal", "full", "async"] = "normal",
         busy_timeout_ms: int = 5000,
         cache_entries: int = 100_000,
         cache_bytes: int = 67108864,
@@ -36,6 +36,7 @@ class Kycore:
     @property
     def read_only(self) -> bool: ...
     def close(self) -> None: ...
+    def flush(self) -> None: ...
     def __enter__(self) -> Kycore: ...
     def __exit__(
         self,

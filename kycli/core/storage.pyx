@@ -3,11 +3,11 @@
 
 Read from top to bottom, with what is included in its place: keys and values as rows
 (``codec``), waiting (``process``), SQLite's own functions (``native``), the cache
-(``cache``), a connection with its lock, transactions and forks (``session``), the SQL
-(``statements``), the methods whose work is done elsewhere (``surface``), the store, the
-iterators. What the tables mean is said in ``kycli.core.layout``. What is not on the way
-of a get or a save lives in a module of its own and is imported by the method that needs
-it.
+(``cache``), saves that wait to be committed (``deferred``), a connection with its lock,
+transactions and forks (``session``), the SQL (``statements``), the methods whose work is
+done elsewhere (``surface``), the store, the iterators. What the tables mean is said in
+``kycli.core.layout``. What is not on the way of a get or a save lives in a module of its
+own and is imported by the method that needs it.
 """
 
 import os
@@ -72,6 +72,7 @@ include "codec.pxi"
 include "process.pxi"
 include "native.pxi"
 include "cache.pxi"
+include "deferred.pxi"
 include "session.pxi"
 include "statements.pxi"
 include "surface.pxi"
@@ -82,7 +83,8 @@ include "surface.pxi"
 cdef class Kycore(_Surface):
     """A key-value store in one file, for any number of processes and threads.
 
-    Every call that returned has committed. Threads may share a store; after a fork
+    Every call that returned has committed, unless ``durability`` is ``"async"``. Threads
+    may share a store; after a fork
     parent and child each go on with a connection of their own. Use it in ``with``,
     or call ``close()``.
 
@@ -94,7 +96,9 @@ cdef class Kycore(_Surface):
             ``"project.namespace"``; default ``"default"``.
         durability: ``"normal"`` (default): a commit survives a crash of the program,
             and a power loss may undo the last ones, never damage the file;
-            ``"full"``: it survives a power loss too.
+            ``"full"``: it survives a power loss too; ``"async"``: ``save`` acknowledges
+            before the commit, which follows within 20 ms and 500 saves, and at ``flush()``,
+            ``close()``, the end of the program and any call but ``save`` and ``getkey``.
         busy_timeout_ms: how long a call waits for another writer, in milliseconds;
             default 5000.
         cache_entries: how many values are cached at most; 0 switches the cache off. It
@@ -142,9 +146,9 @@ cdef class Kycore(_Surface):
                  clock=None, command=None, migrate=False):
         if self._db.is_open:
             raise MisuseError("the store is open already")
-        if durability not in ("normal", "full"):
+        if durability not in ("normal", "full", "async"):
             raise InvalidValueError(
-                f"unknown durability {durability!r}", hint="use 'normal' or 'full'"
+                f"unknown durability {durability!r}", hint="use 'normal', 'full' or 'async'"
             )
         from kycli.core.location import database_file, default_db_path
 
@@ -158,6 +162,8 @@ cdef class Kycore(_Surface):
         self._db = _Session(
             path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
             command)
+        if durability == "async":
+            self._db.deferred = _Deferred(clock)
         try:
             self._db.open()
         except MigrationNeeded:
@@ -195,6 +201,22 @@ cdef class Kycore(_Surface):
             MisuseError: inside a transaction of its own.
         """
         self._db.close()
+
+    def flush(self):
+        """Commit the saves that were acknowledged and are yet to be committed.
+
+        There are some only with ``durability="async"``; otherwise this does nothing.
+
+        Raises:
+            BusyError, DiskFullError, StorageError: none of them is committed; they are kept,
+                and the next call tries again.
+
+        >>> with Kycore(":memory:", durability="async") as kv:
+        ...     kv.save("k", "v")
+        ...     kv.flush()
+        'created'
+        """
+        self._db.flush()
 
     def __enter__(self):
         return self
@@ -302,6 +324,10 @@ cdef class Kycore(_Surface):
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         cdef bint named = _is_named(scope)
         kind, stored, size = encode(value)
+        if db.deferred is not None:
+            status = self._save_later(scope, key, kind, stored, size, lifetime)
+            if status is not None:
+                return status
         if (size <= INLINE_MAX and db.depth == 0 and db.command is None
                 and not (named and lifetime is not None)):
             # Fast path: one statement is its own transaction. It does not wait, so that its
@@ -330,6 +356,28 @@ cdef class Kycore(_Surface):
         with _Transaction(db, self):
             return self._put(self._now(), scope, key, kind, stored, size, lifetime)
 
+    cdef str _save_later(self, str scope, key, kind, stored, size, lifetime):
+        """Acknowledge a save that waits to be committed; None when this one cannot wait."""
+        cdef _Session db = self._db
+        if size > DEFER_VALUE_MAX or db.read_only or _at_exit:
+            return None
+        if db.deferred.is_due(DEFER_MS):
+            db.flush()
+        db.enter_ahead()
+        try:
+            if db.depth:
+                return None
+            if _is_named(scope):
+                lifetime = _lifetime_of(
+                    scope, lifetime, db.cursor.execute(_CACHE_MS, (scope,)).get)
+            now = self._now()
+            return _defer(db, now, scope, key, kind, stored, size,
+                          None if lifetime is None else now + lifetime)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
+
     cdef str _save_if(self, str scope, key, value, ttl, bint if_absent, if_version):
         cdef int64_t now
         lifetime = None if ttl is None else parse_ttl(ttl)
@@ -355,14 +403,7 @@ cdef class Kycore(_Surface):
         """Return the time to live of a key saved in a scope, in milliseconds, or None."""
         if not _is_named(scope):
             return lifetime
-        cache_ms = self._db.fetch(_CACHE_MS, (scope,))
-        if lifetime is None:
-            return cache_ms
-        if cache_ms is None:
-            from kycli.core.scopes import not_a_cache
-
-            raise not_a_cache(scope)
-        return lifetime
+        return _lifetime_of(scope, lifetime, self._db.fetch(_CACHE_MS, (scope,)))
 
     cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
         """Write one row inside a transaction, for a time to live in milliseconds or None."""
@@ -377,19 +418,7 @@ cdef class Kycore(_Surface):
             op: the operation of the change, RESTORED or IMPORTED; by default CREATED or
                 OVERWRITTEN, whatever it is.
         """
-        cdef bint inline = size <= INLINE_MAX
-        cdef tuple bindings = (now, scope, key, stored if inline else _digest(stored), kind,
-                               expires_at, *self._db.signature())
-        if op is None:
-            row = self._db.fetch(_UPSERT if inline else _UPSERT_OUTLINE, bindings)
-        else:
-            row = self._db.fetch(
-                _UPSERT_AS if inline else _UPSERT_OUTLINE_AS, (*bindings, op))
-        if inline:
-            return _status(row)
-        if row is not None and row[0] != LIFETIME:
-            self._db.fetch(_OUTLINE_VALUE, (row[1], stored))
-        return _status(row)
+        return _write_row(self._db, now, scope, key, kind, stored, size, expires_at, op)
 
     def save_many(self, pairs, ttl=None, *, scope=None):
         """Store many values: all of them or, when anything fails, none.
@@ -455,6 +484,11 @@ cdef class Kycore(_Surface):
             InvalidKeyError: when ``key`` could not be a key.
         """
         cdef object found
+        if self._db.deferred is not None and self._db.deferred.count and not include_expired:
+            found = self._deferred(
+                self._scope if scope is None else check_scope(scope), check_key(key))
+            if found is not _NOTHING:
+                return found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
         if (self._db.depth == 0 and self._db.generation == _forks and not include_expired
                 and type(key) is str and self._cache.current()):
@@ -480,6 +514,16 @@ cdef class Kycore(_Surface):
             return (<_Expiring>found).value
         return _NOTHING
 
+    cdef object _deferred(self, str scope, str key):
+        """Return the value of a key that waits to be committed, or _NOTHING."""
+        cdef _Session db = self._db
+        cdef tuple row = db.deferred.find(scope, key)
+        if row is None or db.deferred.committing or db.generation != _forks:
+            return _NOTHING
+        if row[6] is not None and <int64_t>row[6] <= self._now():
+            return _NOTHING
+        return decode(row[4], row[3])
+
     cdef object _read(self, str scope, key, default, bint include_expired):
         """Read a key from the database and, where that is possible, cache it."""
         cdef _Session db = self._db
@@ -487,7 +531,10 @@ cdef class Kycore(_Surface):
         cdef bint caching = False
         cdef object row, found
         key = check_key(key)
-        db.enter()
+        db.enter_ahead()
+        if db.deferred is not None and db.deferred.find(scope, key) is not None:
+            db.leave()
+            db.enter()
         try:
             if not db.is_warm:
                 self._reads += 1
@@ -506,8 +553,7 @@ cdef class Kycore(_Surface):
                         return default if found is _ABSENT else found
                     row = _row_of(db, scope, key)
                 finally:
-                    if db.newest is not None:
-                        db.newest.reset()  # ends the transaction of the catching up
+                    _end_catching_up(db)
             else:
                 row = _row_of(db, scope, key)
             if row is None:

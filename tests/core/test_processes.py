@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 import invariants
 import pytest
+from forks import in_child
 
 from kycli import Kycore
 from kycli.errors import CannotOpenError, ForkError
@@ -115,23 +116,6 @@ def test_threads_share_a_store(store: Kycore) -> None:
         thread.join()
     assert errors == []
     assert (store["n"], store["a"], store["b"]) == (600, 600, 600)
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Fork, run the work in the child, and return the child's exit code."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def open_files(path: Path) -> list[str]:
