@@ -85,6 +85,14 @@ class InvalidTTLError(InputError):
     """A time to live that is not a positive length of time, or not allowed here."""
 
 
+class InvalidTimeError(InputError):
+    """A time that cannot be read, is to come, or is before the retained history."""
+
+
+class UnknownChangeError(InputError):
+    """A change that the history does not hold, or not whole."""
+
+
 class InvalidAddressError(InputError):
     """An address that cannot be read as project, namespace and key."""
 

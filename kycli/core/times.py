@@ -1,0 +1,131 @@
+"""Points in time: how they are given, and how the history writes them.
+
+Text without a zone is UTC, since that is what the history prints: a time copied
+from it means the same moment in every place.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta, timezone
+
+from kycli.core.expiry import parse_ttl
+from kycli.errors import InvalidTimeError, InvalidTTLError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Time: TypeAlias = "str | float | datetime"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND = timedelta(milliseconds=1)
+_AGO = " ago"
+_HINT = (
+    "a time is ISO 8601, such as '2026-11-20 13:55:00' (UTC) or 2026-11-20T13:55:00+01:00, "
+    "seconds since the epoch, or '10m ago'"
+)
+# Seconds that are past the year 5000 are milliseconds by mistake.
+_FAR_SECONDS = 100_000_000_000
+
+
+def parse_time(time: Time, now: int) -> int:
+    """Return a time as milliseconds since the epoch.
+
+    Parameters:
+        time: text: ISO 8601, a date or a date and a time, UTC when it names no zone;
+            seconds since the epoch; or a length of time with a unit
+            (``30s 5m 2h 1d 1w 1M 1y``) and ``ago``. A number: seconds since the epoch.
+            Or a ``datetime``, UTC when it has no zone. What is finer than a millisecond
+            is cut off.
+        now: the time now, in milliseconds since the epoch.
+
+    Raises:
+        InvalidTimeError: when it is none of these, before 1970, or later than ``now``.
+
+    >>> parse_time("2023-11-14T23:13:20+01:00", now=1_700_000_060_000)
+    1700000000000
+    >>> parse_time("1m ago", now=1_700_000_060_000)
+    1700000000000
+    """
+    moment = _milliseconds(time, now)
+    if moment < 0:
+        raise InvalidTimeError(f"{_shown(time)} is before 1970", hint=_HINT)
+    if moment > now:
+        seconds = moment // 1000
+        hint = _HINT
+        if seconds > _FAR_SECONDS:
+            hint = "a number is in seconds since the epoch, not in milliseconds"
+        raise InvalidTimeError(f"{_shown(time)} is in the future", hint=hint)
+    return moment
+
+
+def _milliseconds(time: Time, now: int) -> int:
+    if isinstance(time, datetime):
+        return _of_datetime(time)
+    if isinstance(time, str):
+        return _of_text(time, now)
+    if isinstance(time, bool) or not isinstance(time, (int, float)):
+        raise InvalidTimeError(
+            f"a time is text, a number or a datetime, not {type(time).__name__}", hint=_HINT
+        )
+    return _of_seconds(time, time)
+
+
+def _of_text(text: str, now: int) -> int:
+    words = text.strip()
+    if words.endswith(_AGO):
+        try:
+            return now - parse_ttl(words[: -len(_AGO)].rstrip())
+        except InvalidTTLError as error:
+            raise InvalidTimeError(f"{_shown(text)}: {error}", hint=_HINT) from None
+    # float() would also take 'nan', '1_000' and other scripts' digits.
+    if words and all(c in "0123456789.eE+" for c in words):
+        try:
+            return _of_seconds(float(words) if "." in words or "e" in words.lower() else int(words),
+                               text)
+        except ValueError:
+            pass
+    try:
+        return _of_datetime(datetime.fromisoformat(words))
+    except ValueError:
+        raise InvalidTimeError(f"{_shown(text)} is not a time", hint=_HINT) from None
+
+
+def _of_seconds(seconds: float, given: object) -> int:
+    if isinstance(seconds, int):
+        return seconds * 1000
+    if not math.isfinite(seconds):
+        raise InvalidTimeError(f"{_shown(given)} is not a time", hint=_HINT)
+    # The nearest microsecond first: 0.001 has no exact double, and must not become 0.
+    return round(seconds * 1_000_000) // 1000
+
+
+def _of_datetime(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def time_text(moment: int) -> str:
+    """Return a time in UTC as ``YYYY-MM-DD HH:MM:SS.mmm``.
+
+    Parameters:
+        moment: milliseconds since the epoch.
+
+    >>> time_text(1_700_000_000_123)
+    '2023-11-14 22:13:20.123'
+    """
+    try:
+        whole = _EPOCH + timedelta(seconds=moment // 1000)
+    except OverflowError:  # after the year 9999, which only a wrong clock can write
+        return f"{moment} ms"
+    return f"{whole:%Y-%m-%d %H:%M:%S}.{moment % 1000:03d}"
+
+
+def _shown(time: object) -> str:
+    try:
+        text = repr(time)
+    except ValueError:  # an int of more digits than Python prints
+        return "that many digits"
+    return text if len(text) <= 40 else f"{text[:40]}…"
