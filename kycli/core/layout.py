@@ -29,6 +29,9 @@ How the rows refer to each other:
   case, a call of its own, whose id is the row's. What nobody did (a key that expired) has
   no author. ``kvstore`` and ``archive`` carry the three only so that their triggers can
   hand them on.
+- ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
+  whole. Whatever prunes the log or the archive moves it up in the same transaction. A
+  ``prev`` that names no row is of a chain that was pruned there.
 - A row of the empty scope says that rows were changed or history was pruned past
   the log; whoever keeps copies of values must forget them.
 
@@ -165,6 +168,11 @@ CREATE TABLE sys_namespaces (
     archive_days     REAL,
     fold_keys        INTEGER,  -- keys are the same in any case
     created_at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE horizon (
+    scope      TEXT PRIMARY KEY,
+    reaches_to INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE fts_kvstore USING fts5 (

@@ -35,6 +35,9 @@ _FORGET = """
 DELETE FROM sys_namespaces WHERE scope = ?1
 AND coalesce(cache_ms, history_days, history_versions, archive_days, fold_keys) IS NULL"""
 _UNDECLARE = "DELETE FROM sys_namespaces WHERE scope = ?1"
+_MOVE_HORIZON = """
+INSERT INTO horizon (scope, reaches_to) SELECT ?2, reaches_to FROM horizon WHERE scope = ?1
+ON CONFLICT (scope) DO UPDATE SET reaches_to = max(reaches_to, excluded.reaches_to)"""
 _TABLES = ("kvstore", "audit_log", "archive", "sys_namespaces")
 
 
@@ -71,6 +74,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
             return _move_keys(store, scope, to_scope)
         for table in _TABLES:
             store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
+        store._query(_MOVE_HORIZON, (scope, to_scope))
         store._query(NOTE_BYPASS, (store._now(),))
         _check_lifetimes(store, to_scope)
         return store.count(scope=to_scope)
@@ -158,6 +162,13 @@ def is_cache(store: Kycore, scope: str) -> bool:
     """Whether keys of the scope may have a lifetime because it is declared a cache."""
     rows = store._query(_CACHE_MS, (scope,))
     return bool(rows) and rows[0][0] is not None
+
+
+def default_lifetime(store: Kycore, scope: str) -> int | None:
+    """Return how long a key lives that is saved without a TTL, in milliseconds; None for ever."""
+    rows = store._query(_CACHE_MS, (scope,))
+    lifetime: int | None = rows[0][0] if rows else None
+    return lifetime
 
 
 def _check_cache(store: Kycore, scope: str) -> None:

@@ -5,6 +5,9 @@ from types import TracebackType
 from typing import Any, Literal
 
 from kycli.core.entry import Entry
+from kycli.core.history import Change
+from kycli.core.recovery import Difference
+from kycli.core.times import Time
 
 def check_key(key: object) -> str: ...
 def check_scope(scope: object) -> str: ...
@@ -63,9 +66,15 @@ class Kycore:
         *,
         scope: str | None = None,
         include_expired: bool = False,
+        at: Time | None = None,
     ) -> Any: ...
     def get_entry(
-        self, key: str, *, scope: str | None = None, include_expired: bool = False
+        self,
+        key: str,
+        *,
+        scope: str | None = None,
+        include_expired: bool = False,
+        at: Time | None = None,
     ) -> Entry | None: ...
     def cache_stats(self) -> dict[str, int]: ...
     def delete(self, key: str, *, scope: str | None = None) -> bool: ...
@@ -178,6 +187,47 @@ class Kycore:
     ) -> str: ...
     def _remove(self, scope: str, key: str) -> bool: ...
     def _sweep_after(self, written: int) -> None: ...
+
+    # history and recovery
+    def get_history(
+        self,
+        key: str | None = None,
+        *,
+        scope: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        limit: int | None = None,
+    ) -> list[Change]: ...
+    def iter_history(
+        self,
+        key: str | None = None,
+        *,
+        scope: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Change]: ...
+    def restore(
+        self,
+        key: str,
+        timestamp: Time | None = None,
+        *,
+        version: int | None = None,
+        scope: str | None = None,
+    ) -> str: ...
+    def restore_to(
+        self,
+        time: Time,
+        scope: str | None = None,
+        all_scopes: bool = False,
+        dry_run: bool = False,
+    ) -> int: ...
+    def differences(
+        self, time: Time, scope: str | None = None, all_scopes: bool = False
+    ) -> Iterator[Difference]: ...
+    def undo(
+        self, change: int | None = None, *, scope: str | None = None, force: bool = False
+    ) -> int: ...
 
     # scopes and caches
     def scopes(self) -> list[str]: ...

@@ -471,7 +471,7 @@ cdef class Kycore(_Surface):
             return None
         return row
 
-    def getkey(self, key, default=None, *, scope=None, include_expired=False):
+    def getkey(self, key, default=None, *, scope=None, include_expired=False, at=None):
         """Return the value of a key, with its type, or ``default``. Never raises for absence.
 
         Parameters:
@@ -479,9 +479,12 @@ cdef class Kycore(_Surface):
             default: what to return when there is no such key, or it has expired.
             scope: default the store's.
             include_expired: also return what has expired and is not yet archived.
+            at: read what the key was at that time; as for ``get_history``.
 
         Raises:
             InvalidKeyError: when ``key`` could not be a key.
+            InvalidTimeError: when ``at`` cannot be read, is to come, or is before the
+                retained history.
         """
         cdef object found
         if self._db.deferred is not None and self._db.deferred.count and not include_expired:
@@ -491,13 +494,16 @@ cdef class Kycore(_Surface):
                 return found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
         if (self._db.depth == 0 and self._db.generation == _forks and not include_expired
-                and type(key) is str and self._cache.current()):
+                and at is None and type(key) is str and self._cache.current()):
             found = self._cached(
                 self._cache.here if scope is None
                 else self._cache.scopes.get(check_scope(scope)), key)
             if found is not _NOTHING:
                 self._cache.hits += 1
                 return default if found is _ABSENT else found
+        if at is not None:
+            entry = self.get_entry(key, scope=scope, include_expired=include_expired, at=at)
+            return default if entry is None else entry.value
         return self._read(
             self._scope if scope is None else check_scope(scope), key, default, include_expired)
 
@@ -575,12 +581,19 @@ cdef class Kycore(_Surface):
         self._archive_expired_key(scope, key)
         return default
 
-    def get_entry(self, key, *, scope=None, include_expired=False):
-        """Return a key's ``Entry`` (value, version, expiry, last change), or None."""
+    def get_entry(self, key, *, scope=None, include_expired=False, at=None):
+        """Return a key's ``Entry`` (value, version, expiry, last change), or None.
+
+        With ``at`` as it was at that time.
+        """
         from kycli.core.entry import Entry
 
         cdef str place = self._scope if scope is None else check_scope(scope)
         key = check_key(key)
+        if at is not None:
+            from kycli.core import history
+
+            return history.past_entry(self, place, key, at, include_expired)
         row = self._db.fetch(_GET_ROW, (place, key))
         if row is None:
             return None

@@ -88,6 +88,138 @@ cdef class _Surface:
 
         return updates.transfer(self, key, to_key, scope, to_scope, overwrite, True)
 
+    # -- history and recovery
+
+    def get_history(self, key=None, *, scope=None, since=None, until=None, limit=None):
+        """Return the changes of a key, or of the whole scope, newest first, as a list.
+
+        Parameters:
+            key: default all keys of the scope.
+            scope: default the store's.
+            since, until: only changes from, or up to, a time: ISO 8601 text (UTC when it
+                names no zone), seconds since the epoch, ``"10m ago"``, or a ``datetime``.
+            limit: at most so many.
+
+        Returns:
+            ``Change`` tuples: ``(key, value, timestamp, operation, version, change, scope,
+            expires_at, user, host, pid, command)``; the timestamp is UTC text,
+            ``YYYY-MM-DD HH:MM:SS.mmm``, and the value of a removed key None.
+
+        Raises:
+            InvalidTimeError: a time that cannot be read or is to come.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     for value in ("one", "two"):
+        ...         _ = kv.save("k", value)
+        ...     [(change.value, change.operation) for change in kv.get_history("k")]
+        [('two', 'overwritten'), ('one', 'created')]
+        """
+        return list(self.iter_history(key, scope=scope, since=since, until=until, limit=limit))
+
+    def iter_history(self, key=None, *, scope=None, since=None, until=None, limit=None):
+        """Iterate over changes as ``get_history`` lists them, streaming.
+
+        Changes come in pages, and no transaction is open between them.
+        """
+        from kycli.core import history
+
+        return history.iter_history(self, key, scope, since, until, _check_limit(limit))
+
+    def restore(self, key, timestamp=None, *, version=None, scope=None):
+        """Bring back the newest archived or previous value of a key, or an older one. Atomic.
+
+        A key that is there gets the value that it had before, and keeps its lifetime. One
+        that was deleted gets the time that it had left then; one that had expired lives on
+        as if saved anew.
+
+        Parameters:
+            timestamp: bring back what the key was at that time, with the time that it had
+                left; as for ``get_history``.
+            version: bring back the value of that version.
+
+        Returns:
+            ``"restored"``, or ``"nochange"`` when the key is that already.
+
+        Raises:
+            MissingKeyError: when there is nothing to restore.
+            InvalidTimeError: a time that cannot be read, is to come, or is before the
+                retained history.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv["k"] = "precious"
+        ...     del kv["k"]
+        ...     kv.restore("k"), kv["k"]
+        ('restored', 'precious')
+        """
+        from kycli.core import recovery
+
+        return recovery.restore(self, key, timestamp, version, scope)
+
+    def restore_to(self, time, scope=None, all_scopes=False, dry_run=False):
+        """Take a scope, or the whole database, to its state at a time. Atomic.
+
+        One transaction and one change of the history, so that ``undo`` takes it back. Exact
+        for keys that were created, changed, deleted or have expired since: an expiry that
+        is still to come is as it was, and a key that has expired gets the time that it had
+        left then. Costs in proportion to what has changed since. What is declared of
+        scopes, such as caches, stays as it is.
+
+        Parameters:
+            time: as for ``get_history``.
+            scope: default the store's.
+            all_scopes: the whole database.
+            dry_run: only count; ``differences`` lists.
+
+        Returns:
+            How many keys that changes.
+
+        Raises:
+            InvalidTimeError: a time that cannot be read, is to come, or is before the
+                retained history; nothing is changed.
+        """
+        from kycli.core import recovery
+
+        return recovery.restore_to(self, time, scope, all_scopes, dry_run)
+
+    def differences(self, time, scope=None, all_scopes=False):
+        """Iterate over what ``restore_to`` would do: ``Difference(key, operation, scope)``.
+
+        The operation is ``"restored"``, ``"deleted"``, or ``"lifetime"`` where only the
+        time that a key has to live is another. Each page is as of one moment.
+        """
+        from kycli.core import recovery
+
+        return recovery.differences(self, time, scope, all_scopes)
+
+    def undo(self, change=None, *, scope=None, force=False):
+        """Take back what one change did: every key of it is what it was before. Atomic.
+
+        A change is one call, one ``transaction()``, one import, or one command on the
+        command line. Undoing is a change too, and can be undone. An expiry counts as
+        nobody's change.
+
+        Parameters:
+            change: its id, as in ``get_history``; default the newest of the scope.
+            scope: where to look for the newest; default the store's.
+            force: also where a key has changed since.
+
+        Returns:
+            How many keys that changes.
+
+        Raises:
+            UnknownChangeError: when there is no such change, or not whole.
+            ConflictError: when a key has changed since, naming it; nothing is changed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv["a"] = 1
+        ...     _ = kv.save_many({"a": 2, "b": 2})
+        ...     kv.undo(), dict(kv.items())
+        (2, {'a': 1})
+        """
+        from kycli.core import recovery
+
+        return recovery.undo(self, change, scope, force)
+
     # -- scopes and caches
 
     def scopes(self):

@@ -7,7 +7,7 @@ from it means the same moment in every place.
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from kycli.core.expiry import parse_ttl
 from kycli.errors import InvalidTimeError, InvalidTTLError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Time: TypeAlias = "str | float | datetime"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _AGO = " ago"
 _HINT = (
@@ -82,8 +82,9 @@ def _of_text(text: str, now: int) -> int:
     # float() would also take 'nan', '1_000' and other scripts' digits.
     if words and all(c in "0123456789.eE+" for c in words):
         try:
-            return _of_seconds(float(words) if "." in words or "e" in words.lower() else int(words),
-                               text)
+            return _of_seconds(
+                float(words) if "." in words or "e" in words.lower() else int(words), text
+            )
         except ValueError:
             pass
     try:
@@ -103,7 +104,7 @@ def _of_seconds(seconds: float, given: object) -> int:
 
 def _of_datetime(moment: datetime) -> int:
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MILLISECOND
 
 
