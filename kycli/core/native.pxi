@@ -162,6 +162,21 @@ cdef class _Statement:
             raise apsw.exception_for(code)
         return code == SQLITE_ROW
 
+    cdef bint has_another_row(self) except -1:
+        """``has_row`` after the first, which took the locks: it waits for nobody.
+
+        So it keeps the GIL, whose release and return would cost as much as a row does.
+        """
+        cdef int code = (<_on_statement>_sqlite[STEP])(self.handle)
+        if code == SQLITE_ROW:
+            return True
+        if PyErr_Occurred() != NULL:
+            self.reset()
+            return -1
+        if code != SQLITE_DONE:
+            raise apsw.exception_for(code)
+        return False
+
     cdef int reset(self) noexcept:
         cdef int code
         cdef _on_statement function = <_on_statement>_sqlite[RESET]
@@ -171,6 +186,12 @@ cdef class _Statement:
 
     cdef int64_t int_at(self, int column) noexcept:
         return (<_column_int64>_sqlite[COLUMN_INT64])(self.handle, column)
+
+    cdef str text_at(self, int column, int* size):
+        """Return a column that is a text, or None, and set the number of its bytes."""
+        cdef const char* data = (<_column_bytes>_sqlite[COLUMN_TEXT])(self.handle, column)
+        size[0] = (<_column_int>_sqlite[COLUMN_BYTES])(self.handle, column)
+        return None if data == NULL else PyUnicode_DecodeUTF8(data, size[0], NULL)
 
     cdef bint is_null(self, int column) noexcept:
         return (<_column_int>_sqlite[COLUMN_TYPE])(self.handle, column) > SQLITE_BLOB

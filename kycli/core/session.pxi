@@ -101,6 +101,7 @@ cdef class _Session:
     cdef _Statement bulk
     cdef _Statement changes
     cdef _Statement newest
+    cdef dict pages             # SQL of a listing -> its statement
     cdef object __weakref__
 
     def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache, str command):
@@ -111,6 +112,7 @@ cdef class _Session:
         self.command = command
         self.lock = _thread.RLock()
         self.generation = _forks
+        self.pages = {}
 
     cdef open(self):
         self.connect()
@@ -163,6 +165,12 @@ cdef class _Session:
             self.changes = _prepared(self.connection, _CHANGES)
             self.newest = _prepared(self.connection, _NEWEST)
 
+    cdef _Statement page_statement(self, str sql):
+        """Return the statement of our own for a listing, or None where there is none."""
+        if sql not in self.pages:
+            self.pages[sql] = _prepared(self.connection, sql) if _reach_sqlite() else None
+        return self.pages[sql]
+
     cdef warm_up(self):
         """Set up what pays only for a store that is read more than a few times."""
         self.is_warm = True
@@ -197,9 +205,11 @@ cdef class _Session:
         if self.connection is None:
             return
         self.cache.switch_off()
-        for statement in (self.get_statement, self.upsert, self.bulk, self.changes, self.newest):
+        for statement in (self.get_statement, self.upsert, self.bulk, self.changes, self.newest,
+                          *self.pages.values()):
             if statement is not None:
                 (<_Statement>statement).finalize()
+        self.pages.clear()
         self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
         _opening.acquire()
         try:
@@ -501,10 +511,11 @@ cdef class _Session:
             return
         # Not even when this process ends may it be closed, so it is leaked.
         for inherited in (self.connection, self.cursor, self.get_statement, self.upsert,
-                          self.bulk, self.changes, self.newest):
+                          self.bulk, self.changes, self.newest, self.pages):
             Py_INCREF(inherited)
         self.cache.switch_off()
         self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
+        self.pages = {}
         self.connection = self.cursor = None
         self.orphan = True
         if self.identity is not None:

@@ -103,6 +103,8 @@ cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"
 # SQLite sorts every text before every BLOB.
 _RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
 cdef str _PAGE_OF_KEYS = f"SELECT key FROM kvstore WHERE {_RANGE} ORDER BY key LIMIT ?5"
+cdef str _PAGE_OF_PAIRS = f"""
+SELECT k.key, {VALUE}, k.kind FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
 cdef str _PAGE_OF_ENTRIES = f"""
 SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at
 FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""

@@ -488,10 +488,11 @@ cdef class Kycore(_Surface):
         """
         cdef object found
         if self._db.deferred is not None and self._db.deferred.count and not include_expired:
-            found = self._deferred(
-                self._scope if scope is None else check_scope(scope), check_key(key))
-            if found is not _NOTHING:
-                return found
+            place = self._scope if scope is None else check_scope(scope)
+            row = self._db.deferred.find(place, check_key(key))
+            if row is not None:
+                found = self._waiting(row)
+                return self._read(place, key, default, False) if found is _NOTHING else found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
         if (self._db.depth == 0 and self._db.generation == _forks and not include_expired
                 and at is None and type(key) is str and self._cache.current()):
@@ -520,11 +521,14 @@ cdef class Kycore(_Surface):
             return (<_Expiring>found).value
         return _NOTHING
 
-    cdef object _deferred(self, str scope, str key):
-        """Return the value of a key that waits to be committed, or _NOTHING."""
+    cdef object _waiting(self, tuple row):
+        """Return the value of a key that waits to be committed.
+
+        _NOTHING where the database must be asked: it is being committed, and who knows if
+        that is done; or it has expired, or is the parent process's.
+        """
         cdef _Session db = self._db
-        cdef tuple row = db.deferred.find(scope, key)
-        if row is None or db.deferred.committing or db.generation != _forks:
+        if db.deferred.committing or db.generation != _forks:
             return _NOTHING
         if row[6] is not None and <int64_t>row[6] <= self._now():
             return _NOTHING
@@ -610,11 +614,18 @@ cdef class Kycore(_Surface):
         cdef list wanted = _key_list(keys)
         wanted = [check_key(key) for key in wanted]
         with _Transaction(self._db, self, True):
+            self._db.prepare_statements()
             now = self._now()
-            for key in wanted:
-                row = self._db.fetch(_GET, (place, key))
-                if row is not None and (row[2] is None or <int64_t>row[2] > now):
-                    found[key] = decode(row[0], row[1])
+            self._db.enter()
+            try:
+                for key in wanted:
+                    row = _row_of(self._db, place, key)
+                    if row is not None and (row[2] is None or <int64_t>row[2] > now):
+                        found[key] = decode(row[0], row[1])
+            except (apsw.Error, UnicodeError) as error:
+                raise self._db.translated(error) from error
+            finally:
+                self._db.leave()
         return found
 
     def cache_stats(self):
@@ -781,8 +792,8 @@ cdef class Kycore(_Surface):
             least, end, matches = select(pattern, glob)
             first, past = max(first, least), past if end == b"" else min(past or end, end)
         _check_limit(limit)
-        keys = _iterate(self, _PAGE_OF_KEYS, _key_of_row, place, (first, past),
-                        limit if matches is None else None, False)
+        keys = _Listing(self, _PAGE_OF_KEYS, place, (first, past),
+                        limit if matches is None else None)
         return keys if matches is None else _iterate_matching(keys, matches, limit)
 
     def scan(self, prefix=None, *, limit=None, scope=None):
@@ -797,9 +808,9 @@ cdef class Kycore(_Surface):
             limit: at most so many.
             scope: default the store's.
         """
-        return _iterate(self, _PAGE_OF_ENTRIES, _pair_of_row,
+        return _Listing(self, _PAGE_OF_PAIRS,
                         self._scope if scope is None else check_scope(scope),
-                        _range_of(prefix), _check_limit(limit), False)
+                        _range_of(prefix), _check_limit(limit))
 
     def entries(self, prefix=None, *, limit=None, scope=None, include_expired=False):
         """Iterate over ``Entry``, sorted by key, streaming; as ``scan``.
@@ -807,7 +818,7 @@ cdef class Kycore(_Surface):
         Parameters:
             include_expired: also what has expired and is not yet archived.
         """
-        return _iterate(self, _PAGE_OF_ENTRIES, _entry_of_row,
+        return _Listing(self, _PAGE_OF_ENTRIES,
                         self._scope if scope is None else check_scope(scope),
                         _range_of(prefix), _check_limit(limit), include_expired)
 
