@@ -18,6 +18,7 @@ MAX_LINE = 500
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from subprocess import Popen
     from typing import BinaryIO, TextIO
 
     from kycli.config import Config
@@ -53,6 +54,8 @@ class Environment:
         self._config: Config | None = None
         self._store: Kycore | None = None
         self._scope: tuple[str, str] | None = None
+        self._pager: Popen[bytes] | None = None
+        self._terminal = self._out
 
     # Output
 
@@ -106,7 +109,26 @@ class Environment:
         """Return ``text`` for standard output, in an ANSI style if that is a colour terminal."""
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or "quiet" in self.flags:
             return text
-        return f"\033[{code}m{text}\033[m" if self._out and self._out.isatty() else text
+        return f"\033[{code}m{text}\033[m" if self.output_is_terminal() else text
+
+    def output_is_terminal(self) -> bool:
+        """Return whether a person reads standard output, perhaps through a pager."""
+        return self._pager is not None or (self._out is not None and self._out.isatty())
+
+    def page(self) -> None:
+        """Send what is written from now on through the user's pager, on a terminal."""
+        if self._out is None or not self._out.isatty():
+            return
+        from kycli.cli.pager import start
+
+        try:
+            terminal = self._out.fileno()
+        except OSError:  # it only says that it is one
+            return
+        self._out.flush()
+        self._pager = start(terminal)
+        if self._pager is not None:
+            self._terminal, self._out = self._out, self._pager.stdin  # type: ignore[assignment]
 
     # Input
 
@@ -259,10 +281,15 @@ class Environment:
         return self._store
 
     def close(self) -> None:
-        """Close the store, if one was opened."""
+        """Close the store, if one was opened, and wait for the pager, if one was started."""
         if self._store is not None:
             self._store.close()
             self._store = None
+        if self._pager is not None:
+            from kycli.cli.pager import finish
+
+            finish(self._pager)
+            self._out, self._pager = self._terminal, None
 
 
 # Kept until the process ends without freeing anything: what a writer could not write, and

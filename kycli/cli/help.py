@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kycli.cli.parse import FLAGS
+from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
 from kycli.cli.registry import COMMANDS, PROGRAMS, UNIVERSAL, Command, resolve, unknown_part
 from kycli.errors import UsageError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "Values": ("values", "removal", "numbers", "expiry"),
     "Listings": ("listing",),
+    "History": ("history", "recovery"),
     "Scopes": ("scopes", "caches"),
     "Other": ("settings", "help"),
 }
@@ -22,7 +23,8 @@ _SECTIONS = {
 _READ = ("set", "kys")
 _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
-_RECORDS = ("scan", "list-scopes", "admin list-caches", "config")
+_RECORDS = ("scan", "list-scopes", "admin list-caches", "config", "history", "kyv", "blame")
+_WOULD_CHANGE = ("restore-to", "kyrt")
 
 _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
     "project": {("namespaces",): "the project"},
@@ -31,17 +33,22 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         _PRINTED: "print a value, or an object of several, as JSON",
         _NAMES: "print one JSON array of names",
         _RECORDS: "print one JSON array of records",
+        _WOULD_CHANGE: "with --dry-run: one JSON array of records",
     },
     "jsonl": {
         _PRINTED: "print each value as a line of JSON",
         _NAMES: "print each name as a line of JSON",
         _RECORDS: "print each record as a line of JSON",
+        _WOULD_CHANGE: "with --dry-run: each record as a line of JSON",
     },
     "b64": {
         _READ: "VALUE is base64",
         _PRINTED: "print the value as base64",
         ("append",): "SUFFIX is base64",
     },
+    "limit": {("history", "kyv", "blame"): "stop after N changes"},
+    "force": {("undo",): "also where a key has changed since"},
+    "version": {VERSIONED: "show the version and exit, when no N follows"},
 }
 """Flag -> commands -> what it means to them, where FLAGS only says it in general."""
 
@@ -133,6 +140,8 @@ def _flags(names: list[str], command: Command | None = None) -> list[str]:
     lines = []
     for name in names:
         short, value, meaning = FLAGS[name]
+        if command and command.name in COUNTED:
+            short = {"limit": "-n", "namespace": ""}.get(name, short)
         for commands, special in _MEANINGS.get(name, {}).items():
             if command and command.name in commands:
                 meaning = special

@@ -30,6 +30,12 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "prefix": ("", "PREFIX", "all keys that begin with exactly this text"),
     "glob": ("", "GLOB", "all keys that match this shell pattern as a whole"),
     "limit": ("", "N", "stop after N keys"),
+    "since": ("", "TIME", "only changes from then on"),
+    "until": ("", "TIME", "only changes up to then"),
+    "at": ("", "TIME", "as it was at that time"),
+    "at-version": ("", "N", "bring back version N; also: --version N"),
+    "all-scopes": ("", "", "the whole database"),
+    "dry-run": ("", "", "change nothing, and list what would change"),
     "force": ("-f", "", "replace a key that exists at the destination"),
     "long": ("-l", "", "with the number of keys"),
     "raw": ("", "", "the value and not one byte more"),
@@ -45,6 +51,12 @@ FLAGS: dict[str, tuple[str, str, str]] = {
 }
 
 _SHORT = {short: name for name, (short, _, _) in FLAGS.items() if short}
+
+COUNTED = ("history", "kyv", "search")
+"""The commands to which ``-n`` and a whole number is a limit, and no namespace."""
+
+VERSIONED = ("restore", "kyr")
+"""The commands to which ``--version`` and a value is a version to bring back."""
 
 
 def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str], list[str]]:
@@ -68,6 +80,9 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
             words += tokens
         elif token[:2] == "--":
             name, equals, value = token[2:].partition("=")
+            if name == "version" and _names(VERSIONED, program, words):
+                value = value if equals else next(tokens, "")
+                name, equals = ("at-version", "=") if value else (name, "")
             if name not in FLAGS:
                 raise _unknown_flag(f"--{name}", program, words)
             if FLAGS[name][1]:
@@ -82,7 +97,10 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                 if not name:
                     raise _unknown_flag("-" + letter, program, words, token)
                 if FLAGS[name][1]:
-                    _put(flags, name, token[place:] or next(tokens, None))
+                    given = token[place:] or next(tokens, None)
+                    if letter == "n" and given and given.isdecimal():
+                        name = "-n"  # what it means, the command says
+                    _put(flags, name, given)
                     break
                 flags[name] = ""
     if "version" in flags:
@@ -90,6 +108,9 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
     if "help" in flags and not words and program is None:
         return Command("help"), flags, []
     command, arguments = resolve(program, words)
+    if "-n" in flags:
+        name = "limit" if command.name in COUNTED else "namespace"
+        _put(flags, name, flags.pop("-n"))
     if "help" in flags:
         return Command("help"), flags, [command.name]
     for name in flags:
@@ -101,6 +122,11 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
 
 def _is_number(token: str) -> bool:
     return token != "-0" and token[1 + (token[1] == ".") :][:1].isdecimal()
+
+
+def _names(commands: tuple[str, ...], program: str | None, words: list[str]) -> bool:
+    """Return whether what was read so far names one of these commands."""
+    return (program or (words[0] if words else "")) in commands
 
 
 def _put(flags: dict[str, str], name: str, value: str | None) -> None:

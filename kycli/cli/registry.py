@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kycli.cli.env import Environment
 
-PROGRAMS = ("kys", "kyg", "kyd", "kyl", "kyuse", "kyh")
+PROGRAMS = ("kys", "kyg", "kyd", "kyl", "kyv", "kyr", "kyrt", "kyuse", "kyh")
 """The short commands, which are programs of their own and commands of ``kycli``."""
 
 ALIASES = {"ls": "keys"}
@@ -26,9 +26,11 @@ _SCOPE = "scope project namespace "
 _KEY = _SCOPE + "context "
 _ADDRESS = _KEY + "ns-delim "
 _SET = "ttl if-absent if-version json b64"
-_GET = "raw json jsonl null b64 meta default include-expired"
+_GET = "raw json jsonl null b64 meta default include-expired at"
 _DEL = "prefix yes"
 _LISTING = "null json jsonl "
+_HISTORY = "since until limit json jsonl"
+_RESTORE_TO = _SCOPE + "all-scopes dry-run " + _LISTING
 _IN_EFFECT = _SCOPE + "ns-delim "
 
 _SET_NOTES = """\
@@ -42,7 +44,8 @@ Prints each value and a newline; several keys are read as of one moment. A key
 that is missing or has expired prints nothing and makes the exit code 2. With
 --json one key prints its value and several print one object; with --jsonl each
 value is a line of its own. --default is read as 'set' would read it: as JSON
-with --json, as base64 with --b64."""
+with --json, as base64 with --b64.
+--at reads the past and restores nothing; TIME is as for 'kycli help history'."""
 _DEL_NOTES = """\
 Deletes all that exist, together; exit code 2 when any did not. --prefix asks
 first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
@@ -61,6 +64,29 @@ cache a permanent one gets the cache's default. A namespace that is no cache
 takes no value that expires."""
 _TIMES = """
 The times in records are milliseconds since the epoch, 1970-01-01 UTC."""
+_A_TIME = """\
+TIME is ISO 8601 ('2026-11-20 13:55:00', 2026-11-20T13:55:00+01:00), in UTC when
+it names no zone; seconds since the epoch; or '10m ago' (s m h d w M y)."""
+_HISTORY_NOTES = f"""\
+Newest first; of the whole scope when no key is given. On a terminal a table,
+through $PAGER; elsewhere fields separated by tabs: time, operation, version,
+change, the key when none was given, and the value in one line. JSON loses
+nothing. Times are in UTC.
+{_A_TIME}"""
+_RESTORE_NOTES = f"""\
+Brings back the newest archived or previous value, or with --at or --version an
+older one. A key that is there keeps its lifetime; one that was deleted gets the
+time that it had left. Exit code 2 when there is nothing to restore.
+{_A_TIME}"""
+_RESTORE_TO_NOTES = f"""\
+Takes the scope to its state at that time, all or nothing. It is one change of
+the history: 'kycli undo' takes it back. An expiry that has passed since is put
+off by the time that the key had left.
+{_A_TIME}"""
+_UNDO_NOTES = """\
+CHANGE is an id that 'kycli history' shows; by default that of the newest change
+in the scope. Refuses where a key has changed since, and names it. Undoing is a
+change too, and can be undone."""
 _USE_NOTES = """\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is.
 Writes the scope into the config file in effect. Without SCOPE, prints the
@@ -190,6 +216,55 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "rename a key, also between scopes",
         _COPY_NOTES,
         ("kycli move draft final",),
+    ),
+    "history": (
+        "history",
+        "show",
+        "[ADDRESS]",
+        _KEY + "ns-delim " + _HISTORY,
+        "list what was changed, newest first",
+        _HISTORY_NOTES,
+        (
+            "kycli history alpha.prod.greeting",
+            "kycli history --since '1h ago' -n 20",
+            "kycli history --jsonl | tail -n 1",
+        ),
+    ),
+    "blame": (
+        "history",
+        "blame",
+        "ADDRESS",
+        _KEY + "ns-delim limit json jsonl",
+        "show who changed a key: user, host, command, process",
+        "Newest first: time, operation, version, user@host, command[process], change.",
+        ("kycli blame alpha.prod.greeting",),
+    ),
+    "restore": (
+        "recovery",
+        "restore",
+        "ADDRESS",
+        _ADDRESS + "at at-version",
+        "bring back an earlier value of a key",
+        _RESTORE_NOTES,
+        ("kycli restore alpha.prod.greeting", "kycli restore greeting --version 3"),
+    ),
+    "restore-to": (
+        "recovery",
+        "restore_to",
+        "TIME",
+        _RESTORE_TO,
+        "take a scope back to its state at a time",
+        _RESTORE_TO_NOTES,
+        ("kycli restore-to '10m ago' --dry-run", "kycli restore-to '10m ago' --scope alpha.prod"),
+    ),
+    "undo": (
+        "recovery",
+        "undo",
+        "[CHANGE]",
+        _SCOPE + "force",
+        "take back what one command, import or call changed",
+        _UNDO_NOTES,
+        ("kycli undo", "kycli undo 1207 --force"),
     ),
     "projects": (
         "scopes",
@@ -360,7 +435,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _KEY + _GET,
         "print values of the current scope",
         _GET_NOTES + _TIMES + "\nKEY may hold dots.",
-        ("kyg user.name", "kyg missing --default none", "kyg answer --json"),
+        ("kyg user.name", "kyg missing --default none", "kyg --at '1h ago' user.name"),
     ),
     "kyd": (
         "removal",
@@ -379,6 +454,33 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "list keys of the current scope",
         _PATTERN_NOTES,
         ("kyl", "kyl 'user\\.'", "kyl --glob '*.email'", "kyl --prefix user. --limit 10"),
+    ),
+    "kyv": (
+        "history",
+        "show",
+        "[KEY]",
+        _KEY + _HISTORY,
+        "list what was changed in the current scope, newest first",
+        _HISTORY_NOTES,
+        ("kyv user.name", "kyv --since 2026-11-20 -n 20"),
+    ),
+    "kyr": (
+        "recovery",
+        "restore",
+        "KEY",
+        _KEY + "at at-version",
+        "bring back an earlier value of a key",
+        _RESTORE_NOTES,
+        ("kyr user.name", "kyr user.name --at '1h ago'"),
+    ),
+    "kyrt": (
+        "recovery",
+        "restore_to",
+        "TIME",
+        _RESTORE_TO,
+        "take the current scope back to its state at a time",
+        _RESTORE_TO_NOTES,
+        ("kyrt '10m ago' --dry-run", "kyrt 2026-11-20T13:55:00Z"),
     ),
     "kyuse": (
         "scopes",

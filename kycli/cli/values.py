@@ -49,14 +49,14 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     form = env.choice(*_FORMS)
     env.choice("default", "meta")
     default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
-    expired = "include-expired" in env.flags
+    expired, at = "include-expired" in env.flags, env.flags.get("at")
     targets = [env.locate(argument) for argument in arguments]
     store = env.store()
 
     def read(scope: str, key: str) -> Any:
         if form != "meta":
-            return store.getkey(key, default, scope=scope, include_expired=expired)
-        entry = store.get_entry(key, scope=scope, include_expired=expired)
+            return store.getkey(key, default, scope=scope, include_expired=expired, at=at)
+        entry = store.get_entry(key, scope=scope, include_expired=expired, at=at)
         return _MISSING if entry is None else (entry, scope)
 
     if len(targets) == 1:

@@ -31,6 +31,7 @@ PAGE_ROWS = 500
 PAGE_BYTES = 1 << 20
 SCAN_ROWS = 20_000
 """Rows of the log that one step looks through for those of a scope."""
+MAX_TIME = (1 << 63) - 1
 FORGIVEN_MS = 86_400_000
 """How long before its first change a store counts as empty, rather than the time as a mistake."""
 
@@ -41,22 +42,26 @@ SELECT * FROM (SELECT seq, NULL FROM archive WHERE scope = ?1 AND key = ?2
                ORDER BY id DESC LIMIT 1)
 LIMIT 1"""
 
-# The chain from ?1 on, for as many rows and bytes; a row is (id, prev, bytes).
+# The chain from ?1 on, for as many rows and bytes.
 _CHAIN = """
-WITH RECURSIVE chain (id, prev, size, number, total) AS (
-    SELECT id, prev, ifnull(octet_length(value), 0), 1, 0 FROM audit_log WHERE id = ?1
+WITH RECURSIVE chain (id, prev, timestamp, size, number, total) AS (
+    SELECT id, prev, timestamp, ifnull(octet_length(value), 0), 1, 0
+    FROM audit_log WHERE id = ?1
     UNION ALL
-    SELECT a.id, a.prev, ifnull(octet_length(a.value), 0), number + 1, total + chain.size
+    SELECT a.id, a.prev, a.timestamp, ifnull(octet_length(a.value), 0), number + 1,
+        total + chain.size
     FROM chain JOIN audit_log a ON a.id = chain.prev
     WHERE number < ?2 AND total + chain.size < ?3
 )
-SELECT id, prev FROM chain"""
+SELECT id, prev, timestamp FROM chain"""
 
 # Of a part of the log, newest first.
 _SLICE = f"""
 SELECT id, sum(ifnull(octet_length(value), 0)) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)
 FROM (SELECT id, value FROM audit_log
-      WHERE id > ?1 AND id <= ?2 AND scope = ?3 AND op <> {BYPASS} ORDER BY id DESC LIMIT ?4)
+      WHERE id > ?1 AND id <= ?2 AND scope = ?3 AND op <> {BYPASS}
+          AND timestamp BETWEEN ?5 AND ?6
+      ORDER BY id DESC LIMIT ?4)
 ORDER BY id DESC"""
 
 _ROWS = """
@@ -88,11 +93,17 @@ SELECT id, prev FROM chain ORDER BY id LIMIT 1"""
 _ROW = "SELECT id, value, kind, op, version, timestamp, expires_at FROM audit_log WHERE id = ?1"
 
 _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
+
+# When a change entered this database. That is its own time, unless it was imported with
+# its past: the first row of the import has the time of that.
+_ENTERED = """
+max(timestamp, ifnull((SELECT b.timestamp FROM audit_log b WHERE b.id = a.change), timestamp))"""
 _PROBE = f"""
-SELECT id, timestamp FROM audit_log WHERE id <= ?1 AND op <> {BYPASS} ORDER BY id DESC LIMIT 1"""
+SELECT id, {_ENTERED} FROM audit_log a
+WHERE id <= ?1 AND op <> {BYPASS} ORDER BY id DESC LIMIT 1"""
 _LATER = f"""
-SELECT max(id) FROM audit_log
-WHERE id > ?1 AND id <= ?1 + 1000 AND timestamp <= ?2 AND op <> {BYPASS}"""
+SELECT max(id) FROM audit_log a
+WHERE id > ?1 AND id <= ?1 + 1000 AND {_ENTERED} <= ?2 AND op <> {BYPASS}"""
 # What expires in the middle of a change is no part of it; nor does it matter to a moment.
 _NEXT_CHANGE = f"""
 SELECT coalesce(change, id) FROM audit_log
@@ -169,12 +180,13 @@ def _changes(
     # What has expired by now, and nobody has met, is first seen to.
     store._sweep_after(0)
     start = None if key is None else head(store, scope, key)
-    newest = store._query(_NEWEST)[0][0] if until is None else moment(store, until)
+    # Nothing that was there before has a later time; what was imported has an earlier one.
     oldest = 0 if since is None or since == 0 else moment(store, since - 1)
+    times = since or 0, MAX_TIME if until is None else until
     pages = (
-        _pages_of_scope(store, scope, oldest, newest, limit)
+        _pages_of_scope(store, scope, oldest, times, limit)
         if key is None
-        else _pages_of_key(store, start, oldest, newest, limit)
+        else _pages_of_key(store, start, oldest, times, limit)
     )
     values = _Values(store)
     for ids in filter(None, pages):
@@ -187,22 +199,24 @@ def _changes(
 
 
 def _pages_of_key(
-    store: Kycore, id: int | None, oldest: int, newest: int, limit: int | None
+    store: Kycore, id: int | None, oldest: int, times: tuple[int, int], limit: int | None
 ) -> Iterator[list[int]]:
+    first, last = times
+    size = PAGE_ROWS if limit is None or last < MAX_TIME else min(PAGE_ROWS, limit)
     while id is not None and id > oldest and limit != 0:
-        size = PAGE_ROWS if limit is None or id > newest else min(PAGE_ROWS, limit)
         rows = store._query(_CHAIN, (id, size, PAGE_BYTES))
-        yield [id for id, _ in rows if oldest < id <= newest]
+        yield [id for id, _, at in rows if id > oldest and first <= at <= last]
         id = rows[-1][1] if rows else None
 
 
 def _pages_of_scope(
-    store: Kycore, scope: str, oldest: int, newest: int, limit: int | None
+    store: Kycore, scope: str, oldest: int, times: tuple[int, int], limit: int | None
 ) -> Iterator[list[int]]:
+    newest = store._query(_NEWEST)[0][0]
+    size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit)
     while newest > oldest and limit != 0:
         start = max(oldest, newest - SCAN_ROWS)
-        size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit)
-        rows = store._query(_SLICE, (start, newest, scope, size))
+        rows = store._query(_SLICE, (start, newest, scope, size, *times))
         ids = [id for place, (id, total) in enumerate(rows) if place == 0 or total <= PAGE_BYTES]
         yield ids
         newest = ids[-1] - 1 if len(ids) < len(rows) or len(rows) == size else start

@@ -79,7 +79,8 @@ _BEGINNING = f"""
 SELECT a.id, coalesce(a.change, a.id), a.change IS NULL, w.command
 FROM audit_log a LEFT JOIN authors w ON w.id = a.author
 WHERE a.id >= ?1 AND a.op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY a.id LIMIT 1"""
-_EXISTS = f"SELECT op FROM audit_log WHERE id = ?1 AND op <> {BYPASS}"
+# An import begins with a row that tells the caches of it.
+_EXISTS = f"SELECT op FROM audit_log WHERE id = ?1 AND (op <> {BYPASS} OR change = id)"
 _NEWEST_CHANGE = f"""
 SELECT coalesce(change, id) FROM audit_log
 WHERE op NOT IN ({BYPASS}, {EXPIRED}) AND scope = ?1 ORDER BY id DESC LIMIT 1"""
@@ -88,7 +89,8 @@ SELECT id FROM audit_log
 WHERE id > ?1 AND ifnull(change, 0) <> ?2 AND op NOT IN ({BYPASS}, {EXPIRED})
 ORDER BY id LIMIT 1"""
 _PART_OF_CHANGE = f"""
-SELECT id, scope, key, prev, timestamp FROM audit_log
+SELECT id, scope, key, prev, max(timestamp, (SELECT timestamp FROM audit_log WHERE id = ?1))
+FROM audit_log
 WHERE id > ?3 AND id <= ?2 AND coalesce(change, id) = ?1 AND op NOT IN ({BYPASS}, {EXPIRED})
 ORDER BY id LIMIT {PAGE_ROWS}"""
 

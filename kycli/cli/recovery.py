@@ -1,0 +1,61 @@
+"""Bringing back what was: restore, restore-to and undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kycli.cli.output import keys_counted, write_listing
+from kycli.errors import UsageError
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+    from kycli.core.recovery import Difference
+
+
+def restore(env: Environment, arguments: list[str]) -> int:
+    """``restore ADDRESS``: 2 when there is nothing to restore."""
+    env.choice("at", "at-version")
+    scope, key = env.locate(arguments[0])
+    status = env.store().restore(
+        key, env.flags.get("at"), version=env.count("at-version"), scope=scope
+    )
+    env.note(f"restored {key!r}" if status == "restored" else f"{key!r} is that already")
+    return 0
+
+
+def restore_to(env: Environment, arguments: list[str]) -> int:
+    """``restore-to TIME``: take a scope, or all, to its state at a time."""
+    all_scopes = "all-scopes" in env.flags
+    if all_scopes and env.scope_is_fixed:
+        raise UsageError("--all-scopes goes with no scope", hint="give one of them")
+    scope = None if all_scopes else env.scope
+    form = env.choice("null", "json", "jsonl")
+    if form and "dry-run" not in env.flags:
+        raise UsageError(f"--{form} is for the list that --dry-run prints")
+    store = env.store()
+    if "dry-run" not in env.flags:
+        count = store.restore_to(arguments[0], scope, all_scopes)
+        env.note(f"restored {keys_counted(count)}" if count else "nothing had changed")
+        return 0
+    differences = store.differences(arguments[0], scope, all_scopes)
+
+    def plain(found: Difference) -> bytes:
+        where = (found.scope, found.key) if all_scopes else (found.key,)
+        return "\t".join((found.operation, *where)).encode()
+
+    write_listing(env, differences, plain, lambda found: found._asdict())
+    return 0
+
+
+def undo(env: Environment, arguments: list[str]) -> int:
+    """``undo [CHANGE]``: take back what one change did."""
+    change = None
+    if arguments:
+        if not (arguments[0].isascii() and arguments[0].isdigit() and len(arguments[0]) < 19):
+            raise UsageError(
+                f"{arguments[0]!r} is not the id of a change", hint="kycli history shows them"
+            )
+        change = int(arguments[0])
+    count = env.store().undo(change, scope=env.scope, force="force" in env.flags)
+    env.note(f"changed {keys_counted(count)} back" if count else "nothing had to change")
+    return 0

@@ -1,0 +1,219 @@
+"""history, kyv, blame, and reading the past."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from cli.harness import Call, program
+
+from kycli import Kycore
+
+
+def pause() -> str:
+    """Return a time between what was done before and what is done after, as text."""
+    time.sleep(0.005)
+    now = f"{time.time():.3f}"
+    time.sleep(0.005)
+    return now
+
+
+def on_a_terminal(*words: str, environ: dict[str, str] | None = None, keys: bytes = b"") -> str:
+    """Run an installed command on a terminal of its own and return what it showed there."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "LINES": "10", **(environ or {})}
+    process = subprocess.Popen(
+        [program(words[0]), *words[1:]], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environment, close_fds=True, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, keys)
+    shown = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # how a terminal says that nobody is left on its other side
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    assert process.wait(30) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_history_is_printed_newest_first(call: Call) -> None:
+    call("kys", "k", "one")
+    call("kys", "k", "two\tlines\nand more")
+    call("kyd", "k")
+    call("kys", "other", "--json", '{"b": [1, null]}')
+    lines = [line.split("\t") for line in call("kyv", "k").lines]
+    assert [line[1:] for line in lines] == [
+        ["deleted", "2", "3", ""],
+        ["overwritten", "2", "2", "two\\tlines\\nand more"],
+        ["created", "1", "1", "one"],
+    ]
+    assert all(len(line[0]) == 23 for line in lines)
+    assert call("kycli", "history", "k").out == call("kyv", "k").out
+    assert call("kycli", "kyv", "k").out == call("kyv", "k").out
+    first, *_ = call("kyv").lines
+    assert first.split("\t")[1:] == ["created", "1", "4", "other", '{"b":[1,null]}']
+
+
+def test_json_holds_all_and_loses_nothing(call: Call) -> None:
+    call("kys", "k", "-", stdin=b"\xff\x00")
+    call("kyd", "k")
+    records = json.loads(call("kyv", "k", "--json").out)
+    assert [json.loads(line) for line in call("kyv", "--jsonl").lines] == records
+    deleted, created = records
+    assert "value" not in deleted
+    assert created["value"] == {"$base64": "/wA="}
+    assert created["command"] == "kys"
+    assert created["pid"] == os.getpid()
+    assert (created["key"], created["scope"], created["change"]) == ("k", "default", 1)
+
+
+def test_the_number_and_the_times_of_changes_are_limited(call: Call) -> None:
+    for number in range(3):
+        call("kys", "k", str(number))
+    middle = pause()
+    for number in range(3, 6):
+        call("kys", "k", str(number))
+
+    def values(*words: str) -> list[str]:
+        return [line.split("\t")[-1] for line in call(*words).lines]
+
+    assert values("kyv", "k", "-n", "2") == ["5", "4"]
+    assert values("kyv", "-n2") == ["5", "4"]
+    assert values("kycli", "-n", "2", "history") == ["5", "4"]
+    assert values("kyv", "--limit", "1") == ["5"]
+    assert values("kyv", "k", "--since", middle) == ["5", "4", "3"]
+    assert values("kyv", "k", "--until", middle) == ["2", "1", "0"]
+    assert values("kyv", "k", "--until", middle, "-n", "1") == ["2"]
+    assert values("kyv", "k", "--until", "1h ago") == []
+
+
+def test_the_letter_n_is_still_a_namespace(call: Call) -> None:
+    call("kycli", "set", "-p", "alpha", "-n", "prod", "k", "v")
+    call("kycli", "set", "-p", "alpha", "-n", "7", "k", "seven")
+    assert len(call("kycli", "history", "-p", "alpha", "-n", "prod").lines) == 1
+    assert call("kycli", "get", "-p", "alpha", "-n", "7", "k").out == b"seven\n"
+    assert len(call("kycli", "history", "-p", "alpha", "-n", "prod", "-n", "1").lines) == 1
+    assert call("kycli", "history", "-n", "1", "--limit", "1").failed_clearly
+    assert call("kycli", "keys", "-p", "alpha", "-n", "7").out == b"k\n"
+
+
+def test_scopes_and_addresses_are_those_of_other_commands(call: Call) -> None:
+    call("kycli", "set", "alpha.prod.k", "v")
+    assert len(call("kycli", "history", "alpha.prod.k").lines) == 1
+    assert len(call("kycli", "history", "--scope", "alpha.prod").lines) == 1
+    assert len(call("kyv", "--scope", "alpha.prod", "k").lines) == 1
+    assert call("kyv").out == b""
+
+
+def test_a_key_without_a_history_is_missing(call: Call) -> None:
+    assert call("kyv", "k") == (2, b"", "kycli: no history of key 'k' in scope 'default'\n")
+    assert call("kycli", "blame", "k").code == 2
+    assert call("kyv") == (0, b"", "")
+    assert call("kyv", "--json") == (0, b"[]\n", "")
+
+
+def test_blame_says_who_it_was(call: Call, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    monkeypatch.setenv("KYCLI_DB_PATH", str(path))
+    call("kycli", "set", "k", "one")
+    with Kycore(path) as store:
+        store.save("k", "two", ttl=0.001)
+    time.sleep(0.01)
+    assert call("kyg", "k").code == 2
+    lines = [line.split("\t")[1:] for line in call("kycli", "blame", "k").lines]
+    me, host = os.getpid(), os.uname().nodename
+    assert lines == [
+        ["expired", "2", "-", "-", "3"],
+        ["overwritten", "2", f"ada@{host}", f"python[{me}]", "2"],
+        ["created", "1", f"ada@{host}", f"kycli set[{me}]", "1"],
+    ]
+    assert len(call("kycli", "blame", "k", "--limit", "1").lines) == 1
+    assert len(json.loads(call("kycli", "blame", "k", "--json").out)) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kyv", "--since", "yesterday"],
+        ["kyv", "--until", "2999-01-01"],
+        ["kyv", "--since", "1m ago", "--until", "2m ago"],
+        ["kyv", "--limit", "-1"],
+        ["kyv", "--json", "--jsonl"],
+        ["kyv", "a", "b"],
+        ["kyv", ""],
+        ["kyg", "--at", "tomorrow", "k"],
+        ["kyg", "--at", "2999-01-01", "k"],
+        ["kyg", "--at", "1980-01-01", "k"],
+    ],
+)
+def test_bad_input_is_one_clear_line(call: Call, words: list[str]) -> None:
+    call("kys", "k", "v")
+    assert call(*words).failed_clearly
+
+
+def test_the_past_is_read_without_restoring_it(call: Call) -> None:
+    call("kys", "k", "--json", "[1]")
+    then = pause()
+    call("kys", "k", "two")
+    call("kys", "new", "2")
+    assert call("kyg", "--at", then, "k") == (0, b"[1]\n", "")
+    assert call("kyg", "k", "--at", then, "--json").out == b"[1]\n"
+    assert call("kycli", "get", "k", "new", "--at", then) == (
+        2, b"[1]\n", "kycli: no key 'new' in scope 'default'\n",
+    )  # fmt: skip
+    assert json.loads(call("kyg", "k", "--at", then, "--meta").out)["version"] == 1
+    assert call("kyg", "new", "--at", then, "--default", "none").out == b"none\n"
+    assert call("kyg", "k").out == b"two\n"
+
+
+# ---------------------------------------------------------------- on a terminal
+
+
+def test_a_terminal_shows_a_table_that_fits(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    call("kys", "k", "x" * 200)
+    call("kys", "a" * 100, "\x1b[31m")
+    title, newest, oldest = call("kyv", tty=True).lines
+    assert title.split() == ["time", "(UTC)", "operation", "version", "change", "key", "value"]
+    assert "\x1b" not in newest
+    assert newest.split()[2:] == ["created", "1", "2", "a" * 23 + "…", "\\x1b[31m"]
+    assert oldest.endswith("xx…")
+    title, row = call("kyv", "k", tty=True).lines
+    assert len(row) == 80
+    assert title.index("value") == row.index("xxx")
+    monkeypatch.delenv("NO_COLOR")
+    assert "\x1b[32mcreated" in call("kyv", "k", tty=True).out.decode()
+
+
+def test_a_terminal_is_paged_by_the_users_pager(run: Call) -> None:
+    run("kys", "k", "v")
+    shown = on_a_terminal("kyv", "k", environ={"PAGER": "sed 's/^/paged: /'"})
+    assert [line[:7] for line in shown.splitlines()] == ["paged: ", "paged: "]
+    assert "created" in shown
+
+
+@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager --x", "'"])
+def test_without_a_pager_the_table_is_printed(run: Call, pager: str) -> None:
+    run("kys", "k", "v")
+    shown = on_a_terminal("kyv", "k", environ={"PAGER": pager})
+    assert len(shown.splitlines()) == 2
+    assert "created" in shown
+
+
+def test_a_pager_that_is_left_early_ends_it_quietly(run: Call) -> None:
+    with Kycore() as store:
+        store.save_many((f"k{number}", "x" * 100) for number in range(20_000))
+    shown = on_a_terminal("kyv", environ={"PAGER": "head -n 3"})
+    assert len(shown.splitlines()) == 3
