@@ -137,7 +137,8 @@ test-installed: dist
 
 # The same with the oldest releases that pyproject.toml allows of what is needed at run time.
 OLDEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	print(*(d.replace(">=", "==") for d in project["dependencies"]))
+	wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]; \
+	print(*(d.replace(">=", "==") for d in wanted))
 
 test-oldest: dist
 	rm -rf build/oldest

@@ -73,6 +73,10 @@ class InputError(KycliError, ValueError):
     """Something given by the caller cannot be accepted."""
 
 
+class MasterKeyError(InputError):
+    """A master key that is missing, or that does not open what it is given for."""
+
+
 class InvalidKeyError(InputError):
     """A key that is empty, too long, holds NUL, or is not valid text."""
 
@@ -131,3 +135,7 @@ class ConfigError(InputError):
 
 class UsageError(InputError):
     """A command line that cannot be understood."""
+
+
+class MissingLibraryError(KycliError, ImportError):
+    """A library that only some operations need is not installed."""
