@@ -157,7 +157,10 @@ def test_the_installed_package_is_this_checkout_s() -> None:
     project = PROJECT["project"]
     assert metadata["Version"] == project["version"]
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert sorted(metadata.get_all("Requires-Dist") or []) == sorted(project["dependencies"])
+    wanted = list(project["dependencies"])
+    for extra, packages in project["optional-dependencies"].items():
+        wanted += [f'{package}; extra == "{extra}"' for package in packages]
+    assert sorted(metadata.get_all("Requires-Dist") or []) == sorted(wanted)
 
 
 # The stub
