@@ -15,11 +15,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import bars_history
 import bars_program
 import bars_store
 from timing import Figure
 
-BARS = {**bars_store.BARS, **bars_program.BARS}
+BARS = {**bars_store.BARS, **bars_history.BARS, **bars_program.BARS}
 
 
 def line(figure: Figure) -> str:
