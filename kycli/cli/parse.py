@@ -52,7 +52,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
 
 _SHORT = {short: name for name, (short, _, _) in FLAGS.items() if short}
 
-COUNTED = ("history", "kyv", "search")
+COUNTED = ("history", "kyv", "blame", "search")
 """The commands to which ``-n`` and a whole number is a limit, and no namespace."""
 
 VERSIONED = ("restore", "kyr")

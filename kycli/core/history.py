@@ -6,8 +6,8 @@ walking the log.
 
 *The state at a time* is the state after a prefix of the log, the same for all keys:
 ``moment`` says which. Where a clock was set back, it may have shown a time twice; the
-moment is then one of the two, near the end of the log the later one. A change that
-was under way, such as a long transaction, counts from its end.
+moment is then one of the two, near the end of the log the later one. A transaction that
+was under way counts from its end; of a command, which may have several, what it had done.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ SELECT max(id) FROM audit_log a
 WHERE id > ?1 AND id <= ?1 + 1000 AND {_ENTERED} <= ?2 AND op <> {BYPASS}"""
 # What expires in the middle of a change is no part of it; nor does it matter to a moment.
 _NEXT_CHANGE = f"""
-SELECT coalesce(change, id) FROM audit_log
-WHERE id > ?1 AND op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY id LIMIT 1"""
+SELECT coalesce(a.change, a.id), w.command FROM audit_log a LEFT JOIN authors w ON w.id = a.author
+WHERE a.id > ?1 AND a.op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY a.id LIMIT 1"""
 _BEFORE_CHANGE = f"""
 SELECT id FROM audit_log
 WHERE id <= ?1 AND coalesce(change, id) <> ?2 AND op NOT IN ({BYPASS}, {EXPIRED})
@@ -297,7 +297,8 @@ def moment(store: Kycore, time: int) -> int:
     while (later := store._query(_LATER, (low, time))[0][0]) is not None:
         low = later
     following = store._query(_NEXT_CHANGE, (low,))
-    if following and following[0][0] <= low:
+    # A program's change is a transaction; a command may have committed part of its own.
+    if following and following[0][0] <= low and not following[0][1]:
         rows = store._query(_BEFORE_CHANGE, (low, following[0][0]))
         low = rows[0][0] if rows else 0
     return low

@@ -258,6 +258,7 @@ class Kycore:
         *,
         scope: str | None = None,
         include_expired: bool = False,
+        at: Time | None = None,
     ) -> Coroutine[Any, Any, Any]: ...
 
     # the mapping protocol, on the store's own scope

@@ -487,7 +487,8 @@ cdef class Kycore(_Surface):
                 retained history.
         """
         cdef object found
-        if self._db.deferred is not None and self._db.deferred.count and not include_expired:
+        if (self._db.deferred is not None and self._db.deferred.count and not include_expired
+                and at is None):
             place = self._scope if scope is None else check_scope(scope)
             row = self._db.deferred.find(place, check_key(key))
             if row is not None:

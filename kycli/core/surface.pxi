@@ -310,9 +310,9 @@ cdef class _Surface:
         return asynchronous.call(self, lambda: self.save(
             key, value, ttl=ttl, scope=scope, if_absent=if_absent, if_version=if_version))
 
-    def getkey_async(self, key, default=None, *, scope=None, include_expired=False):
+    def getkey_async(self, key, default=None, *, scope=None, include_expired=False, at=None):
         """``getkey`` for asyncio: an awaitable that leaves the event loop free."""
         from kycli.core import asynchronous
 
         return asynchronous.call(self, lambda: self.getkey(
-            key, default, scope=scope, include_expired=include_expired))
+            key, default, scope=scope, include_expired=include_expired, at=at))

@@ -138,7 +138,7 @@ def test_blame_says_who_it_was(call: Call, path: Path, monkeypatch: pytest.Monke
         ["overwritten", "2", f"ada@{host}", f"python[{me}]", "2"],
         ["created", "1", f"ada@{host}", f"kycli set[{me}]", "1"],
     ]
-    assert len(call("kycli", "blame", "k", "--limit", "1").lines) == 1
+    assert len(call("kycli", "blame", "k", "-n", "1").lines) == 1
     assert len(json.loads(call("kycli", "blame", "k", "--json").out)) == 3
 
 

@@ -224,6 +224,56 @@ def test_a_transaction_counts_from_its_end(store: Kycore, clock: Clock) -> None:
     assert seen == [[0, None, None]] * 3 + [[1, 1, 1]]
 
 
+def test_what_a_command_had_done_by_then_counts(path: Path, clock: Clock) -> None:
+    with Kycore(path, clock=clock, command="kycli load") as store:
+        for number in range(5):
+            store.save("k", number)
+            clock.advance(10)
+        assert [store.getkey("k", at=START / 1000 + second) for second in (5, 15, 45)] == [0, 1, 4]
+
+
+@pytest.fixture
+def imported(store: Kycore, clock: Clock) -> Kycore:
+    """A store in which a past of a year ago was imported, ten seconds after its first change."""
+    store.save("own", 1)
+    clock.advance(10)
+    then = clock.now - 365 * 86_400_000
+    with store.transaction():
+        store._query(
+            "INSERT INTO audit_log (scope, key, op, version, timestamp, change)"
+            " VALUES ('', '', 0, 0, ?1, 2)", (clock.now,),
+        )  # fmt: skip
+        for number in range(3):
+            store._query(
+                "INSERT INTO kvstore (scope, key, value, kind, op, version, seq, updated_at,"
+                " change) VALUES ('default', ?1, 'old', 0, 7, 1, ?2, ?3, 2)",
+                (f"old{number}", number + 3, then + number * 1000),
+            )
+    clock.advance(10)
+    store.save("own", 2)
+    return store
+
+
+def test_an_imported_past_was_not_there_before_it_was_imported(
+    imported: Kycore, clock: Clock
+) -> None:
+    assert imported.getkey("old1", at="1s ago") == "old"
+    assert imported.getkey("old1", at="11s ago") is None
+    assert imported.getkey("own", at="1s ago") == 1
+    assert imported.get_history("old1")[0].timestamp == "2022-11-14 22:13:31.000"
+    assert len(imported.get_history(until="1d ago")) == 3
+    assert [c.key for c in imported.get_history(since="15s ago")] == ["own"]
+    imported.restore_to("15s ago")
+    assert dict(imported.items()) == {"own": 1}
+
+
+def test_an_import_is_undone_as_one_change(imported: Kycore) -> None:
+    assert imported.undo(2) == 3
+    assert dict(imported.items()) == {"own": 2}
+    assert imported.undo() == 3
+    assert imported["old2"] == "old"
+
+
 def test_a_time_is_the_same_moment_for_all_keys_though_the_clock_was_set_back(
     store: Kycore, clock: Clock
 ) -> None:
@@ -238,6 +288,20 @@ def test_a_time_is_the_same_moment_for_all_keys_though_the_clock_was_set_back(
         assert store.getkey("a", at=at) == store.getkey("b", at=at)
     # A time that the clock showed twice means the later one.
     assert store.getkey("a", at=START / 1000 + 20) == 29
+
+
+def test_saves_that_are_not_committed_yet_have_a_past_too(path: Path, clock: Clock) -> None:
+    with Kycore(path, clock=clock, durability="async") as store:
+        store.save("k", 1)
+        store.flush()
+        clock.advance(10)
+        store.save("k", 2)
+        assert store.getkey("k", at="5s ago") == 1
+        store.save("k", 3)
+        assert [c.value for c in store.get_history("k")] == [3, 2, 1]
+        store.save("k", 4)
+        assert store.restore_to("5s ago") == 1
+        assert store["k"] == 1
 
 
 @pytest.mark.damages
