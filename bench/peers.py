@@ -50,6 +50,7 @@ def bare(path: Path) -> apsw.Connection:
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("journal_mode", "wal")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute(TABLE)
     return connection
 

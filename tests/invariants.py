@@ -65,9 +65,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
             # Nobody knows who made the changes that an earlier kycli recorded.
             assert (author, pid) == (None, None) or (author in authors and pid > 0)
             assert change is None or change <= id
-            # A change may begin with the expiry of what it writes over, which nobody did.
-            first = id if change is None else change
-            assert changes.get(first, (author, pid)) in ((author, pid), (None, None))
+            assert change is None or change == id or changes[change] == (author, pid)
         changes[id] = (author, pid)
         before = newest.get((scope, key))
         assert prev == (before["seq"] if before else None), f"broken chain at {id}"

@@ -136,11 +136,9 @@ cdef _settle(_Session db):
         if not db.is_warm:
             db.warm_up()
         with _Transaction(db, None):
-            if db.command is None:
-                db.change = 0  # each save is a change of its own
             if db.cache.header != NULL:
                 _catch_up(db)
-                _end_catching_up(db)
+                db.run.newest.reset()
             # In the history each was saved when it was called, or when the last writer of
             # another process wrote, if that was later: it is in order. The bound is for a
             # clock that was set back.
@@ -148,11 +146,11 @@ cdef _settle(_Session db):
             now = deferred.time(CLOCK_REALTIME)
             for at, scope, key, kind, stored, size, expires_at in deferred.rows:
                 at = max(at, min(last, now))
-                if size <= INLINE_MAX:
-                    _write_one_of_many(db, at, scope, key, stored, kind, expires_at)
-                else:
-                    _write_row(db, at, scope, key, kind, stored, size, expires_at, None)
-            newest = db.fetch(_NEWEST, ())
+                if db.command is None:
+                    db.change = 0  # each save is a change of its own
+                _write_row(db, at, scope, key, stored, kind, size <= INLINE_MAX, expires_at,
+                           UNCHANGED, True)
+            newest = _newest(db)
         if db.cache.header != NULL:
             db.cache.last_id = newest
             _keep_in_cache(db)
@@ -183,7 +181,7 @@ cdef _keep_in_cache(_Session db):
         except apsw.Error:
             cache.flush()  # the next read will see about it
         finally:
-            _end_catching_up(db)
+            db.run.newest.reset()
 
 
 # ---------------------------------------------------------------- stores that went quiet

@@ -7,6 +7,11 @@ history, the search index (which has seen all ids up to a watermark) and any
 cache that wants to know which keys changed since it last looked. So a write
 pays for one append and for nothing else that those readers need.
 
+The engine writes both rows itself (``writing.pxi``), in one transaction. A trigger that
+wrote the history would be run by SQLite in a frame of its own, with look-ups for what
+the engine has just read, and made a save twice as dear; and an upsert that answers what
+it did opens a temporary table for the answer.
+
 How the rows refer to each other:
 
 - ``kvstore.seq`` is the id of the key's newest change and ``audit_log.prev`` the
@@ -16,8 +21,8 @@ How the rows refer to each other:
   a key created again links back to it.
 - ``version`` counts the changes of a key's value; it goes on where it was when a
   key is deleted and created again, as long as the archive remembers it.
-- Removing a key means inserting it into ``archive``; the trigger on that table
-  writes the history and deletes the live row.
+- A key that is deleted or has expired is moved to ``archive``; its ``audit_log`` row
+  has no ``kind``.
 - A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log``
   row that ``home`` names; ``kvstore`` keeps its BLAKE2b digest instead, so that
   saving the same value again is noticed. Inside a ``WITHOUT ROWID`` tree a large
@@ -25,15 +30,15 @@ How the rows refer to each other:
 - A change of the lifetime alone logs no value: it is the one of the row before.
 - ``author``, ``pid`` and ``change`` say who made a change, in which process, and together
   with what. The author's strings stand once in ``authors``. A change is known by the id of
-  its first row, or of the expiry of what that row was written over; NULL is the usual
-  case, a call of its own, whose id is the row's. What nobody did (a key that expired) has
-  no author. ``kvstore`` and ``archive`` carry the three only so that their triggers can
-  hand them on.
+  its first row; NULL is the usual case, a call of its own, whose id is the row's. What
+  nobody did (a key that expired) has no author.
 - ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
   whole. Whatever prunes the log or the archive moves it up in the same transaction. A
   ``prev`` that names no row is of a chain that was pruned there.
 - A row of the empty scope says that rows were changed or history was pruned past
-  the log; whoever keeps copies of values must forget them.
+  the log; whoever keeps copies of values must forget them. Two triggers write one when
+  another program changes or deletes live rows. The engine's own writes, which replace
+  rows, do not set them off.
 
 Why these indexes, and no others:
 
@@ -65,7 +70,7 @@ TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT = range(8)
 INLINE_MAX = 512
 """Longest value, in bytes, that is kept in ``kvstore`` itself."""
 
-# What kvstore.op, audit_log.op and archive.op say of a change.
+# What audit_log.op and archive.op say of a change.
 BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)
 
 OPERATIONS = {
@@ -91,9 +96,6 @@ NOTE_BYPASS = f"""
 INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
 """Tells all caches that the log does not say what has changed."""
 
-NEXT_SEQ = "(SELECT ifnull(max(id), 0) + 1 FROM audit_log)"
-"""The id of the change that a statement makes."""
-
 # Times are integer milliseconds since the epoch, UTC.
 SCHEMA = f"""
 CREATE TABLE kvstore (
@@ -103,13 +105,9 @@ CREATE TABLE kvstore (
     kind       INTEGER NOT NULL,
     home       INTEGER,  -- the row of audit_log that holds a large value
     expires_at INTEGER,
-    op         INTEGER NOT NULL,
     version    INTEGER NOT NULL,
     seq        INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    author     INTEGER,
-    pid        INTEGER,
-    change     INTEGER,
     PRIMARY KEY (scope, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -143,10 +141,7 @@ CREATE TABLE archive (
     prev       INTEGER NOT NULL,
     expires_at INTEGER,
     updated_at INTEGER NOT NULL,
-    deleted_at INTEGER NOT NULL,
-    author     INTEGER,
-    pid        INTEGER,
-    change     INTEGER
+    deleted_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX archive_key ON archive (scope, key);
@@ -184,49 +179,9 @@ CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
 -- of this name. As it cannot, it gives up before it has written anything.
 CREATE VIEW idx_audit_key AS SELECT 'this database is not of KyCLI 0.1' AS note;
 
-CREATE TRIGGER kvstore_created AFTER INSERT ON kvstore BEGIN
-    INSERT INTO audit_log (
-        id, scope, key, value, kind, op, version, prev, timestamp, expires_at,
-        author, pid, change
-    ) VALUES (
-        new.seq, new.scope, new.key, CASE WHEN new.home IS NULL THEN new.value END,
-        new.kind, new.op, new.version,
-        (SELECT seq FROM archive WHERE scope = new.scope AND key = new.key
-            ORDER BY id DESC LIMIT 1),
-        new.updated_at, new.expires_at, new.author, new.pid, new.change
-    );
-END;
-
-CREATE TRIGGER kvstore_changed AFTER UPDATE OF seq ON kvstore BEGIN
-    INSERT INTO audit_log (
-        id, scope, key, value, kind, op, version, prev, timestamp, expires_at,
-        author, pid, change
-    ) VALUES (
-        new.seq, new.scope, new.key,
-        CASE WHEN new.home IS NULL AND new.op <> {LIFETIME} THEN new.value END,
-        new.kind, new.op, new.version,
-        CASE WHEN old.expires_at <= new.updated_at THEN new.seq - 1 ELSE old.seq END,
-        new.updated_at, new.expires_at, new.author, new.pid, new.change
-    );
-END;
-
--- Saving over an expired key first archives what had expired, one id earlier.
-CREATE TRIGGER kvstore_replaced AFTER UPDATE OF seq ON kvstore
-WHEN old.expires_at <= new.updated_at BEGIN
-    INSERT INTO archive (
-        scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at
-    ) VALUES (
-        old.scope, old.key,
-        CASE WHEN old.home IS NULL THEN old.value
-            ELSE (SELECT value FROM audit_log WHERE id = old.home) END,
-        old.kind, {EXPIRED}, old.version, new.seq - 1, old.seq,
-        old.expires_at, old.updated_at, new.updated_at
-    );
-END;
-
--- A tool that changes values and knows nothing of the log still tells the caches of it.
-CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, home, expires_at ON kvstore
-WHEN new.seq = old.seq BEGIN
+-- Another program that changes or deletes live rows, and knows nothing of the log,
+-- still tells the caches of it.
+CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, home, expires_at ON kvstore BEGIN
     INSERT INTO audit_log (scope, key, op, version, timestamp)
     VALUES ('', '', {BYPASS}, 0, new.updated_at);
 END;
@@ -238,15 +193,5 @@ WHEN NOT EXISTS (
 ) BEGIN
     INSERT INTO audit_log (scope, key, op, version, timestamp)
     VALUES ('', '', {BYPASS}, 0, old.updated_at);
-END;
-
-CREATE TRIGGER archive_moved AFTER INSERT ON archive BEGIN
-    INSERT INTO audit_log (
-        id, scope, key, op, version, prev, timestamp, author, pid, change
-    ) VALUES (
-        new.seq, new.scope, new.key, new.op, new.version, new.prev, new.deleted_at,
-        new.author, new.pid, new.change
-    );
-    DELETE FROM kvstore WHERE scope = new.scope AND key = new.key AND seq = new.prev;
 END;
 """

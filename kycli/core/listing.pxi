@@ -59,7 +59,7 @@ cdef class _Listing:
     cdef read_page(self):
         """Read the next page, and know where the one after it begins."""
         cdef _Session db = self.store._db
-        cdef _Statement statement
+        cdef _Native statement
         cdef int64_t most = PAGE_ROWS if self.limit is None else min(self.limit, PAGE_ROWS)
         # Before the beginning of time nothing had expired.
         cdef int64_t now = -1 if self.include_expired else self.store._now()
@@ -67,7 +67,7 @@ cdef class _Listing:
         self.page, self.at = [], 0
         db.enter()
         try:
-            statement = None if self.sql is _PAGE_OF_ENTRIES else db.page_statement(self.sql)
+            statement = None if self.sql is _PAGE_OF_ENTRIES else db.run.page(db.connection, self.sql)
             if statement is None:
                 last = self.read_by_apsw(db, now, most)
             else:
@@ -85,7 +85,7 @@ cdef class _Listing:
             self.limit -= len(self.page)
             self.more = self.more and self.limit > 0
 
-    cdef str read(self, _Statement statement, int64_t now, int64_t most):
+    cdef str read(self, _Native statement, int64_t now, int64_t most):
         """Fill the page; return its last key if there may be more rows."""
         cdef list page = self.page
         cdef bint pairs = self.sql is _PAGE_OF_PAIRS
@@ -115,7 +115,7 @@ cdef class _Listing:
                         return key
                 else:
                     page.append(key)
-                found = statement.has_another_row()
+                found = statement.has_row_at_once()
         finally:
             statement.reset()
         return key if len(page) == most else None

@@ -1,11 +1,13 @@
-# SQLite's C functions inside APSW's own library, for the statements that are executed
-# most. Part of storage.pyx: one extension is one file to load at start-up.
+# The statements that are executed most, and SQLite's C functions inside APSW's own
+# library, which execute them without Python in between. Part of storage.pyx: one
+# extension is one file to load at start-up.
 #
 # APSW links SQLite statically and exports none of it. But an SQLite extension is handed
 # the table of SQLite's functions when it is loaded, so this module lets itself be loaded
-# as one, once, on a scratch connection. APSW goes on owning the connections; here are
-# only statements, prepared on a connection of its, that run without Python in between.
-# Where it does not work (an APSW without extension loading), all goes through APSW.
+# as one, once, on a scratch connection. APSW goes on owning the connections; native are
+# only statements, prepared on a connection of its. Where that does not work (an APSW
+# without extension loading), and where a store is used for a call or two, the same
+# statements go through APSW.
 
 # Positions in struct sqlite3_api_routines (sqlite3ext.h), which only ever grows at its end.
 cdef enum:
@@ -20,7 +22,9 @@ cdef enum:
     COLUMN_INT64 = 29
     COLUMN_TEXT = 36
     COLUMN_TYPE = 38
+    CHANGES = 15
     FINALIZE = 57
+    LAST_INSERT_ROWID = 65
     RESET = 77
     STEP = 94
     PREPARE_V3 = 217
@@ -45,6 +49,7 @@ ctypedef int64_t (*_column_int64)(void*, int) noexcept nogil
 ctypedef double (*_column_double)(void*, int) noexcept nogil
 ctypedef int (*_prepare)(void*, const char*, int, unsigned int, void**, void*) noexcept nogil
 ctypedef int (*_on_statement)(void*) noexcept nogil
+ctypedef int64_t (*_of_connection)(void*) noexcept nogil
 
 # The table; NULL until it was asked for, or where it cannot be had.
 cdef void** _sqlite = NULL
@@ -84,49 +89,146 @@ def _use_native_statements(bint wanted):
     _native_wanted = wanted
 
 
-@cython.final
 cdef class _Statement:
-    """One prepared statement of an APSW connection.
+    """One statement of an APSW connection, executed by APSW.
 
-    Every use ends with ``reset``, which also ends its transaction. A code that is neither
-    a row nor the end becomes APSW's exception for it; nothing is executed again, since
-    SQLite may have rolled the transaction back that it was in.
+    Use: bind, ``has_row`` until it is false or there is enough, ``reset``; or bind and
+    ``execute``. What is bound stays bound.
     """
 
-    cdef void* handle
-    cdef object connection  # must outlive the statement
+    cdef object connection
+    cdef str sql
+    cdef list bindings
+    cdef list rows   # those that are left, the next one last
+    cdef tuple row
 
-    cdef bint prepare(self, connection, str sql):
-        cdef bytes text = sql.encode()
+    def __cinit__(self, connection, str sql):
         self.connection = connection
-        return (<_prepare>_sqlite[PREPARE_V3])(
-            <void*><size_t>connection.sqlite3_pointer(), text, len(text),
-            SQLITE_PREPARE_PERSISTENT, &self.handle, NULL) == 0
+        self.sql = sql
+        self.bindings = [None] * _placeholders(sql)
 
-    cdef void finalize(self) noexcept:
+    cdef finalize(self):
+        self.connection = None
+
+    cdef bind_text(self, int position, str text):
+        self.bindings[position - 1] = text
+
+    cdef bind_int(self, int position, int64_t number):
+        self.bindings[position - 1] = number
+
+    cdef bind(self, int position, object value):
+        """Bind what ``encode`` returned, or None."""
+        self.bindings[position - 1] = value
+
+    cdef bint has_row(self) except -1:
+        """Step; return whether there is a row. Other threads run meanwhile."""
+        if self.rows is None:
+            self.rows = self.connection.execute(self.sql, self.bindings or None).fetchall()
+            self.rows.reverse()
+        self.row = self.rows.pop() if self.rows else None
+        return self.row is not None
+
+    cdef bint has_row_at_once(self) except -1:
+        """``has_row`` for a step too short for it to be worth letting other threads run."""
+        return self.has_row()
+
+    cdef reset(self):
+        """End the execution and, outside of a transaction block, what it has read under."""
+        self.rows = self.row = None
+
+    cdef execute(self):
+        """Execute a statement that answers nothing; other threads run meanwhile."""
+        try:
+            self.has_row()
+        finally:
+            self.reset()
+
+    cdef execute_at_once(self):
+        """``execute`` for a step too short for it to be worth letting other threads run."""
+        try:
+            self.has_row_at_once()
+        finally:
+            self.reset()
+
+    cdef int64_t last_id(self) except? -1:
+        """Return the rowid of the last row that the connection has inserted."""
+        return self.connection.last_insert_rowid()
+
+    cdef int64_t changes(self) except? -1:
+        """Return how many rows the last statement of the connection has changed."""
+        return self.connection.changes()
+
+    cdef int64_t int_at(self, int column) except? -1:
+        return self.row[column]
+
+    cdef bint is_null(self, int column) except -1:
+        return self.row[column] is None
+
+    cdef object at(self, int column):
+        return self.row[column]
+
+
+cdef int _placeholders(str sql) except -1:
+    """Return how many values a statement takes, which are numbered from 1."""
+    cdef int most = 0
+    while f"?{most + 1}" in sql:
+        most += 1
+    return most
+
+
+@cython.final
+cdef class _Native(_Statement):
+    """The same, prepared and executed by SQLite's own functions.
+
+    A code that is neither a row nor the end becomes APSW's exception for it; nothing is
+    executed again, since SQLite may have rolled the transaction back that it was in.
+    """
+
+    cdef void* database
+    cdef void* handle
+
+    cdef bint prepare(self) except -1:
+        cdef bytes text = self.sql.encode()
+        self.database = <void*><size_t>self.connection.sqlite3_pointer()
+        return (<_prepare>_sqlite[PREPARE_V3])(
+            self.database, text, <int>len(text), SQLITE_PREPARE_PERSISTENT,
+            &self.handle, NULL) == 0
+
+    cdef finalize(self):
         if self.handle != NULL:
             (<_on_statement>_sqlite[FINALIZE])(self.handle)
             self.handle = NULL
 
     def __dealloc__(self):
-        self.finalize()
+        if self.handle != NULL:
+            (<_on_statement>_sqlite[FINALIZE])(self.handle)
 
-    # SQLite keeps no copy of what is bound: the objects must live until the reset.
+    # SQLite keeps no copy of what is bound: the bindings are kept here, for as long.
 
-    cdef void bind_text(self, int position, str text):
+    cdef bind_text(self, int position, str text):
         cdef Py_ssize_t size
-        cdef const char* data = PyUnicode_AsUTF8AndSize(text, &size)
+        cdef const char* data
+        if <PyObject*>text == PyList_GET_ITEM(self.bindings, position - 1):
+            return  # most often the scope
+        data = PyUnicode_AsUTF8AndSize(text, &size)
+        self.keep(position, text)
         (<_bind_bytes>_sqlite[BIND_TEXT])(self.handle, position, data, <int>size, NULL)
 
-    cdef void bind_int(self, int position, int64_t number) noexcept:
+    cdef inline keep(self, int position, object value):
+        Py_INCREF(value)
+        PyList_SetItem(self.bindings, position - 1, value)
+
+    # A position that takes ``bind_int`` takes nothing else.
+    cdef bind_int(self, int position, int64_t number):
         (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, number)
 
-    cdef void bind(self, int position, object value):
-        """Bind what ``encode`` returned."""
+    cdef bind(self, int position, object value):
         if type(value) is str:
             self.bind_text(position, value)
-        elif type(value) is int:
-            self.bind_int(position, value)
+            return
+        self.keep(position, value)
+        if type(value) is int:
+            (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, value)
         elif type(value) is bytes:
             (<_bind_bytes>_sqlite[BIND_BLOB])(
                 self.handle, position, PyBytes_AS_STRING(value),
@@ -136,55 +238,33 @@ cdef class _Statement:
         else:
             (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
 
-    cdef void bind_upsert(self, int64_t now, str scope, str key, object stored, int kind,
-                          object expires_at):
-        self.bind_int(1, now)
-        self.bind_text(2, scope)
-        self.bind_text(3, key)
-        self.bind(4, stored)
-        self.bind_int(5, kind)
-        self.bind(6, expires_at)
-
-    cdef int step(self) except -1:
-        cdef int code
-        cdef _on_statement function = <_on_statement>_sqlite[STEP]
-        with nogil:
-            code = function(self.handle)
-        if PyErr_Occurred() != NULL:  # Ctrl-C, noticed by the busy or progress handler
-            self.reset()
-            return -1
-        return code
-
     cdef bint has_row(self) except -1:
-        """Step; return whether there is a row, or raise what SQLite says."""
-        cdef int code = self.step()
+        cdef int code
+        cdef _on_statement step = <_on_statement>_sqlite[STEP]
+        with nogil:
+            code = step(self.handle)
+        return self.was_row(code)
+
+    cdef bint has_row_at_once(self) except -1:
+        return self.was_row((<_on_statement>_sqlite[STEP])(self.handle))
+
+    cdef inline bint was_row(self, int code) except -1:
+        if PyErr_Occurred() != NULL:  # Ctrl-C, noticed by the busy or progress handler
+            return -1
         if code != SQLITE_ROW and code != SQLITE_DONE:
             raise apsw.exception_for(code)
         return code == SQLITE_ROW
 
-    cdef bint has_another_row(self) except -1:
-        """``has_row`` after the first, which took the locks: it waits for nobody.
+    cdef reset(self):
+        (<_on_statement>_sqlite[RESET])(self.handle)
 
-        So it keeps the GIL, whose release and return would cost as much as a row does.
-        """
-        cdef int code = (<_on_statement>_sqlite[STEP])(self.handle)
-        if code == SQLITE_ROW:
-            return True
-        if PyErr_Occurred() != NULL:
-            self.reset()
-            return -1
-        if code != SQLITE_DONE:
-            raise apsw.exception_for(code)
-        return False
+    cdef int64_t last_id(self) except? -1:
+        return (<_of_connection>_sqlite[LAST_INSERT_ROWID])(self.database)
 
-    cdef int reset(self) noexcept:
-        cdef int code
-        cdef _on_statement function = <_on_statement>_sqlite[RESET]
-        with nogil:
-            code = function(self.handle)
-        return code
+    cdef int64_t changes(self) except? -1:
+        return (<_column_int>_sqlite[CHANGES])(self.database, 0)
 
-    cdef int64_t int_at(self, int column) noexcept:
+    cdef int64_t int_at(self, int column) except? -1:
         return (<_column_int64>_sqlite[COLUMN_INT64])(self.handle, column)
 
     cdef str text_at(self, int column, int* size):
@@ -193,7 +273,7 @@ cdef class _Statement:
         size[0] = (<_column_int>_sqlite[COLUMN_BYTES])(self.handle, column)
         return None if data == NULL else PyUnicode_DecodeUTF8(data, size[0], NULL)
 
-    cdef bint is_null(self, int column) noexcept:
+    cdef bint is_null(self, int column) except -1:
         return (<_column_int>_sqlite[COLUMN_TYPE])(self.handle, column) > SQLITE_BLOB
 
     cdef object at(self, int column):

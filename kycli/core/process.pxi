@@ -46,3 +46,65 @@ cdef class _Patience:
         """SQLite's progress handler: let Ctrl-C stop a statement that takes long."""
         PyErr_CheckSignals()
         return False
+
+
+cdef int64_t FOR_EVER_MS = 1 << 40
+cdef int64_t FAIR_MS = 5  # how long threads may take turns before those that wait
+
+
+@cython.final
+cdef class _Turn:
+    """A lock that a thread can take again, and that costs little while nobody else wants it.
+
+    The GIL makes what happens between two calls of Python atomic, so owner and count need
+    no lock of their own. Who has to wait sleeps on ``bell``, which each release rings. A
+    thread that comes by meanwhile may go first, since that is what keeps a thread at work
+    going, but not for long.
+    """
+
+    cdef unsigned long owner  # 0: nobody
+    cdef int count
+    cdef int waiting
+    cdef int64_t since        # somebody has waited without getting it
+    cdef object bell          # locked, but for the moment in which it rings
+
+    def __cinit__(self):
+        self.bell = _thread.allocate_lock()
+        self.bell.acquire()
+
+    cdef bint acquire(self, int64_t timeout_ms) except -1:
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.owner == me:
+            self.count += 1
+            return True
+        if self.owner or self.waiting and _clock_ms(CLOCK_MONOTONIC) - self.since > FAIR_MS:
+            if timeout_ms <= 0 or not self.wait(min(timeout_ms, FOR_EVER_MS)):
+                return False
+        self.owner = me
+        self.count = 1
+        return True
+
+    cdef bint wait(self, int64_t timeout_ms) except -1:
+        """Sleep until the bell rings and nobody is the owner; False when it took too long."""
+        cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
+        cdef int64_t deadline = now + timeout_ms
+        if not self.waiting:
+            self.since = now
+        self.waiting += 1
+        try:
+            while now < deadline:
+                rang = self.bell.acquire(True, (deadline - now) / 1000)
+                now = _clock_ms(CLOCK_MONOTONIC)
+                if rang and not self.owner:
+                    self.since = now
+                    return True
+            return False
+        finally:
+            self.waiting -= 1
+
+    cdef release(self):
+        self.count -= 1
+        if self.count == 0:
+            self.owner = 0
+            if self.waiting and self.bell.locked():
+                self.bell.release()

@@ -37,7 +37,10 @@ def _before_fork():
 
 def _after_fork():
     for held in reversed(_held.pop(_thread.get_ident(), ())):
-        (_opening if held is _opening else (<_Session>held).lock).release()
+        if held is _opening:
+            _opening.release()
+        else:
+            (<_Session>held).lock.release()
 
 
 def _after_fork_in_child():
@@ -73,7 +76,7 @@ cdef class _Session:
 
     cdef object connection
     cdef object cursor
-    cdef object lock
+    cdef _Turn lock
     cdef object identity        # (device, inode) of the file
     cdef _Patience patience
     cdef _Cache cache
@@ -83,7 +86,8 @@ cdef class _Session:
     cdef str command            # what the history calls the writer, when it is a command
     cdef int64_t author         # the writer's number in the history; 0 before it is known
     cdef int64_t pid
-    cdef int64_t change         # that the rows written are part of; 0 for each its own
+    cdef int64_t change         # that the rows written are part of; 0 before there is one
+    cdef int64_t change_before  # the call under way
     cdef bint is_open
     cdef bint read_only
     cdef bint orphan            # the connection is a parent process's
@@ -95,13 +99,9 @@ cdef class _Session:
     cdef int abandoned          # blocks that were rolled back and are yet to be left
     cdef int64_t serial         # of the outermost block
     cdef object owner           # the thread that is in a transaction
-    # Statements of our own, or None where APSW executes them.
-    cdef _Statement get_statement
-    cdef _Statement upsert
-    cdef _Statement bulk
-    cdef _Statement changes
-    cdef _Statement newest
-    cdef dict pages             # SQL of a listing -> its statement
+    cdef int64_t last_id        # of the log, in the transaction under way; 0 before it is known
+    cdef int archived           # whether the archive holds anything, in the same; -1: not known
+    cdef _Statements run
     cdef object __weakref__
 
     def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache, str command):
@@ -110,9 +110,8 @@ cdef class _Session:
         self.patience = _Patience(timeout_ms)
         self.cache = cache
         self.command = command
-        self.lock = _thread.RLock()
+        self.lock = _Turn()
         self.generation = _forks
-        self.pages = {}
 
     cdef open(self):
         self.connect()
@@ -142,6 +141,7 @@ cdef class _Session:
         try:
             self.connection = connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
+            self.run = _Statements(self.connection, False)
             self.author, self.pid, self.change = 0, os.getpid(), 0
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
@@ -156,28 +156,18 @@ cdef class _Session:
         finally:
             _opening.release()
 
-    cdef prepare_statements(self):
-        """Prepare the statements that are executed without APSW, where that works."""
-        if self.get_statement is None and _reach_sqlite():
-            self.get_statement = _prepared(self.connection, _GET)
-            self.upsert = _prepared(self.connection, _UPSERT)
-            self.bulk = _prepared(self.connection, _UPSERT_BULK)
-            self.changes = _prepared(self.connection, _CHANGES)
-            self.newest = _prepared(self.connection, _NEWEST)
-
-    cdef _Statement page_statement(self, str sql):
-        """Return the statement of our own for a listing, or None where there is none."""
-        if sql not in self.pages:
-            self.pages[sql] = _prepared(self.connection, sql) if _reach_sqlite() else None
-        return self.pages[sql]
-
     cdef warm_up(self):
-        """Set up what pays only for a store that is read more than a few times."""
+        """Set up what pays only for a store that is used more than a few times."""
         self.is_warm = True
-        self.prepare_statements()
+        self.use_native_statements()
         if (self.cache.max_entries and self.path != MEMORY
                 and kycli_file_system(self.path.encode()) == 0):
             self.cache.header = _wal_index_header(self.connection)
+
+    cdef use_native_statements(self):
+        """Execute the hot path's statements without APSW, where that works."""
+        if not self.run.native and _reach_sqlite():
+            self.run = _Statements(self.connection, True)
 
     cdef close(self):
         if not self.is_open:
@@ -205,12 +195,8 @@ cdef class _Session:
         if self.connection is None:
             return
         self.cache.switch_off()
-        for statement in (self.get_statement, self.upsert, self.bulk, self.changes, self.newest,
-                          *self.pages.values()):
-            if statement is not None:
-                (<_Statement>statement).finalize()
-        self.pages.clear()
-        self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
+        self.run.finalize()
+        self.run = None
         _opening.acquire()
         try:
             self.connection.close()
@@ -240,9 +226,7 @@ cdef class _Session:
             raise ClosedError("the store is closed")
         if self.generation != _forks or self.orphan:
             self.adopt_or_refuse()
-        if not self.lock.acquire(False) and not self.lock.acquire(
-            True, self.patience.timeout_ms / 1000
-        ):
+        if not self.lock.acquire(self.patience.timeout_ms):
             raise BusyError(
                 f"{self.path}: held by another thread of this process for over "
                 f"{self.patience.timeout_ms / 1000:g} s",
@@ -285,6 +269,7 @@ cdef class _Session:
     cdef object fetch(self, str sql, tuple bindings):
         """Execute one statement; return its only value or row, or None when there is none."""
         self.enter()
+        self.last_id = 0  # it may write to the log
         try:
             return self.cursor.execute(sql, bindings).get
         except (apsw.Error, UnicodeError) as error:
@@ -295,6 +280,7 @@ cdef class _Session:
     cdef list fetch_all(self, str sql, tuple bindings):
         """Execute one statement; return its rows."""
         self.enter()
+        self.last_id = 0  # it may write to the log
         try:
             return self.cursor.execute(sql, bindings).fetchall()
         except (apsw.Error, UnicodeError) as error:
@@ -307,85 +293,81 @@ cdef class _Session:
 
         return translate(error, self.path, self.patience.timeout_ms)
 
-    # -- who writes
-
-    cdef know_author(self):
-        """Look up the writer's number, once and outside of any transaction.
-
-        Noted inside of one, it would be gone if that were rolled back.
-        """
-        if self.author == 0 and not self.read_only:
-            from kycli.core.authors import number_of
-
-            self.author = number_of(self.connection, self.command or "")
-
-    cdef tuple signature(self):
-        """Return author, pid and change, as they are bound."""
-        return self.author, self.pid, self.change or None
-
-    cdef void sign(self, _Statement upsert) noexcept:
-        """Bind author, pid and change to an upsert."""
-        upsert.bind_int(7, self.author)
-        upsert.bind_int(8, self.pid)
-        if self.change:
-            upsert.bind_int(9, self.change)
-        else:
-            upsert.bind(9, None)
-
-    cdef begin_change(self):
-        """Give what the transaction will write one id: that of its first row.
-
-        All transactions of a command are one change, unless the first wrote nothing, and
-        somebody else's row got its id.
-        """
-        cdef tuple first
-        if self.change:
-            first = self.cursor.execute(_FIRST_OF_CHANGE, (self.change,)).get
-            if first == (self.author, self.pid, self.change):
-                return
-        if self.newest is None:
-            self.change = 1 + (<int64_t>self.cursor.execute(_NEWEST).get)
-        else:
-            try:
-                self.newest.has_row()
-                self.change = 1 + self.newest.int_at(0)
-            finally:
-                self.newest.reset()
-
     # -- transactions
 
     cdef begin(self, _Transaction block):
         self.enter()
         try:
-            if not block.reading:
-                if self.reading:
-                    raise MisuseError("a snapshot is for reading, not for writing")
-                if self.read_only:
-                    raise self.translated(apsw.ReadOnlyError())
+            if block.reading:
+                if self.depth == 0:
+                    self.cursor.execute("BEGIN")
+                    self.cursor.execute(_FIX_SNAPSHOT)
+                    self.reading = True
+            else:
+                self.check_writing()
+                if self.depth == 0:
+                    self.run.begin.execute()
+                    self.last_id = 0
+                    self.archived = -1
             if self.depth:
                 self.cursor.execute(f"SAVEPOINT kycli_{self.depth}")
-            elif block.reading:
-                self.cursor.execute("BEGIN")
-                self.cursor.execute(_FIX_SNAPSHOT)
-                self.reading = True
             else:
-                self.know_author()
-                self.cursor.execute("BEGIN IMMEDIATE")
-                self.begin_change()
-            if self.depth == 0:
                 self.serial += 1
                 self.owner = _thread.get_ident()
             self.depth += 1
-            block.serial, block.level = self.serial, self.depth
+            block.serial, block.level, block.change = self.serial, self.depth, self.change
             self.in_call = False
         except BaseException as error:
-            if self.depth == 0 and self.connection is not None and self.connection.in_transaction:
-                self.cursor.execute("ROLLBACK")
-                self.change = 0
+            if self.depth == 0:
+                self.give_up()
             self.leave()
             if isinstance(error, apsw.Error):
                 raise self.translated(error) from error
             raise
+
+    cdef check_writing(self):
+        """Raise where writing is refused; know who writes, before it is in a transaction."""
+        if self.reading:
+            raise MisuseError("a snapshot is for reading, not for writing")
+        if self.read_only:
+            raise self.translated(apsw.ReadOnlyError())
+        if self.author == 0 and self.depth == 0:
+            from kycli.core.authors import number_of
+
+            self.author = number_of(self.connection, self.command or "")
+
+    cdef give_up(self):
+        """Roll everything back: half of a change is worse than none."""
+        if self.connection is not None and self.connection.in_transaction:
+            self.cursor.execute("ROLLBACK")
+
+    # One call that writes: its own transaction, or a part of the one it is in.
+
+    cdef begin_call(self):
+        """Take the connection and the write lock, until ``leave``."""
+        self.enter()
+        try:
+            self.check_writing()
+            if self.depth == 0:
+                self.change_before = self.change
+                self.run.begin.execute()
+                self.last_id = 0
+        except BaseException as error:
+            self.leave()
+            if isinstance(error, apsw.Error):
+                raise self.translated(error) from error
+            raise
+
+    cdef commit_call(self):
+        if self.depth == 0:
+            self.run.commit.execute()
+
+    cdef object failed_call(self, error):
+        """Roll back a call that is a transaction of its own; return the error to raise."""
+        if self.depth == 0:
+            self.give_up()
+            self.change = self.change_before
+        return self.translated(error) if isinstance(error, (apsw.Error, UnicodeError)) else error
 
     cdef end(self, _Transaction block, bint keep):
         """Commit or roll back the innermost block, which must be this one."""
@@ -414,37 +396,43 @@ cdef class _Session:
             )
         try:
             self.depth -= 1
+            if not self.connection.in_transaction:
+                # An error within it has rolled everything back.
+                self.change = block.change
+                if keep:
+                    raise StorageError("the transaction was rolled back by an error within it")
+            elif keep:
+                self.commit(block)
+            else:
+                self.roll_back(block)
+        except apsw.Error as error:
+            raise self.translated(error) from error
+        finally:
             if self.depth == 0:
                 self.reading = False
                 if self.command is None:
                     self.change = 0
-            if not self.connection.in_transaction:
-                # SQLite rolled everything back by itself, after an error it had raised.
-                if keep:
-                    raise StorageError("the transaction was rolled back by an error within it")
-            elif keep:
-                self.commit()
-            else:
-                self.roll_back()
-        except apsw.Error as error:
-            raise self.translated(error) from error
-        finally:
             self.lock.release()
 
-    cdef commit(self):
+    cdef commit(self, _Transaction block):
         try:
-            self.cursor.execute(f"RELEASE kycli_{self.depth}" if self.depth else "COMMIT")
+            if self.depth:
+                self.cursor.execute(f"RELEASE kycli_{self.depth}")
+            else:
+                self.run.commit.execute()
         except BaseException:
             if self.connection.in_transaction:
-                self.roll_back()
+                self.roll_back(block)
             raise
 
-    cdef roll_back(self):
+    cdef roll_back(self, _Transaction block):
         if self.depth:
             self.cursor.execute(f"ROLLBACK TO kycli_{self.depth}")
             self.cursor.execute(f"RELEASE kycli_{self.depth}")
         else:
             self.cursor.execute("ROLLBACK")
+        self.change = block.change
+        self.last_id = 0
 
     cdef abandon(self):
         """Roll back all blocks, also those that others believe to be in."""
@@ -455,8 +443,7 @@ cdef class _Session:
         self.change = 0
         self.serial += 1
         try:
-            if self.connection.in_transaction:
-                self.roll_back()
+            self.give_up()
         finally:
             for _ in range(levels):
                 self.lock.release()
@@ -465,7 +452,7 @@ cdef class _Session:
 
     cdef bint park(self, int64_t deadline):
         """Before a fork: close an idle connection, and keep the lock until it is done."""
-        if not self.lock.acquire(timeout=_seconds_until(deadline)):
+        if not self.lock.acquire(deadline - _clock_ms(CLOCK_MONOTONIC)):
             return False
         if self.in_call or self.depth:
             self.lock.release()
@@ -505,18 +492,16 @@ cdef class _Session:
         lock for ever.
         """
         self.generation = _forks
+        self.lock.waiting = 0  # the threads that did are the parent's
         if self.deferred is not None:
             self.deferred.clear()  # the parent commits it
         if self.connection is None and not in_use:
             return
         # Not even when this process ends may it be closed, so it is leaked.
-        for inherited in (self.connection, self.cursor, self.get_statement, self.upsert,
-                          self.bulk, self.changes, self.newest, self.pages):
+        for inherited in (self.connection, self.cursor, self.run):
             Py_INCREF(inherited)
         self.cache.switch_off()
-        self.get_statement = self.upsert = self.bulk = self.changes = self.newest = None
-        self.pages = {}
-        self.connection = self.cursor = None
+        self.connection = self.cursor = self.run = None
         self.orphan = True
         if self.identity is not None:
             _inherited.add(self.identity)
@@ -532,11 +517,6 @@ cdef class _Session:
             )
 
 
-cdef _Statement _prepared(connection, str sql):
-    statement = <_Statement>_Statement.__new__(_Statement)
-    return statement if statement.prepare(connection, sql) else None
-
-
 @cython.final
 cdef class _Transaction:
     """One ``with`` block of a transaction or snapshot; the innermost is the last to begin."""
@@ -546,6 +526,7 @@ cdef class _Transaction:
     cdef bint reading
     cdef int level       # 1 for the outermost; 0 before it has begun and after its end
     cdef int64_t serial
+    cdef int64_t change  # the session's, before
 
     def __cinit__(self, _Session session, store, bint reading=False):
         self.session = session

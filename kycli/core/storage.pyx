@@ -2,12 +2,12 @@
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
 Read from top to bottom, with what is included in its place: keys and values as rows
-(``codec``), waiting (``process``), SQLite's own functions (``native``), the cache
-(``cache``), saves that wait to be committed (``deferred``), a connection with its lock,
-transactions and forks (``session``), the SQL (``statements``), the methods whose work is
-done elsewhere (``surface``), the store, the iterators. What the tables mean is said in
-``kycli.core.layout``. What is not on the way of a get or a save lives in a module of its
-own and is imported by the method that needs it.
+(``codec``), waiting (``process``), SQLite's own functions (``native``), the SQL
+(``statements``), the cache (``cache``), saves that wait to be committed (``deferred``), a
+connection with its lock, transactions and forks (``session``), changes of keys
+(``writing``), the methods whose work is done elsewhere (``surface``), the store,
+listings. What the tables mean is said in ``kycli.core.layout``. What is not on the way of
+a get or a save lives in a module of its own and is imported by the method that needs it.
 """
 
 import os
@@ -17,7 +17,7 @@ import _weakref
 import apsw
 
 from kycli.core import layout
-from kycli.core.layout import LIVE, NEXT_SEQ, VALUE
+from kycli.core.layout import LIVE, VALUE
 from kycli.core.location import MEMORY
 from kycli.core.expiry import parse_ttl
 from kycli.errors import (
@@ -41,6 +41,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
+from cpython.list cimport PyList_GET_ITEM, PyList_SetItem
 from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t
@@ -52,6 +53,9 @@ cdef extern from "pthread.h" nogil:
     int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
                        void (*child)() noexcept nogil)
 
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept nogil
+
 
 # ---------------------------------------------------------------- constants
 
@@ -62,8 +66,11 @@ cdef int SWEEP_ROWS_MAX = 10_000
 # How long a store lets pass between two looks for expired rows.
 cdef int64_t SWEEP_PAUSE_MS = 1000
 
-# A store that is read as often as this sets up its cache and its own statements.
-cdef int READS_BEFORE_WARM_UP = 8
+# A store that is used as often as this sets up its cache and its own statements.
+cdef int CALLS_BEFORE_WARM_UP = 8
+
+# Rows of a bulk load between two moments in which other threads may run.
+cdef int ROWS_AT_ONCE = 16
 
 
 # ---------------------------------------------------------------- helpers
@@ -71,10 +78,11 @@ cdef int READS_BEFORE_WARM_UP = 8
 include "codec.pxi"
 include "process.pxi"
 include "native.pxi"
+include "statements.pxi"
 include "cache.pxi"
 include "deferred.pxi"
 include "session.pxi"
-include "statements.pxi"
+include "writing.pxi"
 include "surface.pxi"
 
 
@@ -130,7 +138,7 @@ cdef class Kycore(_Surface):
     cdef _Cache _cache
     cdef object _clock
     cdef str _scope
-    cdef int _reads
+    cdef int _calls
     cdef int64_t _next_sweep
     cdef int64_t _unswept
     cdef object __weakref__
@@ -155,7 +163,7 @@ cdef class Kycore(_Surface):
         path = default_db_path() if db_path is None else database_file(os.fspath(db_path))
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
-        self._reads = 0
+        self._calls = 0
         self._cache = _Cache(
             self._scope, _check_count(cache_entries, "cache_entries"),
             _check_count(cache_bytes, "cache_bytes"))
@@ -232,6 +240,22 @@ cdef class Kycore(_Surface):
         raise WrongTypeError(
             "a store cannot be copied or pickled", hint="open another one on the same path"
         )
+
+    cdef _warm_up(self):
+        """Set up, at one of the first calls, what pays for a store that lives longer."""
+        cdef _Session db = self._db
+        if db.is_warm:
+            return
+        self._calls += 1
+        if self._calls >= CALLS_BEFORE_WARM_UP:
+            self._calls = 0
+            db.enter()
+            try:
+                db.warm_up()
+            except apsw.Error as error:
+                raise db.translated(error) from error
+            finally:
+                db.leave()
 
     cpdef int64_t _now(self) except? -1:
         """Return the time now, in milliseconds since the epoch."""
@@ -321,40 +345,30 @@ cdef class Kycore(_Surface):
     cdef str _save(self, str scope, key, value, ttl):
         cdef _Session db = self._db
         cdef int64_t now
+        cdef int operation
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
-        cdef bint named = _is_named(scope)
+        cdef object expires_at
         kind, stored, size = encode(value)
         if db.deferred is not None:
             status = self._save_later(scope, key, kind, stored, size, lifetime)
             if status is not None:
                 return status
-        if (size <= INLINE_MAX and db.depth == 0 and db.command is None
-                and not (named and lifetime is not None)):
-            # Fast path: one statement is its own transaction. It does not wait, so that its
-            # clock is right; when somebody else writes, the lock comes first, then the clock.
-            db.enter()
-            try:
-                db.know_author()
-                db.patience.none_left = True
-                now = self._now()
-                if named:
-                    return _status(db.cursor.execute(
-                        _UPSERT_NAMED,
-                        (now, scope, key, stored, kind, None, *db.signature())).get)
-                expires_at = None if lifetime is None else now + <int64_t>lifetime
-                row = _upserted(db, now, scope, key, stored, kind, expires_at)
-                if row is not None:
-                    self._cache.saved(row[1], _entry_of(value, expires_at))
-                return _status(row)
-            except apsw.BusyError:
-                pass
-            except (apsw.Error, UnicodeError) as error:
-                raise db.translated(error) from error
-            finally:
-                db.patience.none_left = False
-                db.leave()
-        with _Transaction(db, self):
-            return self._put(self._now(), scope, key, kind, stored, size, lifetime)
+        self._warm_up()
+        db.begin_call()
+        try:
+            now = self._now()  # the lock is held, so that it is in the order of the log
+            lifetime = _lifetime_in(db, scope, lifetime)
+            expires_at = None if lifetime is None else now + <int64_t>lifetime
+            operation = _change(
+                db, now, scope, key, stored, kind, size <= INLINE_MAX, expires_at)
+            db.commit_call()
+            if operation != UNCHANGED and db.depth == 0:
+                self._cache.saved(db.last_id, _entry_of(value, expires_at))
+            return _status(operation)
+        except BaseException as error:
+            raise db.failed_call(error)
+        finally:
+            db.leave()
 
     cdef str _save_later(self, str scope, key, kind, stored, size, lifetime):
         """Acknowledge a save that waits to be committed; None when this one cannot wait."""
@@ -367,9 +381,7 @@ cdef class Kycore(_Surface):
         try:
             if db.depth:
                 return None
-            if _is_named(scope):
-                lifetime = _lifetime_of(
-                    scope, lifetime, db.cursor.execute(_CACHE_MS, (scope,)).get)
+            lifetime = _lifetime_in(db, scope, lifetime)
             now = self._now()
             return _defer(db, now, scope, key, kind, stored, size,
                           None if lifetime is None else now + lifetime)
@@ -401,9 +413,14 @@ cdef class Kycore(_Surface):
 
     cdef object _lifetime_in(self, str scope, lifetime):
         """Return the time to live of a key saved in a scope, in milliseconds, or None."""
-        if not _is_named(scope):
-            return lifetime
-        return _lifetime_of(scope, lifetime, self._db.fetch(_CACHE_MS, (scope,)))
+        cdef _Session db = self._db
+        db.enter()
+        try:
+            return _lifetime_in(db, scope, lifetime)
+        except apsw.Error as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
 
     cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
         """Write one row inside a transaction, for a time to live in milliseconds or None."""
@@ -411,14 +428,16 @@ cdef class Kycore(_Surface):
         return self._write(now, scope, key, kind, stored, size,
                            None if lifetime is None else now + lifetime)
 
-    cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at, op=None):
+    cpdef str _write(self, int64_t now, str scope, key, kind, stored, size, expires_at,
+                     int op=UNCHANGED):
         """Write one row inside a transaction, to expire at a given time or never.
 
         Parameters:
             op: the operation of the change, RESTORED or IMPORTED; by default CREATED or
                 OVERWRITTEN, whatever it is.
         """
-        return _write_row(self._db, now, scope, key, kind, stored, size, expires_at, op)
+        return _status(_write_row(self._db, now, scope, check_key(key), stored, kind,
+                                  size <= INLINE_MAX, expires_at, op, False))
 
     def save_many(self, pairs, ttl=None, *, scope=None):
         """Store many values: all of them or, when anything fails, none.
@@ -439,10 +458,11 @@ cdef class Kycore(_Surface):
         cdef int64_t now, count = 0
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         items = pairs.items() if hasattr(pairs, "items") else pairs
-        with _Transaction(self._db, self):
+        cdef _Session db = self._db
+        with _Transaction(db, self):
             lifetime = self._lifetime_in(place, lifetime)
-            self._db.prepare_statements()
-            self._db.fetch(_BULK_CACHE, ())
+            db.use_native_statements()
+            db.fetch(_BULK_CACHE, ())
             for pair in items:
                 try:
                     key, value = pair
@@ -454,11 +474,13 @@ cdef class Kycore(_Surface):
                 kind, stored, size = encode(value)
                 now = self._now()
                 expires_at = None if lifetime is None else now + <int64_t>lifetime
-                if size > INLINE_MAX:
-                    self._write(now, place, key, kind, stored, size, expires_at)
-                else:
-                    _write_one_of_many(self._db, now, place, key, stored, kind, expires_at)
+                _write_row(db, now, place, key, stored, kind, size <= INLINE_MAX, expires_at,
+                           UNCHANGED, True)
                 count += 1
+                if count % ROWS_AT_ONCE == 0:
+                    PyErr_CheckSignals()
+                    with nogil:
+                        pass  # other threads take their turn
         self._sweep_after(count)
         return count
 
@@ -542,16 +564,12 @@ cdef class Kycore(_Surface):
         cdef bint caching = False
         cdef object row, found
         key = check_key(key)
+        self._warm_up()
         db.enter_ahead()
         if db.deferred is not None and db.deferred.find(scope, key) is not None:
             db.leave()
             db.enter()
         try:
-            if not db.is_warm:
-                self._reads += 1
-                if self._reads >= READS_BEFORE_WARM_UP:
-                    self._reads = 0
-                    db.warm_up()
             if db.depth == 0 and self._cache.header != NULL and not include_expired:
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins
@@ -564,7 +582,7 @@ cdef class Kycore(_Surface):
                         return default if found is _ABSENT else found
                     row = _row_of(db, scope, key)
                 finally:
-                    _end_catching_up(db)
+                    db.run.newest.reset()  # ends the transaction of the catching up
             else:
                 row = _row_of(db, scope, key)
             if row is None:
@@ -615,7 +633,7 @@ cdef class Kycore(_Surface):
         cdef list wanted = _key_list(keys)
         wanted = [check_key(key) for key in wanted]
         with _Transaction(self._db, self, True):
-            self._db.prepare_statements()
+            self._db.use_native_statements()
             now = self._now()
             self._db.enter()
             try:
@@ -652,25 +670,31 @@ cdef class Kycore(_Surface):
             True, or False when there was no such key or it had expired.
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef _Session db = self._db
         cdef bint done
         key = check_key(key)
-        with _Transaction(self._db, self):
-            done = self._remove(place, key)
+        db.begin_call()
+        try:
+            done = _remove(db, self._now(), place, key)
+            db.commit_call()
+        except BaseException as error:
+            raise db.failed_call(error)
+        finally:
+            db.leave()
         self._sweep_after(1)
         return done
 
     cpdef bint _remove(self, str scope, key) except -1:
         """Archive one key inside a transaction; return whether it was alive."""
-        cdef int64_t now = self._now()
-        row = self._db.fetch(_GET_ROW, (scope, key))
-        if row is None:
-            return False
-        alive = row[4] is None or row[4] > now
-        self._db.fetch(_ARCHIVE_ONE, (now, scope, key, row[1], row[2],
-                                      DELETED if alive else EXPIRED,
-                                      row[3], row[6], row[4], row[5],
-                                      *(self._db.signature() if alive else _NOBODY)))
-        return alive
+        cdef _Session db = self._db
+        key = check_key(key)
+        db.enter()
+        try:
+            return _remove(db, self._now(), scope, key)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
 
     def delete_many(self, keys=None, *, prefix=None, scope=None):
         """Delete the given keys, or all that begin with ``prefix``: all or none of them.
@@ -683,20 +707,23 @@ cdef class Kycore(_Surface):
                 prefix means the whole scope.
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef int64_t now, count = 0
+        cdef int64_t count = 0
         if (keys is None) == (prefix is None):
             raise MisuseError("delete_many takes keys or a prefix, one of them")
         with _Transaction(self._db, self):
             if keys is not None:
                 for key in _key_list(keys):
-                    key = check_key(key)
                     count += self._remove(place, key)
             else:
                 first, past = _range_of(prefix)
-                now = self._now()
-                count = self._db.fetch(_COUNT, (now, place, first, past))
-                self._db.fetch(
-                    _ARCHIVE_RANGE, (now, place, first, past, *self._db.signature()))
+                while True:
+                    # Before the beginning of time nothing had expired.
+                    page = self._db.fetch_all(
+                        _PAGE_OF_KEYS, (-1, place, first, past, PAGE_ROWS))
+                    for (key,) in page:
+                        count += self._remove(place, key)
+                    if len(page) < PAGE_ROWS:
+                        break
         self._sweep_after(count)
         return count
 
@@ -704,7 +731,7 @@ cdef class Kycore(_Surface):
 
     cdef _archive_expired_key(self, str scope, key):
         """Archive the expired key that a read has met, and a few more."""
-        self._try_to_archive(_ARCHIVE_EXPIRED_KEY, (self._now(), scope, key))
+        self._try_to_archive([(scope, key)], 1)
         self._sweep_after(0)
 
     cpdef _sweep_after(self, int64_t written):
@@ -723,30 +750,45 @@ cdef class Kycore(_Surface):
         self._next_sweep = now + SWEEP_PAUSE_MS
         batch = min(SWEEP_ROWS + self._unswept, SWEEP_ROWS_MAX)
         self._unswept = 0
-        if self._try_to_archive(_ARCHIVE_EXPIRED, (now, batch)) >= batch:
+        if self._try_to_archive(None, batch) >= batch:
             self._next_sweep = now  # there is more
 
-    cdef int64_t _try_to_archive(self, str sql, tuple bindings) except -1:
-        """Archive rows, unless the database is busy, full or cannot be written; say how many."""
+    cdef int64_t _try_to_archive(self, list keys, int most) except -1:
+        """Archive expired rows, of the given keys or any; return how many.
+
+        Does nothing while the database is busy or full or cannot be written: somebody
+        will sweep later, or meet the error on work of their own.
+        """
         cdef _Session db = self._db
-        if db.read_only or db.reading:
-            return 0
+        cdef int64_t now, count
         try:
             db.enter()
         except KycliError:
             return 0
-        db.patience.none_left = True
         try:
-            if sql is _ARCHIVE_EXPIRED:
-                # Looks without taking the write lock, which most often is all.
-                if db.cursor.execute(_ANY_EXPIRED, (bindings[0],)).get is None:
-                    return 0
-            db.cursor.execute(sql, bindings)
-            return db.connection.changes()
-        except apsw.Error:
-            return 0  # somebody will sweep later, or meet the error on work of their own
+            if db.read_only or db.depth:
+                return 0
+            now = self._now()
+            # Looks without taking the write lock, which most often is all.
+            if keys is None and db.cursor.execute(_ANY_EXPIRED, (now,)).get is None:
+                return 0
+            db.patience.none_left = True
+            try:
+                db.run.begin.execute()
+            finally:
+                db.patience.none_left = False
+            if keys is None:
+                keys = db.cursor.execute(_EXPIRED, (now, most)).fetchall()
+            count = _bury_expired(db, now, keys)
+            db.run.commit.execute()
+            return count
+        except (apsw.Error, UnicodeError):
+            db.give_up()
+            return 0
+        except BaseException:
+            db.give_up()
+            raise
         finally:
-            db.patience.none_left = False
             db.leave()
 
     # -- listing
@@ -835,10 +877,6 @@ cdef class Kycore(_Surface):
         """Execute one statement; return its rows as a list of tuples."""
         return self._db.fetch_all(sql, bindings)
 
-    def _signature(self):
-        """Who writes, in which process, and as part of what: author, pid, change."""
-        return self._db.signature()
-
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
         return self._db.depth > 0 and self._db.owner == _thread.get_ident()
@@ -887,7 +925,6 @@ cdef class Kycore(_Surface):
 
 
 cdef object _MISSING = object()
-cdef tuple _NOBODY = (None, None, None)
 
 
 # ---------------------------------------------------------------- listings

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 from kycli.core.expiry import parse_ttl
-from kycli.core.layout import LIFETIME, LIVE, NEXT_SEQ
 from kycli.core.numbers import parse_number
 from kycli.core.scopes import is_cache, is_plain, not_a_cache
 from kycli.core.storage import check_key, check_scope, decode, encode
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kycli.core.storage import Kycore
-
-_SET_LIFETIME = f"""
-UPDATE kvstore SET expires_at = ?4, op = {LIFETIME}, seq = {NEXT_SEQ}, updated_at = ?1,
-    author = ?5, pid = ?6, change = ?7
-WHERE scope = ?2 AND key = ?3 AND {LIVE} AND expires_at IS NOT ?4"""
 
 
 def _place(store: Kycore, key: str, scope: str | None) -> str:
@@ -139,9 +133,11 @@ def persist(store: Kycore, key: str, scope: str | None) -> bool:
 
 
 def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int | None) -> bool:
-    if store._live_row(now, scope, key) is None:
+    row = store._live_row(now, scope, key)
+    if row is None:
         return False
-    store._query(_SET_LIFETIME, (now, scope, key, expires_at, *store._signature()))
+    kind, stored, size = encode(decode(row[1], row[2]))
+    store._write(now, scope, key, kind, stored, size, expires_at)
     return True
 
 

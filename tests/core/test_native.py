@@ -44,5 +44,5 @@ def test_the_switch_decides_who_executes_what_is_hot(
             assert (store.getkey("k"), store.getkey("missing")) == ("w", None)
     finally:
         storage._use_native_statements(True)
-    hot = [sql for sql in executed if "INSERT INTO kvstore" in sql or "kind, k.expires_at" in sql]
+    hot = [sql for sql in executed if "INTO kvstore" in sql or "kind, k.expires_at" in sql]
     assert len(hot) == (0 if native else 4)

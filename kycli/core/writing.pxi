@@ -1,0 +1,326 @@
+# Rows of keys, read and changed. Part of storage.pyx: one extension is one file to load
+# at start-up.
+#
+# A change is two rows, one of the log and the live one, and is made between ``enter`` and
+# ``leave`` inside a transaction. It takes no savepoint: what can still fail once its first
+# row is written is the disk, the memory or Ctrl-C, and then it takes the whole transaction
+# with it, as SQLite itself does after some of these.
+
+cdef str _STATUS_CREATED = "created"
+cdef str _STATUS_OVERWRITTEN = "overwritten"
+cdef str _STATUS_NOCHANGE = "nochange"
+
+cdef enum:
+    UNCHANGED = 0  # as an operation: there was nothing to do
+
+
+cdef str _status(int operation):
+    """Return what ``save`` answers for what was done."""
+    if operation == CREATED:
+        return _STATUS_CREATED
+    return _STATUS_NOCHANGE if operation in (UNCHANGED, LIFETIME) else _STATUS_OVERWRITTEN
+
+
+cdef int _change(
+    _Session db, int64_t now, str scope, str key, object stored, int kind, bint inline,
+    object expires_at, int operation=UNCHANGED,
+) except -1:
+    """Give a key a value; return the operation that the log calls it.
+
+    Parameters:
+        operation: RESTORED or IMPORTED; by default what it is.
+    """
+    cdef _Statement before = db.run.before
+    cdef int64_t version = 0, prev = 0
+    cdef object home = None
+    cdef object shown = stored if inline else _digest(stored)
+    cdef bint found, live = False, same = False
+    cdef int64_t seq
+    before.bind_text(1, scope)
+    before.bind_text(2, key)
+    before.bind(3, shown)
+    try:
+        found = before.has_row_at_once()
+        if found:
+            version, prev, live = before.int_at(0), before.int_at(1), True
+            if not before.is_null(4):
+                live = before.int_at(4) > now
+            if live and before.int_at(2) == kind and before.is_null(3) == inline:
+                same = before.int_at(5)
+                if same and before.at(4) == expires_at:
+                    return UNCHANGED
+                home = before.at(3)
+    finally:
+        before.reset()
+    if not found:
+        version, prev = _left_off(db, scope, key)
+    try:
+        if found and not live:
+            prev = _bury(db, now, scope, key, EXPIRED)
+        if same:
+            operation = LIFETIME
+        else:
+            version += 1
+            if not live:
+                operation = operation or CREATED
+            elif not operation:
+                operation = OVERWRITTEN
+        seq = _log(db, now, scope, key, None if same else stored, kind, operation,
+                   version, prev, expires_at)
+        _put(db.run.put, now, scope, key, shown, kind,
+             None if inline else home if same else seq, expires_at, version, seq)
+    except BaseException:
+        db.give_up()
+        raise
+    return operation
+
+
+cdef int _add_or_change(
+    _Session db, int64_t now, str scope, str key, object stored, int kind, object expires_at,
+) except -1:
+    """``_change`` of an inline value inside a transaction, for a key that is likely new.
+
+    Adds the live row before it asks whether there was one, which is a search less.
+    """
+    cdef int64_t version = 0, prev = 0, seq
+    if db.last_id == 0:
+        db.last_id = _newest(db)
+    if db.archived < 0:
+        db.archived = db.cursor.execute(_ANY_ARCHIVED).get is not None
+    if db.archived:
+        version, prev = _left_off(db, scope, key)
+    seq = db.last_id + 1
+    _put(db.run.add, now, scope, key, stored, kind, None, expires_at, version + 1, seq)
+    if db.run.add.changes() == 0:
+        return _change(db, now, scope, key, stored, kind, True, expires_at)
+    try:
+        _log(
+            db, now, scope, key, stored, kind, CREATED, version + 1, prev, expires_at)
+    except BaseException:
+        db.give_up()
+        raise
+    return CREATED
+
+
+cdef _put(
+    _Statement put, int64_t now, str scope, str key, object shown, int kind, object home,
+    object expires_at, int64_t version, int64_t seq,
+):
+    """Write a live row."""
+    put.bind_text(1, scope)
+    put.bind_text(2, key)
+    put.bind(3, shown)
+    put.bind_int(4, kind)
+    put.bind(5, home)
+    put.bind(6, expires_at)
+    put.bind_int(7, version)
+    put.bind_int(8, seq)
+    put.bind_int(9, now)
+    put.execute_at_once()
+
+
+cdef int64_t _newest(_Session db) except -1:
+    """Return the id of the newest row of the log, or 0."""
+    try:
+        db.run.newest.has_row()
+        return db.run.newest.int_at(0)
+    finally:
+        db.run.newest.reset()
+
+
+cdef int _write_row(
+    _Session db, int64_t now, str scope, str key, object stored, int kind, bint inline,
+    object expires_at, int operation, bint likely_new,
+) except -1:
+    """``_change``, as a call of its own inside a transaction."""
+    db.enter()
+    try:
+        if likely_new and inline:
+            return _add_or_change(db, now, scope, key, stored, kind, expires_at)
+        return _change(db, now, scope, key, stored, kind, inline, expires_at, operation)
+    except (apsw.Error, UnicodeError) as error:
+        raise db.translated(error) from error
+    finally:
+        db.leave()
+
+
+cdef object _lifetime_in(_Session db, str scope, object lifetime):
+    """Return the time to live of a key saved in a scope, in milliseconds, or None.
+
+    In a plain scope it is the caller's, in a named namespace the namespace's.
+    """
+    if not _is_named(scope):
+        return lifetime
+    cache_ms = db.cursor.execute(_CACHE_MS, (scope,)).get
+    if lifetime is None:
+        return cache_ms
+    if cache_ms is None:
+        from kycli.core.scopes import not_a_cache
+
+        raise not_a_cache(scope)
+    return lifetime
+
+
+cdef (int64_t, int64_t) _left_off(_Session db, str scope, str key) except *:
+    """Return the version and newest change of a key that is gone, or zeros."""
+    cdef _Statement left_off = db.run.left_off
+    left_off.bind_text(1, scope)
+    left_off.bind_text(2, key)
+    try:
+        if left_off.has_row_at_once():
+            return left_off.int_at(0), left_off.int_at(1)
+        return 0, 0
+    finally:
+        left_off.reset()
+
+
+cdef int64_t _log(
+    _Session db, int64_t now, str scope, str key, object value, int kind, int operation,
+    int64_t version, int64_t prev, object expires_at,
+) except -1:
+    """Append a row to the log, signed unless it is an expiry; return its id."""
+    cdef _Statement log = db.run.log
+    cdef bint gone = operation == DELETED or operation == EXPIRED
+    cdef int64_t id
+    log.bind_text(1, scope)
+    log.bind_text(2, key)
+    log.bind(3, value)
+    log.bind(4, None if gone else kind)
+    log.bind_int(5, operation)
+    log.bind_int(6, version)
+    log.bind(7, prev or None)
+    log.bind_int(8, now)
+    log.bind(9, expires_at)
+    if operation == EXPIRED:
+        log.bind(10, None)
+        log.bind(11, None)
+        log.bind(12, None)
+        db.run.signed = False
+    else:
+        if not db.run.signed:
+            log.bind(10, db.author)
+            log.bind(11, db.pid)
+            db.run.signed = True
+        if db.change == 0 and (db.depth or db.command is not None):
+            # The first row of a change that more may be part of.
+            db.change = 1 + (db.last_id or _newest(db))
+        log.bind(12, db.change or None)
+    log.execute_at_once()
+    id = db.last_id = log.last_id()
+    return id
+
+
+cdef bint _remove(_Session db, int64_t now, str scope, str key) except -1:
+    """Archive a key that may be there; return whether it was alive."""
+    cdef _Statement before = db.run.before
+    cdef bint live
+    before.bind_text(1, scope)
+    before.bind_text(2, key)
+    try:
+        if not before.has_row_at_once():
+            return False
+        live = before.is_null(4) or before.int_at(4) > now
+    finally:
+        before.reset()
+    try:
+        _bury(db, now, scope, key, DELETED if live else EXPIRED)
+    except BaseException:
+        db.give_up()
+        raise
+    return live
+
+
+cdef int64_t _bury(_Session db, int64_t now, str scope, str key, int operation) except -1:
+    """Move the live row of a key to the archive; return the id of that change."""
+    cdef _Statement row = db.run.row
+    cdef _Statement bury = db.run.bury
+    cdef _Statement remove = db.run.remove
+    cdef int64_t seq, version, prev
+    row.bind_text(1, scope)
+    row.bind_text(2, key)
+    try:
+        row.has_row_at_once()
+        version = row.int_at(3)
+        bury.bind_text(1, scope)
+        bury.bind_text(2, key)
+        bury.bind(3, row.at(1))
+        bury.bind(4, row.at(2))
+        bury.bind_int(5, operation)
+        bury.bind_int(6, version)
+        bury.bind(8, row.at(6))
+        bury.bind(9, row.at(4))
+        bury.bind(10, row.at(5))
+        bury.bind_int(11, now)
+        prev = row.int_at(6)
+    finally:
+        row.reset()
+    db.archived = True
+    seq = _log(db, now, scope, key, None, 0, operation, version, prev, None)
+    bury.bind_int(7, seq)
+    bury.execute_at_once()
+    bury.bind(3, None)  # the value may be large
+    remove.bind_text(1, scope)
+    remove.bind_text(2, key)
+    remove.execute_at_once()
+    return seq
+
+
+cdef int64_t _bury_expired(_Session db, int64_t now, list keys) except -1:
+    """Archive those of the given ``(scope, key)`` that have expired; return how many."""
+    cdef int64_t count = 0
+    cdef _Statement before = db.run.before
+    for scope, key in keys:
+        before.bind_text(1, scope)
+        before.bind_text(2, key)
+        try:
+            expired = before.has_row() and not before.is_null(4) and before.int_at(4) <= now
+        finally:
+            before.reset()
+        if expired:
+            _bury(db, now, scope, key, EXPIRED)
+            count += 1
+    return count
+
+
+cdef object _row_of(_Session db, str scope, str key):
+    """Return ``(value, kind, expires_at)`` of a key, or None."""
+    cdef _Statement get = db.run.get
+    get.bind_text(1, scope)
+    get.bind_text(2, key)
+    try:
+        if get.has_row():
+            return get.at(0), get.int_at(1), get.at(2)
+    finally:
+        get.reset()
+
+
+cdef _catch_up(_Session db):
+    """Drop from the cache what has changed since it last looked at the log.
+
+    The read transaction of a native statement stays open until ``newest`` is reset, so
+    that what is read next is of the same moment and costs no more locks.
+    """
+    cdef _Cache cache = db.cache
+    cdef int64_t newest
+    db.run.newest.has_row()
+    newest = db.run.newest.int_at(0)
+    cache.catch_ups += 1
+    if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
+        cache.flush()
+    else:
+        try:
+            _drop_changed(db)
+        except UnicodeDecodeError:  # a damaged row, of whatever key
+            cache.flush()
+    cache.last_id = newest
+
+
+cdef _drop_changed(_Session db):
+    cdef _Cache cache = db.cache
+    cdef _Statement changes = db.run.changes
+    changes.bind_int(1, cache.last_id)
+    try:
+        while changes.has_row():
+            cache.changed(changes.int_at(0), changes.at(1), changes.at(2))
+    finally:
+        changes.reset()
