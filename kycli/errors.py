@@ -101,6 +101,10 @@ class InvalidAddressError(InputError):
     """An address that cannot be read as project, namespace and key."""
 
 
+class InvalidPathError(InputError):
+    """A path into a document that cannot be read, or leads to no place that can be."""
+
+
 class InvalidValueError(InputError):
     """A value of a fitting type whose content cannot be stored."""
 

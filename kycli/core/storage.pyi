@@ -228,6 +228,44 @@ class Kycore:
         self, change: int | None = None, *, scope: str | None = None, force: bool = False
     ) -> int: ...
 
+    # documents
+    def get_path(
+        self,
+        path: str,
+        default: Any = None,
+        *,
+        key: str | None = None,
+        scope: str | None = None,
+        include_expired: bool = False,
+        at: Time | None = None,
+    ) -> Any: ...
+    def patch(
+        self, path: str, value: Any, *, key: str | None = None, scope: str | None = None
+    ) -> str: ...
+    def merge_patch(
+        self, path: str, patch: Any, *, key: str | None = None, scope: str | None = None
+    ) -> str: ...
+    def json_patch(
+        self,
+        path: str,
+        operations: list[dict[str, Any]],
+        *,
+        key: str | None = None,
+        scope: str | None = None,
+    ) -> str: ...
+    def push(
+        self,
+        key: str,
+        value: Any,
+        unique: bool = False,
+        *,
+        path: str | None = None,
+        scope: str | None = None,
+    ) -> str: ...
+    def remove(
+        self, key: str, value: Any, *, path: str | None = None, scope: str | None = None
+    ) -> str: ...
+
     # scopes and caches
     def scopes(self) -> list[str]: ...
     def drop_scope(self, scope: str) -> int: ...

@@ -301,6 +301,138 @@ cdef class _Surface:
 
         return scopes.caches(self)
 
+    # -- documents
+
+    def get_path(self, path, default=None, *, key=None, scope=None, include_expired=False,
+                 at=None):
+        """Return what a path into a document leads to, or ``default``.
+
+        ``"user.profile.email"`` is the value of the key of that name if there is one.
+        Otherwise it is a path, ``.profile.email``, into the value of the longest existing
+        key that it begins with, such as ``user``. ``getkey`` knows no paths.
+
+        A path is made of ``.name``, ``["any name"]``, ``[0]``, ``[-1]`` and the slices
+        ``[0:5]`` and ``[::2]``, which make a list. Text that is a JSON object or list counts
+        as one. ``null`` counts as nothing.
+
+        Parameters:
+            path: key and path in one; or, with ``key``, a path alone, ``"$.profile.email"``.
+            default: what to return when there is no such key, or nothing at the path.
+            key: the key, exactly.
+            scope: default the store's.
+            include_expired, at: as for ``getkey``.
+
+        Raises:
+            WrongTypeError: when the value is no document, or a step does not fit it.
+            InvalidPathError: when what follows the key is no path.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     _ = kv.save("user", {"tags": ["a", "b", "c"]})
+        ...     kv.get_path("user.tags[-1]"), kv.get_path("$.tags[:2]", key="user")
+        ('c', ['a', 'b'])
+        """
+        from kycli.core import documents
+
+        return documents.get_path(self, path, default, key, scope, include_expired, at)
+
+    def patch(self, path, value, *, key=None, scope=None):
+        """Set one place in a document, and make the members that lead there. Atomic.
+
+        The place is named as for ``get_path``. An index one past the end of a list adds an
+        item. Where no key exists that ``path`` begins with, one is made, and its name ends
+        at the first ``.`` or ``[``. The key keeps its lifetime.
+
+        Returns:
+            ``"created"``, ``"overwritten"``, or ``"nochange"`` when the value was there.
+
+        Raises:
+            WrongTypeError: when the value is no document, or a step does not fit it;
+                nothing is changed, as with all errors.
+            InvalidPathError: a path that cannot be read, an index too large, or a slice.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.patch("user.profile.age", 25), kv.patch("user.name", "Ada")
+        ...     kv["user"]
+        ('created', 'overwritten')
+        {'profile': {'age': 25}, 'name': 'Ada'}
+        """
+        from kycli.core import documents
+
+        return documents.patch(self, path, value, key, scope)
+
+    def merge_patch(self, path, patch, *, key=None, scope=None):
+        """Change a document, or a place in it, by a JSON merge patch (RFC 7396). Atomic.
+
+        Members of ``patch`` are set, those that are None removed, and dicts merged in turn;
+        what is missing counts as an empty dict. The place is named as for ``patch``, and
+        results and errors are the same.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     _ = kv.save("user", {"name": "Ada", "age": 36})
+        ...     kv.merge_patch("user", {"age": None, "tags": ["x"]}), kv["user"]
+        ('overwritten', {'name': 'Ada', 'tags': ['x']})
+        """
+        from kycli.core import documents
+
+        return documents.merge_patch(self, path, patch, key, scope)
+
+    def json_patch(self, path, operations, *, key=None, scope=None):
+        """Change a document, or a place in it, by a JSON patch (RFC 6902): all or nothing.
+
+        Parameters:
+            path, key, scope: the place, as for ``get_path``.
+            operations: a list of dicts with ``op``, ``path`` (a JSON pointer) and what
+                else the operation takes.
+
+        Returns:
+            ``"overwritten"``, or ``"nochange"``.
+
+        Raises:
+            MissingKeyError: when there is no such key, or nothing at the path.
+            InvalidValueError: when ``operations`` is no JSON patch.
+            InvalidPathError: when an operation does not fit the document, and which.
+            ConflictError: when a ``test`` fails.
+            WrongTypeError: when the value is no document.
+        """
+        from kycli.core import documents
+
+        return documents.json_patch(self, path, operations, key, scope)
+
+    def push(self, key, value, unique=False, *, path=None, scope=None):
+        """Add a value to the end of a list, which is made when it is missing. Atomic.
+
+        Parameters:
+            key: the key of the list, or a key and a path as for ``get_path``.
+            unique: add it only when no item is equal and of the same type.
+            path: where in the key's value the list is; ``key`` is then the key, exactly.
+
+        Returns:
+            ``"created"``, ``"overwritten"``, or with ``unique`` ``"nochange"``.
+
+        Raises:
+            WrongTypeError: when there is something else than a list; nothing is changed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.push("tags", "a"), kv.push("tags", "a", unique=True), kv["tags"]
+        ('created', 'nochange', ['a'])
+        """
+        from kycli.core import documents
+
+        return documents.push(self, key, value, unique, path, scope)
+
+    def remove(self, key, value, *, path=None, scope=None):
+        """Take all items that are equal to a value, and of its type, out of a list. Atomic.
+
+        Returns:
+            ``"overwritten"``, or ``"nochange"`` when there is no such item, or no list.
+
+        Raises:
+            WrongTypeError: when there is something else than a list; nothing is changed.
+        """
+        from kycli.core import documents
+
+        return documents.remove(self, key, value, path, scope)
+
     # -- asynchronous calls
 
     def save_async(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):
