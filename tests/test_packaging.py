@@ -22,7 +22,10 @@ from kycli.core import storage
 
 ROOT = Path(__file__).parent.parent
 STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
-COMMANDS = {"kycli", "kys", "kyg", "kyd", "kyl", "kyv", "kyr", "kyrt", "kyuse", "kyh"}
+COMMANDS = {
+    *("kycli", "kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
+    *("kyv", "kyr", "kyrt", "kyuse", "kyh"),
+}
 
 # What tests and benchmarks leave where they run.
 LEFTOVERS = [

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "Values": ("values", "removal", "numbers", "expiry"),
+    "Documents": ("documents",),
+    "Running programs": ("running",),
     "Listings": ("listing",),
     "History": ("history", "recovery"),
     "Scopes": ("scopes", "caches"),
@@ -20,7 +22,7 @@ _SECTIONS = {
 }
 """Heading -> the modules whose commands it is over."""
 
-_READ = ("set", "kys")
+_READ = ("set", "kys", "patch", "kypatch", "push", "kypush", "remove", "kyrem")
 _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
 _RECORDS = ("scan", "list-scopes", "admin list-caches", "config", "history", "kyv", "blame")
@@ -47,6 +49,7 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         ("append",): "SUFFIX is base64",
     },
     "limit": {("history", "kyv", "blame"): "stop after N changes"},
+    "dry-run": {("exec", "kyc"): "print the command and do not run it"},
     "force": {("undo",): "also where a key has changed since"},
     "version": {VERSIONED: "show the version and exit, when no N follows"},
 }

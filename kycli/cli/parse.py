@@ -2,7 +2,8 @@
 
 Flags stand before or after the command. A word that begins with ``-`` and a
 digit, or ``-.`` and a digit, is a number and no flag, except exactly ``-0``.
-After ``--`` everything is an argument. Values follow a flag as the next word
+After ``--`` everything is an argument, and so it is after the first argument of a
+command that runs another one. Values follow a flag as the next word
 (whatever it looks like), as ``--flag=value`` or as ``-fvalue``; switches may be
 joined, ``-qy``.
 """
@@ -13,6 +14,10 @@ import os
 
 from kycli.cli.registry import Command, resolve
 from kycli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Long name -> short spelling, what its value is ("" for a switch), meaning.
 FLAGS: dict[str, tuple[str, str, str]] = {
@@ -28,6 +33,11 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "default": ("", "VALUE", "what to print for a key that is missing"),
     "include-expired": ("", "", "also what has expired and is not yet swept away"),
     "prefix": ("", "PREFIX", "all keys that begin with exactly this text"),
+    "path": ("", "PATH", "a place inside the value: '$.a[0]'"),
+    "merge": ("", "JSON", "in place of VALUE, a merge patch; - reads it"),
+    "json-patch": ("", "FILE", "in place of VALUE, a JSON patch; - reads it"),
+    "unique": ("", "", "only when the list does not hold it yet"),
+    "format": ("", "FORMAT", "sh (default), fish, dotenv or json"),
     "glob": ("", "GLOB", "all keys that match this shell pattern as a whole"),
     "limit": ("", "N", "stop after N keys"),
     "since": ("", "TIME", "only changes from then on"),
@@ -58,6 +68,9 @@ COUNTED = ("history", "kyv", "blame", "search")
 VERSIONED = ("restore", "kyr")
 """The commands to which ``--version`` and a value is a version to bring back."""
 
+PASSING_ON = ("exec", "kyc", "run")
+"""The commands whose words after the first belong to what they run, whatever they look like."""
+
 
 def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str], list[str]]:
     """Return the command, its flags by long name (a switch's value is ""), its arguments.
@@ -72,12 +85,19 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
     """
     flags: dict[str, str] = {}
     words: list[str] = []
-    tokens = iter(argv if "".join(argv).isascii() else _decoded(argv))
+    unread = iter(argv)
+    tokens = unread if "".join(argv).isascii() else _decoded(unread)
+    # How many words there are before those that are passed on; 0 when none are.
+    own = 1 if program in PASSING_ON else 0
     for token in tokens:
         if token[:1] != "-" or token == "-" or _is_number(token):
             words.append(token)
+            if len(words) == own:
+                words += unread
+            elif program is None and len(words) == 1 and token in PASSING_ON:
+                own = 2
         elif token == "--":
-            words += tokens
+            words += unread if own else tokens
         elif token[:2] == "--":
             name, equals, value = token[2:].partition("=")
             if name == "version" and _names(VERSIONED, program, words):
@@ -137,18 +157,16 @@ def _put(flags: dict[str, str], name: str, value: str | None) -> None:
     flags[name] = value
 
 
-def _decoded(argv: list[str]) -> list[str]:
+def _decoded(argv: Iterator[str]) -> Iterator[str]:
     """Read the arguments as UTF-8, whatever encoding the locale made Python assume."""
-    words = []
     for place, word in enumerate(argv, 1):
         try:
-            words.append(os.fsencode(word).decode("utf-8"))
+            yield os.fsencode(word).decode("utf-8")
         except UnicodeError:
             raise UsageError(
                 f"argument {place} is not valid UTF-8",
                 hint="bytes are stored from standard input: printf … | kys KEY -",
             ) from None
-    return words
 
 
 def _unknown_flag(

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from kycli.cli.env import Environment
 
-PROGRAMS = ("kys", "kyg", "kyd", "kyl", "kyv", "kyr", "kyrt", "kyuse", "kyh")
+PROGRAMS = (
+    *("kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
+    *("kyv", "kyr", "kyrt", "kyuse", "kyh"),
+)
 """The short commands, which are programs of their own and commands of ``kycli``."""
 
 ALIASES = {"ls": "keys"}
@@ -26,7 +29,10 @@ _SCOPE = "scope project namespace "
 _KEY = _SCOPE + "context "
 _ADDRESS = _KEY + "ns-delim "
 _SET = "ttl if-absent if-version json b64"
-_GET = "raw json jsonl null b64 meta default include-expired at"
+_GET = "raw json jsonl null b64 meta default path include-expired at"
+_PATCH = "json b64 merge json-patch path"
+_PUSH = "unique json b64 path"
+_REMOVE = "json b64 path"
 _DEL = "prefix yes"
 _LISTING = "null json jsonl "
 _HISTORY = "since until limit json jsonl"
@@ -46,6 +52,40 @@ that is missing or has expired prints nothing and makes the exit code 2. With
 value is a line of its own. --default is read as 'set' would read it: as JSON
 with --json, as base64 with --b64.
 --at reads the past and restores nothing; TIME is as for 'kycli help history'."""
+_PATHS = """\
+A path is made of .name, ["any name"], [0], [-1] for the last item, and [0:5]
+for a slice. Text that is a JSON object or list counts as one; null as nothing."""
+_INSIDE = f"""
+KEY may hold dots. When there is no such key, what follows the longest key that
+it begins with is a path into its JSON value. With --path, KEY is just the key.
+{_PATHS}"""
+_PATCH_NOTES = """\
+Sets one place in a JSON value, and makes what leads there; the key keeps its
+time to live. VALUE is read as by 'set': text as it is, so 25 is the text 25 and
+--json 25 the number. In place of VALUE, --merge JSON changes several members,
+null removing one (RFC 7396), and --json-patch FILE applies operations, all or
+none (RFC 6902)."""
+_PUSH_NOTES = """\
+Adds VALUE to the end of a list, and makes the list when there is no such key.
+VALUE is read as by 'set': text as it is, JSON with --json."""
+_REMOVE_NOTES = """\
+Takes every item that is equal to VALUE out of a list, if there are any. VALUE
+is read as by 'set', and types count: --json 5 removes the number, 5 the text.
+Exit code 2 when there is no such list."""
+_EXEC_NOTES = """\
+Runs the stored text by sh, and exits as it does. ARGUMENTs are added to its end
+as words of their own, whatever they hold; they are $1, $2 … in it as well. What
+needs them elsewhere is a function: kys hi 'f() { echo "$1, hi"; }; f'. What
+follows {0} belongs to the command, so flags of kycli come before it."""
+_RUN_NOTES = """\
+Runs COMMAND with the keys of the scope in its environment, and exits as it
+does. --prefix chooses the keys; each is the name of its variable as it is. A
+key that cannot be one (letters, digits and _), or a value with a NUL, is an
+error, and nothing is run. Flags of kycli come before COMMAND."""
+_ENV_NOTES = """\
+Prints the keys of the scope as variables, as 'run' sets them, quoted so that
+nothing in a value is ever executed. dotenv quotes only what needs it, and can
+be read by sh too. In json, what is not UTF-8 is {"$base64": …}."""
 _DEL_NOTES = """\
 Deletes all that exist, together; exit code 2 when any did not. --prefix asks
 first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
@@ -115,11 +155,12 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "ADDRESS...",
         _ADDRESS + _GET,
         "print the values of addresses",
-        _GET_NOTES + _TIMES,
+        f"{_GET_NOTES}{_TIMES}\n{_PATHS}",
         (
             "kycli get alpha.prod.greeting",
             "kycli get -p alpha -n prod greeting --default hello",
             "kycli get alpha.prod.logo --raw > logo.png",
+            "kycli get alpha.prod.user --path '$.emails[0]'",
         ),
     ),
     "del": (
@@ -152,6 +193,68 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "list keys with their values, as key=value",
         _LISTING_NOTES + _TIMES,
         ("kycli scan alpha.prod", "kycli scan user_ --jsonl"),
+    ),
+    "patch": (
+        "documents",
+        "patch",
+        "ADDRESS [VALUE]",
+        _ADDRESS + _PATCH,
+        "set a place inside a JSON value",
+        f"{_PATCH_NOTES}\n{_PATHS}",
+        (
+            "kycli patch alpha.prod.user --path '$.profile.age' --json 25",
+            'kycli patch user --merge \'{"email": null, "age": 25}\'',
+            "kycli patch user --json-patch changes.json",
+        ),
+    ),
+    "push": (
+        "documents",
+        "push",
+        "ADDRESS [VALUE]",
+        _ADDRESS + _PUSH,
+        "add to the end of a list",
+        f"{_PUSH_NOTES}\n{_PATHS}",
+        ("kycli push alpha.prod.tags new --unique", "kycli push user --path '$.tags' new"),
+    ),
+    "remove": (
+        "documents",
+        "remove",
+        "ADDRESS [VALUE]",
+        _ADDRESS + _REMOVE,
+        "take items out of a list",
+        f"{_REMOVE_NOTES}\n{_PATHS}",
+        ("kycli remove alpha.prod.tags old",),
+    ),
+    "exec": (
+        "running",
+        "execute",
+        "ADDRESS [ARGUMENT...]",
+        _ADDRESS + "dry-run",
+        "run a stored command",
+        _EXEC_NOTES.replace("{0}", "ADDRESS"),
+        ("kycli exec alpha.tools.deploy staging", "kycli exec --dry-run backup 'My Files'"),
+    ),
+    "run": (
+        "running",
+        "run",
+        "COMMAND [ARGUMENT...]",
+        _SCOPE + "prefix",
+        "run a command with the keys of a scope in its environment",
+        _RUN_NOTES,
+        ("kycli run --scope alpha.prod -- make deploy", "kycli run --prefix DB_ -- env"),
+    ),
+    "env": (
+        "running",
+        "print_variables",
+        "",
+        _SCOPE + "prefix format",
+        "print the keys of a scope as environment variables",
+        _ENV_NOTES,
+        (
+            'eval "$(kycli env --scope alpha.prod)"',
+            "kycli env --format fish | source",
+            "kycli env --format dotenv > .env",
+        ),
     ),
     "incr": (
         "numbers",
@@ -434,8 +537,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "KEY...",
         _KEY + _GET,
         "print values of the current scope",
-        _GET_NOTES + _TIMES + "\nKEY may hold dots.",
-        ("kyg user.name", "kyg missing --default none", "kyg --at '1h ago' user.name"),
+        _GET_NOTES + _TIMES + _INSIDE,
+        ("kyg user.name", "kyg missing --default none", "kyg logs[-1]", "kyg --at '1h ago' user"),
     ),
     "kyd": (
         "removal",
@@ -454,6 +557,46 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "list keys of the current scope",
         _PATTERN_NOTES,
         ("kyl", "kyl 'user\\.'", "kyl --glob '*.email'", "kyl --prefix user. --limit 10"),
+    ),
+    "kypatch": (
+        "documents",
+        "patch",
+        "KEY [VALUE]",
+        _KEY + _PATCH,
+        "set a place inside a JSON value of the current scope",
+        f"{_PATCH_NOTES}{_INSIDE}\nWhen no key fits, KEY up to its first . or [ is made.",
+        (
+            "kypatch user.profile.email ada@example.org",
+            "kypatch user.profile.age --json 25",
+            "kypatch user.profile --merge '{\"age\": null}'",
+        ),
+    ),
+    "kypush": (
+        "documents",
+        "push",
+        "KEY [VALUE]",
+        _KEY + _PUSH,
+        "add to the end of a list in the current scope",
+        _PUSH_NOTES + _INSIDE,
+        ("kypush tags new --unique", "date | kypush log", "kypush user.emails ada@example.org"),
+    ),
+    "kyrem": (
+        "documents",
+        "remove",
+        "KEY [VALUE]",
+        _KEY + _REMOVE,
+        "take items out of a list in the current scope",
+        _REMOVE_NOTES + _INSIDE,
+        ("kyrem tags old",),
+    ),
+    "kyc": (
+        "running",
+        "execute",
+        "KEY [ARGUMENT...]",
+        _KEY + "dry-run",
+        "run a command that is stored in the current scope",
+        _EXEC_NOTES.replace("{0}", "KEY"),
+        ("kyc deploy staging --force", "kyc --dry-run backup 'My Files'"),
     ),
     "kyv": (
         "history",

@@ -48,15 +48,15 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     """``get ADDRESS...``: print the values that exist; 2 when one is missing."""
     form = env.choice(*_FORMS)
     env.choice("default", "meta")
+    env.choice("path", "meta")
     default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
-    expired, at = "include-expired" in env.flags, env.flags.get("at")
     targets = [env.locate(argument) for argument in arguments]
     store = env.store()
 
     def read(scope: str, key: str) -> Any:
         if form != "meta":
-            return store.getkey(key, default, scope=scope, include_expired=expired, at=at)
-        entry = store.get_entry(key, scope=scope, include_expired=expired, at=at)
+            return read_value(env, scope, key, default)
+        entry = store.get_entry(key, scope=scope, **_which(env))
         return _MISSING if entry is None else (entry, scope)
 
     if len(targets) == 1:
@@ -79,8 +79,37 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     return 2 if _MISSING in values else 0
 
 
+def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
+    """Return the value of a key, or of what is inside it, or ``default``.
+
+    What a short command is given may be a path that begins with a key. It is taken for
+    one only when there is no such key, which costs a key that is there nothing.
+    """
+    path = env.flags.get("path")
+    if path is not None:
+        return env.store().get_path(path, default, key=key, scope=scope, **_which(env))
+    value = env.store().getkey(key, _MISSING, scope=scope, **_which(env))
+    if value is not _MISSING:
+        return value
+    if may_be_path(env, key):
+        return env.store().get_path(key, default, scope=scope, **_which(env))
+    return default
+
+
+def may_be_path(env: Environment, key: str) -> bool:
+    """Return whether an argument may be a key with a path behind it: addresses have --path."""
+    return env.short and ("." in key or "[" in key) and "context" not in env.flags
+
+
+def _which(env: Environment) -> dict[str, Any]:
+    """Return the options that say whether what is past or expired is meant."""
+    return {"include_expired": "include-expired" in env.flags, "at": env.flags.get("at")}
+
+
 def report_missing(env: Environment, scope: str, key: str) -> None:
-    env.note(f"kycli: no key {key!r} in scope {scope!r}")
+    path = env.flags.get("path")
+    inside = "" if path is None else f"with something at {path!r} "
+    env.note(f"kycli: no key {key!r} {inside}in scope {scope!r}")
 
 
 # Reading

@@ -58,9 +58,18 @@ def imported(*words: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("words", [["kyg", "key"], ["kys", "key", "value"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kyg", "key"],
+        ["kys", "key", "value"],
+        ["kyg", "a.key[0]"],
+        ["kyg", "no-key", "--default", "none"],
+    ],
+)
 def test_only_what_is_needed_is_loaded(run: Call, words: list[str]) -> None:
     run("kys", "key", "value")
+    run("kys", "a.key[0]", "value")
     loaded = imported(program(words[0]), *words[1:]) - imported("-c", "pass")
     assert "kycli.core.storage" in loaded
     assert loaded <= ENGINE | OURS | SMALL | WRITING[words[0]]

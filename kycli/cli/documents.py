@@ -1,0 +1,80 @@
+"""Inside JSON values: patch, push and remove."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kycli.cli.values import given_value, may_be_path, report_missing
+from kycli.core.values import parse
+from kycli.errors import InvalidValueError, UsageError
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+
+_MISSING = object()
+
+
+def patch(env: Environment, arguments: list[str]) -> int:
+    """``patch ADDRESS [VALUE]``: set a place, or change it by one of two kinds of patch."""
+    form = env.choice("merge", "json-patch", "json", "b64")
+    scope, key, path = _locate(env, arguments[0])
+    place, exact = (key, None) if path is None else (path, key)
+    if form not in ("merge", "json-patch"):
+        value = given_value(env, arguments[1:], "VALUE")
+        env.store(create=True).patch(place, value, key=exact, scope=scope)
+        return 0
+    if len(arguments) > 1:
+        raise UsageError(f"VALUE and --{form} exclude each other")
+    given = env.flags[form]
+    if form == "merge":
+        change = _parsed(env.read_input() if given == "-" else given, "--merge")
+        env.store(create=True).merge_patch(place, change, key=exact, scope=scope)
+    else:
+        change = _parsed(env.read_input() if given == "-" else _contents(given), given)
+        env.store().json_patch(place, change, key=exact, scope=scope)
+    return 0
+
+
+def push(env: Environment, arguments: list[str]) -> int:
+    """``push ADDRESS [VALUE]``: add to the end of a list."""
+    scope, key, path = _locate(env, arguments[0])
+    value = given_value(env, arguments[1:], "VALUE")
+    env.store(create=True).push(key, value, "unique" in env.flags, path=path, scope=scope)
+    return 0
+
+
+def remove(env: Environment, arguments: list[str]) -> int:
+    """``remove ADDRESS [VALUE]``: 2 when there is no such list."""
+    scope, key, path = _locate(env, arguments[0])
+    value = given_value(env, arguments[1:], "VALUE")
+    store = env.store()
+    with store.transaction():
+        if store.remove(key, value, path=path, scope=scope) != "nochange":
+            return 0
+        place, exact = (key, None) if path is None else (path, key)
+        if store.get_path(place, _MISSING, key=exact, scope=scope) is _MISSING:
+            report_missing(env, scope, key)
+            return 2
+    env.note("nothing to remove: no item is equal to that, and of its type")
+    return 0
+
+
+def _locate(env: Environment, argument: str) -> tuple[str, str, str | None]:
+    """Return scope, key, and the path within its value; None when the key may hold it."""
+    scope, key = env.locate(argument)
+    path = env.flags.get("path")
+    if path is None:
+        path = None if may_be_path(env, key) else "$"
+    return scope, key, path
+
+
+def _contents(file: str) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+def _parsed(text: str | bytes, origin: str) -> Any:
+    try:
+        return parse(text)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{origin}: {error}") from None

@@ -1,0 +1,186 @@
+"""Running programs: exec, run and env.
+
+Each replaces this process by the program, so that its exit code, its signals and its
+terminal are its own, and nothing of kycli waits in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+from kycli.cli.values import plain, read_value, report_missing
+from kycli.core.paths import kind_of
+from kycli.core.values import canonical
+from kycli.errors import (
+    InvalidKeyError,
+    InvalidValueError,
+    KycliError,
+    UsageError,
+    WrongTypeError,
+)
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+
+_SHELL = "/bin/sh"
+_BLANK = b" \t\r\n"
+# Python ignores these for itself, and a program would inherit that.
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+_MISSING = object()
+
+
+# Stored commands
+
+
+def execute(env: Environment, arguments: list[str]) -> int:
+    """``exec ADDRESS [ARGUMENT...]``: run a stored command; 2 when there is none."""
+    (scope, key), words = env.locate(arguments[0]), arguments[1:]
+    value = read_value(env, scope, key, _MISSING)
+    if value is _MISSING:
+        report_missing(env, scope, key)
+        return 2
+    command = _command(key, value)
+    if "dry-run" in env.flags:
+        quoted = (b" " + _quoted(os.fsencode(word)) for word in words)
+        env.write(command + b"".join(quoted) + b"\n")
+        return 0
+    if words:
+        command += b' "$@"'
+    _become(env, [_SHELL, "-c", command, key, *words], os.environb)
+
+
+def _command(key: str, value: object) -> bytes:
+    """Return a stored value as text for the shell that arguments can be added to.
+
+    Behind the end of its last line, arguments would be a command of their own. A blank
+    that is escaped is part of the last word, or continues the line.
+
+    Raises:
+        WrongTypeError, InvalidValueError: when it is none.
+    """
+    if not isinstance(value, (str, bytes)):
+        raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, no command")
+    text = value.encode() if isinstance(value, str) else value
+    if b"\0" in text:
+        raise InvalidValueError(f"the value of {key!r} holds a NUL, so it is no command")
+    command = text.rstrip(_BLANK)
+    if not command:
+        raise InvalidValueError(f"the value of {key!r} is empty, so it is no command")
+    if (len(command) - len(command.rstrip(b"\\"))) % 2:
+        command = text[: len(command) + 1]
+    return command
+
+
+# The environment
+
+
+def run(env: Environment, arguments: list[str]) -> int:
+    """``run COMMAND [ARGUMENT...]``: run a command with the keys of a scope as variables."""
+    if not arguments[0]:
+        raise UsageError("the name of the command is ''")
+    _become(env, [*arguments], {**os.environb, **_variables(env)})
+
+
+def print_variables(env: Environment, arguments: list[str]) -> int:
+    """``env``: print the keys of a scope as variables."""
+    form = env.flags.get("format", "sh")
+    if form not in ("sh", "fish", "dotenv", "json"):
+        raise UsageError(f"unknown format {form!r}", hint="use sh, fish, dotenv or json")
+    variables = _variables(env)
+    if form == "json":
+        document = {name.decode(): _text_if_it_is(value) for name, value in variables.items()}
+        env.write(canonical(document).encode() + b"\n")
+        return 0
+    for name, value in variables.items():
+        if form == "sh":
+            env.write(b"export %b=%b\n" % (name, _quoted(value)))
+        elif form == "fish":
+            env.write(b"set -gx %b %b\n" % (name, _quoted_for_fish(value)))
+        else:
+            env.write(b"%b=%b\n" % (name, _quoted_for_dotenv(value)))
+    return 0
+
+
+def _variables(env: Environment) -> dict[bytes, bytes]:
+    """Return the keys and values of the scope as variables, all as of one moment."""
+    store = env.store()
+    variables = {}
+    with store.snapshot():
+        for key, value in store.scan(env.flags.get("prefix"), scope=env.scope):
+            if not (key.isascii() and key.isidentifier()):
+                raise InvalidKeyError(
+                    f"the key {key!r} in scope {env.scope!r} cannot be the name of a variable",
+                    hint="a name is letters, digits and _, no digit first; --prefix chooses keys",
+                )
+            data = plain(value)
+            if b"\0" in data:
+                raise InvalidValueError(
+                    f"the value of {key!r} holds a NUL, which no variable can",
+                    hint="--prefix chooses keys",
+                )
+            variables[key.encode()] = data
+    return variables
+
+
+def _text_if_it_is(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+# Quoting: in single quotes a shell expands nothing
+
+
+def _quoted(data: bytes) -> bytes:
+    """Return data as one word of sh, plain where it can be."""
+    if data and not data.strip(_PLAIN):
+        return data
+    return b"'" + data.replace(b"'", b"'\\''") + b"'"
+
+
+def _quoted_for_fish(data: bytes) -> bytes:
+    return b"'" + data.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
+
+
+def _quoted_for_dotenv(data: bytes) -> bytes:
+    """Return data as the readers of such files and sh take it alike, as far as they agree.
+
+    They agree on single quotes, as long as there is neither a quote nor a backslash inside.
+    """
+    if not data.strip(_PLAIN):
+        return data
+    if b"'" not in data and b"\\" not in data:
+        return b"'" + data + b"'"
+    for special in (b"\\", b'"', b"$", b"`"):
+        data = data.replace(special, b"\\" + special)
+    return b'"' + data + b'"'
+
+
+_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.,:/@%"
+
+
+# Becoming a program
+
+
+def _become(
+    env: Environment, command: list[str | bytes], environment: Mapping[bytes, bytes]
+) -> NoReturn:
+    """Replace this process by a program that is searched for in the PATH of its environment.
+
+    Raises:
+        KycliError: when it cannot be run.
+    """
+    env.flush()
+    env.close()
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], command, environment)
+    except OSError as error:
+        name = os.fsdecode(command[0])
+        raise KycliError(f"cannot run {name!r}: {error.strerror}") from None
