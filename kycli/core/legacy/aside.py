@@ -22,6 +22,7 @@ from kycli.core.faults import cannot_open, translate
 from kycli.errors import BusyError
 
 _NAME = "old.db"
+_CACHE_KIB = 32_000
 
 
 class _ReadOnlyFile(apsw.VFSFile):
@@ -67,23 +68,23 @@ class Aside:
     def __init__(self, path: str, wal: str | None = None) -> None:
         self._path = os.path.realpath(path)
         self._wal = self._path + "-wal" if wal is None else wal
-        self._directory = tempfile.mkdtemp(prefix="kycli-")
         self._vfs: _Aside | None = None
         try:
-            self._before = self._state()
-            self.connection = self._open()
+            # What is open can be read without having a name, and nothing is left by a crash.
+            with tempfile.TemporaryDirectory(prefix="kycli-") as directory:
+                self._before = self._state()
+                self.connection = self._open(os.path.join(directory, _NAME))
         except OSError as error:
-            self._clean()
+            self._unregister()
             raise cannot_open(path, error) from error
         except apsw.Error as error:
-            self._clean()
+            self._unregister()
             raise translate(error, path, 0) from error
         except BaseException:
-            self._clean()
+            self._unregister()
             raise
 
-    def _open(self) -> apsw.Connection:
-        name = os.path.join(self._directory, _NAME)
+    def _open(self, name: str) -> apsw.Connection:
         if _size(self._path + "-journal"):
             shutil.copyfile(self._path, name)
             shutil.copyfile(self._path + "-journal", name + "-journal")
@@ -100,6 +101,7 @@ class Aside:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.pragma("locking_mode", "exclusive")
             connection.pragma("temp_store", "file")
+            connection.pragma("cache_size", -_CACHE_KIB)
             connection.pragma("schema_version")  # the first to read the file
         except BaseException:
             connection.close()
@@ -125,12 +127,12 @@ class Aside:
 
     def close(self) -> None:
         self.connection.close()
-        self._clean()
+        self._unregister()
 
-    def _clean(self) -> None:
+    def _unregister(self) -> None:
         if self._vfs is not None:
             self._vfs.unregister()
-        shutil.rmtree(self._directory, ignore_errors=True)
+            self._vfs = None
 
 
 def _stat(path: str) -> os.stat_result | None:
@@ -154,7 +156,7 @@ def scratch(fill: Callable[[apsw.Connection], None]) -> apsw.Connection:
     try:
         connection.pragma("journal_mode", "off")
         connection.pragma("temp_store", "file")
-        connection.pragma("cache_size", -16_000)
+        connection.pragma("cache_size", -_CACHE_KIB)
         connection.execute(_SCRATCH)
         with connection:
             fill(connection)

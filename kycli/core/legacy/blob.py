@@ -189,8 +189,11 @@ def _rows(pieces: Iterator[str], path: str) -> Iterator[tuple[str, str, list[Any
                 break
             place = len(_BEGIN) + 1
         while match := _STATEMENT.match(text, place):
+            values = [_literal(value) for value in _VALUES.findall(match[3])]
+            if len(values) != match[2].count(",") + 1:
+                break
+            yield match[1], match[2], values
             place = match.end()
-            yield match[1], match[2], [_literal(v) for v in _VALUES.findall(match[3])]
         rest = text[place:]
         parts, length, enough = [rest], len(rest), 2 * len(rest)
     if not begun or rest != _COMMIT:

@@ -16,6 +16,7 @@ from kycli.core.legacy.blob import is_blob, is_encrypted
 from kycli.core.legacy.pickled import looks_pickled
 from kycli.core.legacy.values import is_ciphertext
 from kycli.core.legacy.variant import EXPIRES, KVSTORE, PICKLE, PLAIN, TABLES, Variant
+from kycli.core.location import check_path
 from kycli.errors import CorruptError, KycliError
 
 _SQLITE = b"SQLite format 3\0"
@@ -78,7 +79,7 @@ def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Fo
         CannotOpenError: when it cannot be read.
         CorruptError: when an old release began it, but it is damaged.
     """
-    path = os.fspath(path)
+    path = check_path(os.fspath(path))
     try:
         status = os.stat(path)
         if not S_ISREG(status.st_mode):
@@ -92,8 +93,21 @@ def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Fo
     if looks_pickled(start):
         return Found(path, variants.PICKLED, status.st_size, encrypted=False)
     if start.startswith(_SQLITE) and start[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+        _make_sure_that_the_end_is_there(path, start, status.st_size)
         return _identify_plain(path, status.st_size, thorough, wal)
     return None
+
+
+def _make_sure_that_the_end_is_there(path: str, start: bytes, size: int) -> None:
+    """SQLite itself takes half a page at the end for a page that ends in zeros."""
+    page = int.from_bytes(start[16:18], "big")
+    page = 65_536 if page == 1 else page
+    journal = os.path.realpath(path) + "-journal"
+    if page and size % page and not os.path.exists(journal):
+        raise CorruptError(
+            f"{path}: the database is cut off in the middle of a page, after {size} bytes",
+            hint="look for a whole copy of it",
+        )
 
 
 def _identify_plain(path: str, size: int, thorough: bool, wal: str | None) -> Found | None:

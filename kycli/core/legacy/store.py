@@ -22,8 +22,8 @@ from kycli.core.legacy import variant as variants
 from kycli.core.legacy.aside import Aside, scratch
 from kycli.core.legacy.identify import Found, identify, tables_with_values
 from kycli.core.legacy.values import Decoder, Keyring, is_ciphertext
-from kycli.core.legacy.variant import BLOB, PLAIN, Variant
-from kycli.errors import CorruptError, MasterKeyError, NotADatabaseError
+from kycli.core.legacy.variant import BLOB, EXPIRES, PLAIN, Variant
+from kycli.errors import ClosedError, CorruptError, MasterKeyError, NotADatabaseError
 
 
 class Row(NamedTuple):
@@ -155,6 +155,7 @@ class OldStore:
         self.found = found
         self._keyring = keyring
         self._aside: Aside | None = None
+        self._is_closed = False
         with self._told():
             if found.variant.family == PLAIN:
                 self._aside = Aside(found.path, found.wal)
@@ -182,6 +183,7 @@ class OldStore:
 
     def close(self) -> None:
         """Let go of the file. Closing again does nothing."""
+        self._is_closed = True
         if self._aside is None:
             self._connection.close()
         else:
@@ -201,12 +203,12 @@ class OldStore:
 
     def rows(self) -> Iterator[Row]:
         """Yield all keys in the order of the keys, the expired included."""
-        expires = "k.expires_at" if self._column("kvstore", "expires_at") else "NULL"
+        expires = f"k.{EXPIRES}" if self._expires() else "NULL"
         if "audit_log" in self._tables:
             time = "a.timestamp"
             history = (
-                "LEFT JOIN (SELECT key, max(id) AS id FROM audit_log GROUP BY key) n "
-                "ON n.key = k.key LEFT JOIN audit_log a ON a.id = n.id"
+                "LEFT JOIN (SELECT key, max(rowid) AS row FROM audit_log GROUP BY key) n "
+                "ON n.key = k.key LEFT JOIN audit_log a ON a.rowid = n.row"
             )
         else:
             time, history = "NULL", ""
@@ -227,10 +229,20 @@ class OldStore:
         """
         if "audit_log" not in self._tables:
             return
+        # Whether a row made its key is worked out first and by itself: rows that are sorted
+        # with their values on board take three times as long.
+        self._run(
+            "CREATE TEMP TABLE IF NOT EXISTS created AS SELECT row FROM ("
+            "    SELECT rowid AS row, value IS NOT NULL AS kept, lag(value IS NOT NULL, 1, 0)"
+            "        OVER (PARTITION BY +key ORDER BY rowid) AS existed"
+            "    FROM audit_log"
+            ") WHERE kept AND NOT existed"
+        )
+        self._run("CREATE INDEX IF NOT EXISTS temp.created_row ON created (row)")
         query = (
             f"SELECT {_text('key')}, {_value('value')}, timestamp, "
-            "lag(value IS NOT NULL, 1, 0) OVER (PARTITION BY key ORDER BY id) "
-            "FROM audit_log ORDER BY id"
+            "NOT EXISTS (SELECT 1 FROM temp.created c WHERE c.row = a.rowid) "
+            "FROM audit_log a ORDER BY a.rowid"
         )
         for key, form, raw, timestamp, existed in self._query(query):
             name = self._key(key)
@@ -327,9 +339,13 @@ class OldStore:
             if self._aside is not None:
                 self._aside.make_sure_that_it_is_unchanged()
 
-    def _column(self, table: str, column: str) -> bool:
-        rows = self._connection.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))
-        return (column,) in list(rows)
+    def _run(self, statement: str) -> None:
+        with self._told():
+            self._connection.execute(statement)
+
+    def _expires(self) -> bool:
+        names = self._query("SELECT name FROM pragma_table_xinfo('kvstore')")
+        return (EXPIRES,) in list(names)
 
     def _key(self, raw: bytes | None) -> str:
         try:
@@ -350,12 +366,12 @@ class OldStore:
         if text is None:
             return None
         try:
-            moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                return (moment - _EPOCH) // _MILLISECOND
         except (TypeError, ValueError):
-            raise CorruptError(
-                f"{self.found.path}: the time {text!r} of {what!r} cannot be read"
-            ) from None
-        return (moment - _EPOCH) // _MILLISECOND
+            pass
+        raise CorruptError(f"{self.found.path}: the time {text!r} of {what!r} cannot be read")
 
     def _ciphertexts(self) -> Iterator[str]:
         if not self.variant.may_encrypt:
@@ -410,6 +426,8 @@ class OldStore:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        if self._is_closed:
+            raise ClosedError(f"{self.found.path}: the old store was closed")
         try:
             yield
         except apsw.Error as error:
@@ -418,7 +436,7 @@ class OldStore:
             raise cannot_open(self.found.path, error) from error
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = datetime.resolution * 1000
 
 

@@ -68,6 +68,7 @@ class Keyring:
         # The old programs took an empty key for none.
         self._waiting = [key for key in master_keys or () if key]
         self._keys: list[bytes] = []
+        self._ciphers: list[Any] = []
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._keys)
@@ -88,11 +89,11 @@ class Keyring:
         if sealed is None or not self:
             return None
         library = _library()
-        for number, key in enumerate(self._all()):
+        if not self._ciphers:
+            self._ciphers = [library.AESGCM(key) for key in self._all()]
+        for cipher in self._ciphers:
             try:
-                plain: bytes = library.AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
-                if number:
-                    self._keys.insert(0, self._keys.pop(number))
+                plain: bytes = cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
                 return plain.decode()
             except (library.InvalidTag, UnicodeDecodeError):
                 continue
