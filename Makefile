@@ -92,11 +92,11 @@ bench: install $(VENV)/.bench-tools
 	@$(BIN)/python bench/report.py --table && echo
 	$(BIN)/python bench/bars.py
 
-# Ten times the rounds and keys; listing scopes with 5,000,000 keys takes minutes to fill.
+# Ten times the rounds and keys; stores of 10,000,000 keys take minutes to fill.
 bench-full: install $(VENV)/.bench-tools
 	cd bench && ../$(BIN)/python $(BENCHMARK) --full $(ARGS)
 	@$(BIN)/python bench/report.py --table && echo
-	$(BIN)/python bench/bars.py --keys 5000000
+	$(BIN)/python bench/bars.py --keys 10000000
 
 bench-compare: install $(VENV)/.bench-tools
 	$(BIN)/python bench/compare.py $(BASE) $(ARGS)

@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import bars_growth
 import bars_history
 import bars_program
 import bars_store
 from timing import Figure
 
-BARS = {**bars_store.BARS, **bars_history.BARS, **bars_program.BARS}
+BARS = {**bars_store.BARS, **bars_growth.BARS, **bars_history.BARS, **bars_program.BARS}
 
 
 def line(figure: Figure) -> str:
@@ -43,7 +44,7 @@ def verdict(figures: Sequence[Figure]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BARS))
-    parser.add_argument("--keys", type=int, default=200_000, help="how many keys scopes hold")
+    parser.add_argument("--keys", type=int, default=200_000, help="of large stores")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BARS]

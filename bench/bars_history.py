@@ -15,12 +15,12 @@ from kycli import Kycore
 
 
 def history(directory: Path, keys: int) -> Iterator[Figure]:
-    """The newest changes of one key, in a long history and in one of ten changes.
+    """The newest ten changes of one key, in a long history and in one of ten changes.
 
     Half of the long one is the key's own, the other half is that of others.
     """
     few, many = kycore(directory / "few"), kycore(directory / "many")
-    for store, rows in ((few, 10), (many, keys)):
+    for store, rows in ((few, 20), (many, keys)):
         others = new_pairs(rows // 2)
         store.save_many(
             pair for number, other in enumerate(others) for pair in (("key", number), other)
@@ -29,21 +29,21 @@ def history(directory: Path, keys: int) -> Iterator[Figure]:
     def newest(store: Kycore) -> Callable[[], float]:
         def read() -> None:
             for _ in range(50):
-                store.get_history("key", limit=1)
+                store.get_history("key", limit=10)
 
         return lambda: timed(read) / 50
 
     took = medians({"few": newest(few), "many": newest(many)}, 101)
     assert [store.get_history("key", limit=1)[0].version for store in (few, many)] == [
-        5,
+        10,
         keys // 2,
     ]
     few.close()
     many.close()
-    operation = "newest history of one key"
+    operation = "newest 10 changes of one key"
     each = ", ".join(f"{name} rows {seconds * 1e6:.0f} µs" for name, seconds in took.items())
     yield Figure(operation, each)
-    yield limit(operation, took["many"] / took["few"], f"of {keys:,} rows beside 10 rows", 1.5)
+    yield limit(operation, took["many"] / took["few"], f"of {keys:,} rows beside 20 rows", 1.5)
 
 
 def going_back(directory: Path, keys: int) -> Iterator[Figure]:

@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 from mixed import Load
 from peers import (
+    ALL,
     GET,
     UPSERT,
     DiskcachePeer,
@@ -327,6 +328,38 @@ def _on_new_pairs(
     return way
 
 
+def rows(directory: Path, keys: int) -> Iterator[Figure]:
+    """Many rows by one call: pairs, keys, and the values of 1,000 keys as of one moment."""
+    store = filled(directory / "kycli", cached=False)
+    connection = filled_bare(directory / "bare", store)
+    names = {
+        "store": store,
+        "connection": connection,
+        "execute": connection.cursor().execute,
+        "keys": random.Random(0).sample(KEYS, 1_000),
+        "ALL": ALL,
+        "KEYS": "SELECT key FROM kv ORDER BY key",
+        "GET": GET,
+    }
+    operations = {
+        "scan, per row": (len(KEYS), "list(store.scan())", "list(execute(ALL))"),
+        "keys, per row": (len(KEYS), "store.listkeys()", "list(execute(KEYS))"),
+        "get_many, per row": (
+            1_000,
+            "store.get_many(keys)",
+            "with connection: found = {key: execute(GET, (key,)).get for key in keys}",
+        ),
+    }
+    assert list(store.scan()) == PAIRS
+    for operation, (size, ours, theirs) in operations.items():
+        took = medians(loops({"kycli": ours, "bare": theirs}, names), 31)
+        each = {name: f"{seconds / size * 1e6:.2f} µs" for name, seconds in took.items()}
+        yield Figure(operation, ", ".join(f"{name} {text}" for name, text in each.items()))
+        yield limit(operation, took["kycli"] / took["bare"], "apsw's own rows", 1)
+    store.close()
+    connection.close()
+
+
 def opening(directory: Path, keys: int) -> Iterator[Figure]:
     """Open an existing store and know that it is one; closing it is outside of the clock."""
     path = directory / "kycli"
@@ -390,6 +423,7 @@ BARS = {
     "others": others,
     "save": save,
     "save_many": save_many,
+    "rows": rows,
     "open": opening,
     "mixed": mixed,
 }

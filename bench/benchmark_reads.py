@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from itertools import repeat
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import cast
 
 import pytest
 from conftest import Measure
-from peers import MethodPeer, Peer, UncachedPeer, offering
+from peers import IndexedHistoryPeer, KycliPeer, MethodPeer, Peer, UncachedPeer, offering
 from workload import KEYS, PAIRS, PREFIX, new_pairs, value
 
 
@@ -73,6 +73,22 @@ def test_missing_key(measure: Measure, store: Peer) -> None:
     )
 
 
+@pytest.mark.benchmark(group="get_many, per row")
+@pytest.mark.parametrize("peer", offering("get_many", UncachedPeer))
+def test_get_many(measure: Measure, store: Peer) -> None:
+    """1,000 of 10,000 keys by one call."""
+    keys = random.Random(0).sample(KEYS, 1_000)
+    expected = {key: value(key) for key in keys}
+    measure(
+        store,
+        store.get_many,
+        repeat((keys,)),
+        rounds=50,
+        size=len(keys),
+        right=lambda answer, _: answer == expected,
+    )
+
+
 @pytest.mark.benchmark(group="scan, per row")
 @pytest.mark.parametrize("peer", offering("scan"))
 def test_scan(measure: Measure, store: Peer) -> None:
@@ -100,3 +116,22 @@ def test_prefix(measure: Measure, store: Peer) -> None:
         size=len(expected),
         right=lambda answer, _: answer == expected,
     )
+
+
+@pytest.mark.benchmark(group="history: newest 10 of a key")
+@pytest.mark.parametrize("peer", [KycliPeer, IndexedHistoryPeer])
+def test_newest(
+    measure: Measure, peer: type[KycliPeer | IndexedHistoryPeer], tmp_path: Path
+) -> None:
+    """Of 100 keys that have changed 100 times each."""
+    store = peer(tmp_path)
+    for generation in range(100):
+        store.save_many((key, value(key, generation)) for key in KEYS[:100])
+    measure(
+        store,
+        lambda key: store.newest(key, 10),
+        ((key,) for key in cycle(KEYS[:100])),
+        rounds=500,
+        right=lambda answer, batch: answer == [value(batch[0], 99 - ago) for ago in range(10)],
+    )
+    store.close()

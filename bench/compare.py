@@ -28,7 +28,10 @@ from results import Comparison, Run, compare, load
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 SCRATCH = ROOT / "build" / "compare"
-MEASURED = "kycli,kycli uncached,kyg and kys,apsw,python -c pass"
+MEASURED = (
+    "kycli,kycli uncached,kycli full,kycli async,kyg and kys,"
+    "apsw,apsw full,apsw batched,apsw + indexed trigger,python -c pass"
+)
 NEEDED = ("apsw", "cython", "platformdirs", "pytest", "pytest-benchmark", "setuptools", "tomlkit")
 
 

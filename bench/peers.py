@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -36,20 +36,20 @@ ALL = "SELECT key, value FROM kv ORDER BY key"
 BUSY_MS = 60_000
 
 
-def kycore(path: Path, *, cached: bool = True) -> Kycore:
+def kycore(path: Path, *, cached: bool = True, durability: str = "normal") -> Kycore:
     """Open a store of kycli's, without its read cache where it has one and is asked to."""
-    options: dict[str, Any] = {"busy_timeout_ms": BUSY_MS}
+    options: dict[str, Any] = {"busy_timeout_ms": BUSY_MS, "durability": durability}
     if not cached and hasattr(Kycore, "cache_stats"):
         options["cache_entries"] = 0
     return Kycore(path, **options)
 
 
-def bare(path: Path) -> apsw.Connection:
+def bare(path: Path, synchronous: str = "NORMAL") -> apsw.Connection:
     """Open a database with the pragmas that kycli uses, and a plain table in it."""
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("journal_mode", "wal")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute(TABLE)
     return connection
@@ -80,6 +80,10 @@ class Peer:
     prefix: Callable[[str], Pairs]
     """The pairs whose key begins so, without a look at all others."""
 
+    def get_many(self, keys: list[str]) -> Mapping[str, object]:
+        """Return the values of keys that are all there; as of one moment where it says so."""
+        return {key: self.get(key) for key in keys}
+
     def __init__(self, directory: Path) -> None:
         self.path = directory / self.name.replace(" ", "-")
         self.open()
@@ -99,15 +103,23 @@ class KycliPeer(Peer):
     name = "kycli"
     durability = WAL
     cached: ClassVar[bool] = True
+    promise: ClassVar[str] = "normal"
 
     def open(self) -> None:
-        self.store = kycore(self.path, cached=self.cached)
+        self.store = kycore(self.path, cached=self.cached, durability=self.promise)
         self.get = self.store.getkey
         self.save = self.store.save
         self.delete = self.store.delete
         self.save_many = self.store.save_many
         self.incr = self.store.incr
         self.scan = self.prefix = self.store.scan
+
+    def get_many(self, keys: list[str]) -> Mapping[str, object]:
+        return self.store.get_many(keys)
+
+    def newest(self, key: str, count: int) -> list[object]:
+        """Return the newest values of a key."""
+        return [change.value for change in self.store.get_history(key, limit=count)]
 
     def close(self) -> None:
         self.store.close()
@@ -129,9 +141,10 @@ class ApswPeer(Peer):
 
     name = "apsw"
     durability = WAL
+    synchronous: ClassVar[str] = "NORMAL"
 
     def open(self) -> None:
-        self.connection = bare(self.path)
+        self.connection = bare(self.path, self.synchronous)
         self.execute = self.connection.cursor().execute
 
     def close(self) -> None:
@@ -152,6 +165,12 @@ class ApswPeer(Peer):
 
     def incr(self, key: str) -> object:
         return self.execute(INCREMENT, (key,)).get
+
+    def get_many(self, keys: list[str]) -> Mapping[str, object]:
+        execute = self.execute
+        with self.connection:
+            found = {key: execute(GET, (key,)).get for key in keys}
+        return found
 
     def scan(self) -> Pairs:
         return self.execute(ALL)
@@ -176,14 +195,29 @@ class HistoryPeer(ApswPeer):
             )
 
 
+class IndexedHistoryPeer(HistoryPeer):
+    """The same, and an index on the copies, by which the changes of a key are found."""
+
+    name = "apsw + indexed trigger"
+
+    def open(self) -> None:
+        super().open()
+        self.execute("CREATE INDEX IF NOT EXISTS log_key ON log (key, id)")
+
+    def newest(self, key: str, count: int) -> list[object]:
+        sql = "SELECT key, value, at FROM log WHERE key = ? ORDER BY id DESC LIMIT ?"
+        return [row[1] for row in self.execute(sql, (key, count))]
+
+
 class SqlitePeer(Peer):
     name = "sqlite3"
     durability = WAL
+    synchronous: ClassVar[str] = "NORMAL"
 
     def open(self) -> None:
         self.connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None)
         self.connection.execute("PRAGMA journal_mode = wal")
-        self.connection.execute("PRAGMA synchronous = NORMAL")
+        self.connection.execute(f"PRAGMA synchronous = {self.synchronous}")
         self.connection.execute(TABLE)
         self.execute = self.connection.cursor().execute
 
@@ -256,11 +290,12 @@ class LmdbPeer(Peer):
     name = "lmdb"
     durability = "no sync per commit; a power loss may damage the file"
     package = "lmdb"
+    sync: ClassVar[bool] = False
 
     def open(self) -> None:
         import lmdb
 
-        self.environment = lmdb.open(str(self.path), map_size=1 << 30, sync=False)
+        self.environment = lmdb.open(str(self.path), map_size=1 << 30, sync=self.sync)
         self.begin = self.environment.begin
 
     def close(self) -> None:
@@ -288,6 +323,11 @@ class LmdbPeer(Peer):
             total = int(transaction.get(key.encode(), b"0")) + 1
             transaction.put(key.encode(), str(total).encode())
         return total
+
+    def get_many(self, keys: list[str]) -> Mapping[str, object]:
+        with self.begin() as transaction:
+            get = transaction.get
+            return {key: (get(key.encode()) or b"").decode() for key in keys}
 
     def scan(self) -> Pairs:
         with self.begin() as transaction, transaction.cursor() as cursor:
@@ -343,12 +383,18 @@ class DiskcachePeer(Peer):
     name = "diskcache"
     durability = WAL
     package = "diskcache"
+    synchronous: ClassVar[int] = 1  # NORMAL
     lacks = frozenset({"prefix"})
 
     def open(self) -> None:
         from diskcache import Cache
 
-        self.cache = Cache(str(self.path), timeout=BUSY_MS / 1000, eviction_policy="none")
+        self.cache = Cache(
+            str(self.path),
+            timeout=BUSY_MS / 1000,
+            eviction_policy="none",
+            sqlite_synchronous=self.synchronous,
+        )
         self.get = self.cache.get
         self.save = self.cache.set
         self.delete = self.cache.delete
@@ -370,6 +416,7 @@ class SqlitedictPeer(Peer):
     name = "sqlitedict"
     durability = WAL
     package = "sqlitedict"
+    synchronous: ClassVar[str] = "NORMAL"
     lacks = frozenset({"incr", "prefix"})
 
     def open(self) -> None:
@@ -385,7 +432,7 @@ class SqlitedictPeer(Peer):
             encode=str,
             decode=str,
         )
-        self.data.conn.execute("PRAGMA synchronous = NORMAL")
+        self.data.conn.execute(f"PRAGMA synchronous = {self.synchronous}")
         self.data.conn.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         self.get = self.data.get
         self.scan = self.data.items
@@ -411,6 +458,7 @@ PEERS: tuple[type[Peer], ...] = (
     UncachedPeer,
     ApswPeer,
     HistoryPeer,
+    IndexedHistoryPeer,
     SqlitePeer,
     DictPeer,
     MethodPeer,
@@ -420,7 +468,7 @@ PEERS: tuple[type[Peer], ...] = (
     SqlitedictPeer,
 )
 BY_NAME = {peer.name: peer for peer in PEERS}
-VARIANTS = frozenset({UncachedPeer, HistoryPeer, MethodPeer})
+VARIANTS = frozenset({UncachedPeer, HistoryPeer, IndexedHistoryPeer, MethodPeer})
 """Of use in some groups only."""
 
 

@@ -159,6 +159,7 @@ cdef class _Session:
     cdef warm_up(self):
         """Set up what pays only for a store that is used more than a few times."""
         self.is_warm = True
+        self.cursor.execute(_PAGE_CACHE)
         self.use_native_statements()
         if (self.cache.max_entries and self.path != MEMORY
                 and kycli_file_system(self.path.encode()) == 0):

@@ -35,6 +35,9 @@ INSERT INTO archive (
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"""
 cdef str _REMOVE = "DELETE FROM kvstore WHERE scope = ?1 AND key = ?2"
 
+# SQLite's own 2 MB hold less than what 500 keys of a large store are found through.
+cdef str _PAGE_CACHE = "PRAGMA cache_size = -16384"  # KiB
+
 # A bulk load that spilled its pages again and again would write several times as much.
 cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
 
