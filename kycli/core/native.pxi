@@ -97,18 +97,20 @@ cdef class _Statement:
     """
 
     cdef object connection
+    cdef object cursor
     cdef str sql
     cdef list bindings
-    cdef list rows   # those that are left, the next one last
+    cdef bint done   # it was executed, and has answered all it does
     cdef tuple row
 
-    def __cinit__(self, connection, str sql):
+    def __cinit__(self, connection, cursor, str sql):
         self.connection = connection
+        self.cursor = cursor
         self.sql = sql
         self.bindings = [None] * _placeholders(sql)
 
     cdef finalize(self):
-        self.connection = None
+        self.connection = self.cursor = None
 
     cdef bind_text(self, int position, str text):
         self.bindings[position - 1] = text
@@ -121,12 +123,18 @@ cdef class _Statement:
         self.bindings[position - 1] = value
 
     cdef bint has_row(self) except -1:
-        """Step; return whether there is a row. Other threads run meanwhile."""
-        if self.rows is None:
-            self.rows = self.connection.execute(self.sql, self.bindings or None).fetchall()
-            self.rows.reverse()
-        self.row = self.rows.pop() if self.rows else None
-        return self.row is not None
+        """Step; return whether there is a row. Other threads run meanwhile.
+
+        Here there is one row at most, that is more than one column or not null.
+        """
+        if self.done:
+            return False
+        self.done = True
+        row = self.cursor.execute(self.sql, self.bindings or None).get
+        if row is None:
+            return False
+        self.row = row if type(row) is tuple else (row,)
+        return True
 
     cdef bint has_row_at_once(self) except -1:
         """``has_row`` for a step too short for it to be worth letting other threads run."""
@@ -134,7 +142,7 @@ cdef class _Statement:
 
     cdef reset(self):
         """End the execution and, outside of a transaction block, what it has read under."""
-        self.rows = self.row = None
+        self.done = False
 
     cdef execute(self):
         """Execute a statement that answers nothing; other threads run meanwhile."""
@@ -166,6 +174,25 @@ cdef class _Statement:
 
     cdef object at(self, int column):
         return self.row[column]
+
+
+@cython.final
+cdef class _Many(_Statement):
+    """A statement of any number of rows, executed by APSW: all at once."""
+
+    cdef list rows  # those that are left, the next one last; None before it is executed
+
+    cdef bint has_row(self) except -1:
+        if self.rows is None:
+            self.rows = self.cursor.execute(self.sql, self.bindings or None).fetchall()
+            self.rows.reverse()
+        if not self.rows:
+            return False
+        self.row = self.rows.pop()
+        return True
+
+    cdef reset(self):
+        self.rows = None
 
 
 cdef int _placeholders(str sql) except -1:

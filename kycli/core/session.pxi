@@ -141,7 +141,7 @@ cdef class _Session:
         try:
             self.connection = connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
-            self.run = _Statements(self.connection, False)
+            self.run = _Statements(self.connection, self.cursor, False)
             self.author, self.pid, self.change = 0, os.getpid(), 0
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
@@ -168,7 +168,7 @@ cdef class _Session:
     cdef use_native_statements(self):
         """Execute the hot path's statements without APSW, where that works."""
         if not self.run.native and _reach_sqlite():
-            self.run = _Statements(self.connection, True)
+            self.run = _Statements(self.connection, self.cursor, True)
 
     cdef close(self):
         if not self.is_open:

@@ -85,39 +85,40 @@ cdef class _Statements:
     cdef _Statement bury
     cdef _Statement remove
 
-    def __cinit__(self, connection, bint native):
+    def __cinit__(self, connection, cursor, bint native):
         self.native = native
         self.all = []
         self.pages = {}
-        self.begin = self.prepared(connection, "BEGIN IMMEDIATE")
-        self.commit = self.prepared(connection, "COMMIT")
-        self.get = self.prepared(connection, _GET)
-        self.newest = self.prepared(connection, _NEWEST)
-        self.changes = self.prepared(connection, _CHANGES)
-        self.row = self.prepared(connection, _GET_ROW)
-        self.before = self.prepared(connection, _BEFORE)
-        self.left_off = self.prepared(connection, _LEFT_OFF)
-        self.log = self.prepared(connection, _LOG)
-        self.put = self.prepared(connection, _PUT)
-        self.add = self.prepared(connection, _ADD)
-        self.bury = self.prepared(connection, _BURY)
-        self.remove = self.prepared(connection, _REMOVE)
+        self.begin = self.prepared(connection, cursor, "BEGIN IMMEDIATE")
+        self.commit = self.prepared(connection, cursor, "COMMIT")
+        self.get = self.prepared(connection, cursor, _GET)
+        self.newest = self.prepared(connection, cursor, _NEWEST)
+        self.changes = self.prepared(connection, cursor, _CHANGES)
+        self.row = self.prepared(connection, cursor, _GET_ROW)
+        self.before = self.prepared(connection, cursor, _BEFORE)
+        self.left_off = self.prepared(connection, cursor, _LEFT_OFF)
+        self.log = self.prepared(connection, cursor, _LOG)
+        self.put = self.prepared(connection, cursor, _PUT)
+        self.add = self.prepared(connection, cursor, _ADD)
+        self.bury = self.prepared(connection, cursor, _BURY)
+        self.remove = self.prepared(connection, cursor, _REMOVE)
 
-    cdef _Statement prepared(self, connection, str sql):
+    cdef _Statement prepared(self, connection, cursor, str sql):
         cdef _Statement statement
         if self.native:
-            statement = _Native(connection, sql)
+            statement = _Native(connection, None, sql)
             if not (<_Native>statement).prepare():
                 self.native = False
         if not self.native:
-            statement = _Statement(connection, sql)
+            by_apsw = _Many if sql is _CHANGES else _Statement
+            statement = by_apsw(connection, cursor, sql)
         self.all.append(statement)
         return statement
 
     cdef _Native page(self, connection, str sql):
         """Return the native statement of a listing, or None where there is none."""
         if sql not in self.pages and _reach_sqlite():
-            statement = _Native(connection, sql)
+            statement = _Native(connection, None, sql)
             if (<_Native>statement).prepare():
                 self.pages[sql] = statement
                 self.all.append(statement)
