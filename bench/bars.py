@@ -18,10 +18,17 @@ from pathlib import Path
 import bars_growth
 import bars_history
 import bars_program
+import bars_search
 import bars_store
 from timing import Figure
 
-BARS = {**bars_store.BARS, **bars_growth.BARS, **bars_history.BARS, **bars_program.BARS}
+BARS = {
+    **bars_store.BARS,
+    **bars_growth.BARS,
+    **bars_history.BARS,
+    **bars_search.BARS,
+    **bars_program.BARS,
+}
 
 
 def line(figure: Figure) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import apsw
 
+from kycli.core.folding import fold
+from kycli.core.indexing import scratch, text_of
 from kycli.core.layout import FORMAT
 
 APPLICATION_ID = 0x4B59434C
@@ -37,7 +39,9 @@ def check(path: Path | str) -> dict[tuple[str, str], Any]:
         connection.set_busy_timeout(10_000)
         assert connection.pragma("integrity_check") == "ok"
         connection.execute("INSERT INTO fts_kvstore (fts_kvstore) VALUES ('integrity-check')")
-        return _check_history(connection)
+        live = _check_history(connection)
+        _check_index(connection)
+        return live
     finally:
         connection.close()
 
@@ -111,3 +115,53 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     archived = connection.execute("SELECT seq, scope, key, value, kind, op, version FROM archive")
     assert {row[0]: tuple(row[1:]) for row in archived} == removed
     return live
+
+
+def _check_index(connection: apsw.Connection) -> None:
+    """The search index must hold the keys that it has seen, each by its words as they are now."""
+    states = connection.execute("SELECT watermark, scope, key FROM fts_state").fetchall()
+    (watermark, *cursor), *_ = [*states, (None, None, None)]
+    docs = {
+        (scope, key): id
+        for id, scope, key in connection.execute("SELECT id, scope, key FROM fts_docs")
+    }
+    sizes = connection.execute("SELECT id FROM fts_kvstore_docsize")
+    assert {id for (id,) in sizes} == set(docs.values())
+    if watermark is None:
+        return  # it is to be built anew, whatever there is of it
+    rows = connection.execute(
+        "SELECT k.scope, k.key, k.seq, k.kind, CASE WHEN k.home IS NULL THEN k.value "
+        "ELSE (SELECT value FROM audit_log WHERE id = k.home) END FROM kvstore k"
+    )
+    live = {(scope, key): (seq, kind, value) for scope, key, seq, kind, value in rows}
+    seen = {
+        name: row
+        for name, row in live.items()
+        if row[0] <= watermark and (cursor == [None, None] or name <= tuple(cursor))
+    }
+    assert seen.keys() <= docs.keys()
+    pruned = connection.execute("SELECT count(*) <> ifnull(max(id), 0) FROM audit_log").get
+    changed = connection.execute("SELECT scope, key FROM audit_log WHERE id > ?", (watermark,))
+    if not pruned:
+        assert docs.keys() - live.keys() <= set(changed)
+    if len(docs) <= 10_000:
+        _check_words(connection, {docs[name]: (name[1], *row[1:]) for name, row in seen.items()})
+
+
+def _check_words(connection: apsw.Connection, texts: dict[int, tuple[str, int, Any]]) -> None:
+    """Index the same texts once more, in memory: the words must be at the same places."""
+    with scratch() as again:
+        again.executemany(
+            "INSERT INTO fts (rowid, key, value) VALUES (?, ?, ?)",
+            (
+                (id, fold(key), fold(text_of(kind, value)))
+                for id, (key, kind, value) in texts.items()
+            ),
+        )
+    instances = "CREATE VIRTUAL TABLE temp.words USING fts5vocab (main, %s, instance)"
+    words = "SELECT term, doc, col, offset FROM temp.words"
+    again.execute(instances % "fts")
+    connection.execute(instances % "fts_kvstore")
+    found = {row for row in connection.execute(words) if row[1] in texts}
+    assert found == set(again.execute(words))
+    again.close()

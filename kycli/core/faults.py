@@ -83,6 +83,8 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
             f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
             hint="try again when it has finished, or stop it",
         )
+    if isinstance(error, (apsw.SQLError, apsw.CorruptError)) and "fts_" in str(error):
+        return damaged_index(path)
     if isinstance(error, apsw.SQLError) and "no such table" in str(error):
         return CorruptError(
             f"{path}: the tables are not those of a kycli database",
@@ -102,6 +104,14 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
             ours, meaning, hint = _MEANINGS[kind]
             return ours(f"{path}: {meaning}", hint=hint)
     return StorageError(f"{path}: {error}")
+
+
+def damaged_index(path: str) -> CorruptError:
+    """Return the error for a search index that does not hold what it should."""
+    return CorruptError(
+        f"{path}: the search index is damaged",
+        hint="keys and values are not touched by that; 'kycli doctor' rebuilds the index",
+    )
 
 
 def cannot_open(path: str, error: OSError) -> KycliError:

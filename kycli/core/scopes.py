@@ -72,6 +72,9 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
             raise ConflictError(f"the scope {to_scope!r} exists already", hint="drop it first")
         if _known(store, to_scope):
             return _move_keys(store, scope, to_scope)
+        from kycli.core import indexing
+
+        indexing.rename(store, scope, to_scope)
         for table in _TABLES:
             store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
         store._query(_MOVE_HORIZON, (scope, to_scope))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from kycli.core.entry import Entry
 from kycli.core.history import Change
 from kycli.core.recovery import Difference
+from kycli.core.search import Hit
 from kycli.core.times import Time
 
 def check_key(key: object) -> str: ...
@@ -162,6 +163,7 @@ class Kycore:
     def _now(self) -> int: ...
     def _query(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]: ...
     def _in_transaction(self) -> bool: ...
+    def _in_snapshot(self) -> bool: ...
     def _live_row(self, now: int, scope: str, key: str) -> tuple[Any, ...] | None: ...
     def _put(
         self,
@@ -265,6 +267,28 @@ class Kycore:
     def remove(
         self, key: str, value: Any, *, path: str | None = None, scope: str | None = None
     ) -> str: ...
+
+    # search
+    def search(
+        self,
+        query: str,
+        *,
+        scope: str | None = None,
+        limit: int | None = 100,
+        keys_only: bool = False,
+    ) -> Any: ...
+    def search_hits(
+        self,
+        query: str,
+        *,
+        scope: str | None = None,
+        all_scopes: bool = False,
+        limit: int | None = 100,
+        keys_only: bool = False,
+        snippets: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> list[Hit]: ...
+    def optimize_index(self, *, progress: Callable[[int, int], object] | None = None) -> int: ...
 
     # scopes and caches
     def scopes(self) -> list[str]: ...

@@ -881,6 +881,10 @@ cdef class Kycore(_Surface):
         """Whether the calling thread is inside a transaction of this store."""
         return self._db.depth > 0 and self._db.owner == _thread.get_ident()
 
+    def _in_snapshot(self):
+        """Whether the calling thread is inside a snapshot of this store, where nothing is written."""
+        return self._db.reading and self._in_transaction()
+
     # -- the mapping protocol
 
     def __getitem__(self, key):

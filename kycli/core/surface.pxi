@@ -433,6 +433,75 @@ cdef class _Surface:
 
         return documents.remove(self, key, value, path, scope)
 
+    # -- search
+
+    def search(self, query, *, scope=None, limit=100, keys_only=False):
+        """Return the keys whose key or value matches a query, best first.
+
+        Sees every change that was committed before it, and no key that is deleted or has
+        expired. The first search of a database builds the index; each later one takes in
+        what has changed since, which costs in proportion to that.
+
+        Parameters:
+            query: words, all of which must occur; ``"phrases"``; ``prefixes*``; ``AND``,
+                ``OR``, ``NOT`` and parentheses; ``key:`` or ``value:`` before what must be
+                in the key or in the value. Case and accents do not matter. What does not
+                parse is searched as words.
+            scope: default the store's.
+            limit: at most so many; None for all.
+            keys_only: return a list of keys, which reads no values.
+
+        Returns:
+            A dict of key and value, best first; or the list.
+
+        Raises:
+            CorruptError: when the index is damaged.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     status = kv.save("note:1", "Crème brûlée"), kv.save("note:2", "apple pie")
+        ...     kv.search("creme"), kv.search("key:note NOT pie", keys_only=True)
+        ({'note:1': 'Crème brûlée'}, ['note:1'])
+        """
+        from kycli.core import search
+
+        place = self.scope if scope is None else check_scope(scope)
+        hits = search.search(self, query, place, limit, keys_only=keys_only)
+        return [hit.key for hit in hits] if keys_only else {hit.key: hit.value for hit in hits}
+
+    def search_hits(self, query, *, scope=None, all_scopes=False, limit=100, keys_only=False,
+                    snippets=False, progress=None):
+        """Search as ``search`` does and return a list of ``Hit``, best first.
+
+        Parameters:
+            all_scopes: search everywhere, and not in one scope.
+            keys_only: leave the values out.
+            snippets: also mark what matched; see ``Hit``.
+            progress: called with how much of how much is done, while the index catches up.
+        """
+        from kycli.core import search
+
+        if all_scopes and scope is not None:
+            raise MisuseError("search_hits takes a scope or all_scopes, not both")
+        place = self.scope if scope is None else check_scope(scope)
+        return search.search(self, query, None if all_scopes else place, limit,
+                             keys_only=keys_only, snippets=snippets, progress=progress)
+
+    def optimize_index(self, *, progress=None):
+        """Have the search index catch up, merge its parts into one, and check it.
+
+        Goes in steps between which others can write. What the check finds wrong is put
+        right, by building the index anew if need be.
+
+        Parameters:
+            progress: called with how much of how much is done.
+
+        Returns:
+            How many keys are indexed.
+        """
+        from kycli.core import indexing
+
+        return indexing.optimize(self, progress)
+
     # -- asynchronous calls
 
     def save_async(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):
