@@ -2,16 +2,16 @@
 # Part of storage.pyx: one extension is one file to load at start-up.
 
 cdef enum:
-    TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT
+    TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OPAQUE
     INLINE_MAX = 512
     CREATED = 1
     OVERWRITTEN, DELETED, EXPIRED, LIFETIME
     KEY_MAX = 4096
 
 # The numbers above are the layout's, known here at compile time.
-if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, INLINE_MAX) != (
+if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OPAQUE, INLINE_MAX) != (
     layout.TEXT, layout.BYTES, layout.INT, layout.FLOAT, layout.BOOL, layout.NONE,
-    layout.JSON, layout.BIGINT, layout.INLINE_MAX,
+    layout.JSON, layout.BIGINT, layout.OPAQUE, layout.INLINE_MAX,
 ) or (CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME) != (
     layout.CREATED, layout.OVERWRITTEN, layout.DELETED, layout.EXPIRED, layout.LIFETIME,
 ):
@@ -97,6 +97,8 @@ cpdef tuple encode(object value):
                 "the document holds half of a surrogate pair, which UTF-8 cannot express"
             ) from None
         return JSON, text, size
+    if kind is values.Opaque:
+        return OPAQUE, value.ciphertext, len(value.ciphertext.encode())
     raise values.unsupported(value)
 
 
@@ -118,6 +120,10 @@ cpdef object decode(object value, int kind):
         return None
     if kind == BIGINT and isinstance(value, str) and value.lstrip("-").isdigit():
         return int(value)
+    if kind == OPAQUE:
+        from kycli.core import values
+
+        return values.Opaque(value)
     raise CorruptError(f"a stored value of kind {kind} cannot be read", hint="upgrade kycli")
 
 

@@ -99,7 +99,8 @@ FORMAT = 2
 PAGE_SIZE = 4096
 
 # What kvstore.kind, audit_log.kind and archive.kind say of the value beside them.
-TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT = range(8)
+# OPAQUE is the ciphertext of an earlier KyCLI, which nobody has opened.
+TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OPAQUE = range(9)
 
 INLINE_MAX = 512
 """Longest value, in bytes, that is kept in ``kvstore`` itself."""

@@ -17,13 +17,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
+from kycli.core.legacy.identify import variant_of
+from kycli.core.legacy.values import Decoder, Keyring
+from kycli.core.legacy.variant import Variant
 from kycli.core.location import sync_directory
+from kycli.core.migration_plain import Move, Moved, Source
+from kycli.core.names import DEFAULT
 from kycli.errors import (
     BusyError,
     CannotOpenError,
@@ -166,16 +173,98 @@ def check_schema(connection: apsw.Connection) -> None:
             raise StorageError(f"the table {name!r} did not migrate", hint="this is a bug in kycli")
 
 
+# ---------------------------------------------------------------- before there were formats
+
+_OLD_TABLES = {
+    "kvstore": ("key", "value", "expires_at"),
+    "audit_log": ("id", "key", "value", "timestamp"),
+    "archive": ("id", "key", "value", "deleted_at"),
+}
+
+
+def _plan(
+    connection: apsw.Connection, path: str, keyring: Keyring | None, progress: Progress | None
+) -> Move:
+    """Look through a database of KyCLI 0.0 or 0.1; nothing of it is changed."""
+    source = source_of(_variant(connection, path), keyring)
+    for name in ("audit_log", "archive"):
+        if name not in _tables(connection):
+            columns = ", ".join(_OLD_TABLES[name]).replace("id,", "id INTEGER PRIMARY KEY,")
+            connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+    now = time.time_ns() // 1_000_000
+    move = Move(connection, source, DEFAULT, now, progress)
+    move.plan()
+    return move
+
+
+def _lay_out_anew(connection: apsw.Connection, move: Move) -> Moved:
+    """Move a database of KyCLI 0.0 or 0.1 to the newest format, inside a transaction."""
+    if move.misnamed:
+        move.rename_keys()
+        move.plan()
+    present = _tables(connection)
+    triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+    for (name,) in triggers.fetchall():
+        connection.execute(f'DROP TRIGGER "{name}"')
+    # Dropped at the end: what is freed now and written again would go through the journal.
+    for name in (*_OLD_TABLES, "fts_kvstore"):
+        schema = "main" if name in present else "temp"
+        if name in present or name in _OLD_TABLES:
+            connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO old_{name}")
+    for sql in _tables_of_layout().values():
+        connection.execute(sql)
+    moved = move.run()
+    connection.execute(
+        "INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES (?, 1, ?)",
+        (move.scope, move.now),
+    )
+    for name in (*_OLD_TABLES, "fts_kvstore"):
+        connection.execute(f"DROP TABLE IF EXISTS old_{name}")
+    connection.execute("DROP TABLE IF EXISTS sqlite_stat1")
+    make_objects(connection)
+    return moved
+
+
+def source_of(variant: Variant, keyring: Keyring | None = None) -> Source:
+    """Return how an old database keeps its values.
+
+    Parameters:
+        variant: of the database.
+        keyring: what opens its encrypted values; without, they stay as they are.
+    """
+    return Source(Decoder(variant, keyring), variant.is_json, variant.may_encrypt)
+
+
+def _variant(connection: apsw.Connection, path: str) -> Variant:
+    variant = variant_of(connection, path)
+    if variant is None:
+        raise NotADatabaseError(f"{path}: no kycli made this database")
+    return variant
+
+
 # ---------------------------------------------------------------- a file
+
+
+class Migrated(NamedTuple):
+    """What was done.
+
+    Attributes:
+        version: the format that the file had; 0 before there were formats.
+        moved: what was moved out of a file of version 0.
+    """
+
+    version: int
+    moved: Moved | None
 
 
 def migrate(
     path: str,
     *,
     backup: str | None = None,
+    keyring: Keyring | None = None,
     progress: Progress | None = None,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
-) -> bool:
+) -> Migrated | None:
     """Bring a database file to the format of this kycli: all of it or nothing.
 
     Of several processes that do it at once, one does it; the others wait and find it done.
@@ -183,11 +272,13 @@ def migrate(
     Parameters:
         path: the file, absolute.
         backup: where to put a verified copy first, or None for none.
+        keyring: what opens values that an earlier kycli encrypted, which are then kept
+            decrypted; without, they stay as they are.
         progress: called with the rows done and all rows, now and then.
         busy_timeout_ms: how long to wait for other programs to close the file.
 
     Returns:
-        False when the file is of this format already.
+        What was done, or None when the file is of this format already.
 
     Raises:
         BusyError: when another program has the file open.
@@ -198,7 +289,7 @@ def migrate(
     with _alone_in(os.path.dirname(path)):
         connection = _take(path, busy_timeout_ms)
         try:
-            return _migrate(connection, path, backup, progress)
+            return _migrate(connection, path, backup, keyring, progress)
         except (apsw.Error, UnicodeError) as error:
             raise translate(error, path, busy_timeout_ms) from error
         finally:
@@ -206,12 +297,22 @@ def migrate(
 
 
 def _migrate(
-    connection: apsw.Connection, path: str, backup: str | None, progress: Progress | None
-) -> bool:
+    connection: apsw.Connection,
+    path: str,
+    backup: str | None,
+    keyring: Keyring | None,
+    progress: Progress | None,
+) -> Migrated | None:
     version = version_of(connection, path)
     if version == layout.FORMAT:
-        return False
-    _check_sound(connection, path)
+        return None
+    move = None
+    if version:
+        _check_sound(connection, path)
+    else:
+        # Reads every row, so whatever is damaged shows now.
+        _check_size(connection, path)
+        move = _plan(connection, path, keyring, progress)
     _check_space(connection, path, backup)
     # From here on the file may be written.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -220,11 +321,13 @@ def _migrate(
     if backup is not None:
         _back_up(connection, path, backup)
     connection.execute(_CACHE)
+    moved = None
     connection.execute("BEGIN EXCLUSIVE")
     try:
-        if version == 0:
-            raise NotADatabaseError(f"{path}: cannot be migrated yet")
-        bring_up(connection, version)
+        if move is not None:
+            moved = _lay_out_anew(connection, move)
+        else:
+            bring_up(connection, version)
         check_schema(connection)
         connection.execute(f"PRAGMA user_version = {layout.FORMAT}")
         connection.execute(f"PRAGMA application_id = {layout.APPLICATION_ID}")
@@ -234,7 +337,7 @@ def _migrate(
             connection.execute("ROLLBACK")
         raise
     connection.pragma("journal_mode", "wal")
-    return True
+    return Migrated(version, moved)
 
 
 def needed(connection: apsw.Connection, path: str) -> KycliError:
@@ -246,10 +349,13 @@ def needed(connection: apsw.Connection, path: str) -> KycliError:
         version = version_of(connection, path)
     except KycliError as error:
         return error
-    found = f"has format {version}, and this kycli uses format {layout.FORMAT}"
-    if version == 0:
-        found = "was made by an earlier KyCLI (0.0 or 0.1)"
-    return MigrationNeeded(f"{path}: the database {found}", hint=_HOW)
+    if version:
+        what = f"the database has format {version}, and this kycli uses format {layout.FORMAT}"
+    else:
+        variant = variant_of(connection, path)
+        releases = variant.releases if variant else "0.0 or 0.1"
+        what = f"this is a database of an earlier KyCLI, {releases}"
+    return MigrationNeeded(f"{path}: {what}", hint=_HOW)
 
 
 def version_of(connection: apsw.Connection, path: str) -> int:
@@ -322,9 +428,11 @@ def _alone_in(directory: str) -> Iterator[None]:
 
 def _take(path: str, busy_timeout_ms: int) -> apsw.Connection:
     """Open a file and keep all other programs out of it, having written nothing."""
+    wal = path + "-wal"
+    has_wal = os.path.exists(wal) and os.path.getsize(wal) > 0
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(has_wal))
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.set_busy_timeout(busy_timeout_ms)
         # Being called is enough: Python then sees to Ctrl-C.
@@ -349,7 +457,19 @@ def _in_use(path: str) -> BusyError:
     )
 
 
+def _check_size(connection: apsw.Connection, path: str) -> None:
+    """Refuse a file that was cut off, which SQLite tells only of a page that it reads."""
+    size = connection.pragma("page_count") * connection.pragma("page_size")
+    if os.path.getsize(path) < size and not os.path.exists(path + "-wal"):
+        raise CorruptError(
+            f"{path}: the database is damaged: it was cut off at {os.path.getsize(path)} bytes",
+            hint="keep it, and try sqlite3's .recover command on a copy",
+        )
+
+
 def _check_sound(connection: apsw.Connection, path: str) -> None:
+    """Refuse a damaged database."""
+    _check_size(connection, path)
     try:
         verdict = connection.execute("PRAGMA quick_check(1)").get
     except apsw.CorruptError as error:

@@ -1,7 +1,8 @@
 """JSON that loses nothing: how documents are stored, printed and read back.
 
 JSON has no bytes and no NaN, so those are written as an object with one
-member, a *tag*: ``{"$base64": "aGk="}``, ``{"$float": "nan"}``. A document that
+member, a *tag*: ``{"$base64": "aGk="}``, ``{"$float": "nan"}``; and so is what an
+earlier KyCLI encrypted and nobody has opened, ``{"$opaque": "enc:…"}``. A document that
 itself looks like a tag is wrapped, ``{"$literal": {"$base64": "aGk="}}``, so
 that every value has one reading. Only ``str``, ``bytes``, ``int``, ``float``,
 ``bool``, ``None``, ``list`` and ``dict`` with text keys are documents; anything
@@ -18,7 +19,7 @@ from typing import Any
 
 from kycli.errors import InvalidValueError, WrongTypeError
 
-_TAGS = frozenset({"$base64", "$float", "$literal"})
+_TAGS = frozenset({"$base64", "$float", "$literal", "$opaque"})
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 # How deep Python can recurse differs from release to release and from caller to caller.
@@ -27,6 +28,30 @@ MAX_DEPTH = 200
 """Most levels of lists and dicts inside one another in a document."""
 
 _KINDS = "text, bytes, int, float, bool, None, and lists and dicts of these"
+
+
+class Opaque:
+    """A value that an earlier KyCLI encrypted, and that came over as it was.
+
+    It can be kept, copied, exported and deleted like any other, and not be read.
+
+    Attributes:
+        ciphertext: as it was stored: ``enc:`` and base64.
+    """
+
+    __slots__ = ("ciphertext",)
+
+    def __init__(self, ciphertext: str) -> None:
+        self.ciphertext = ciphertext
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and other.ciphertext == self.ciphertext
+
+    def __hash__(self) -> int:
+        return hash((Opaque, self.ciphertext))
+
+    def __repr__(self) -> str:
+        return f"Opaque({self.ciphertext!r})"
 
 
 def _is_tag(document: dict[str, Any]) -> bool:
@@ -42,6 +67,8 @@ def _tagged(value: Any, depth: int = 0) -> Any:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if kind is bytes:
         return {"$base64": base64.b64encode(value).decode()}
+    if kind is Opaque:
+        return {"$opaque": value.ciphertext}
     if depth == MAX_DEPTH and (kind is list or kind is dict):
         raise InvalidValueError(f"the document is nested more than {MAX_DEPTH} levels deep")
     if kind is list:
@@ -79,6 +106,8 @@ def _untagged(data: Any) -> Any:
             return _SPECIAL_FLOATS[content]
         if tag == "$base64" and type(content) is str:
             return decode_base64(content)
+        if tag == "$opaque" and type(content) is str:
+            return Opaque(content)
         raise InvalidValueError(
             f"{{{json.dumps(tag)}: …}} is not a {tag} tag that can be read",
             hint='wrap a document that only looks like a tag: {"$literal": {…}}',

@@ -103,9 +103,9 @@ def test_it_is_never_migrated_unasked(earlier: Path) -> None:
     assert caught.value.hint is not None
     assert "kycli migrate" in caught.value.hint
     assert earlier.read_bytes() == before
-    assert migrate(str(earlier)) is True
+    assert migrate(str(earlier)) is not None
     after = earlier.read_bytes()
-    assert migrate(str(earlier)) is False
+    assert migrate(str(earlier)) is None
     assert earlier.read_bytes() == after
 
 
@@ -142,7 +142,7 @@ def test_a_copy_never_replaces_a_file(earlier: Path, tmp_path: Path) -> None:
 def _migrate_too(path: str, start: Any, answers: Any) -> None:
     start.wait()
     try:
-        answers.put(migrate(path))
+        answers.put(migrate(path) is not None)
     except KycliError as error:
         answers.put(repr(error))
 

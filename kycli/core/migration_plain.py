@@ -1,0 +1,806 @@
+"""Laying the tables of KyCLI 0.0 and 0.1 out anew, with all that they hold.
+
+Those databases are three tables: ``kvstore`` with what lives, ``audit_log`` with the
+values that were saved, and ``archive`` with what was deleted or expired in the last 15
+days. They do not agree with one another. Deletions before 0.1.7, expiry, imports and going
+back in time left no row in the history; compacting took rows out of it. Our history must
+end in exactly what lives, so a key is one of three:
+
+- *plain*: each row of its history is a value, and the newest is the one that lives. These
+  are nearly all, and never leave SQL.
+- *fresh*: it lives and has no history. It gets a row of its own, ``IMPORTED``.
+- *odd*: anything else. ``Past`` tells what happened to it, and adds what must have happened
+  and was not recorded: an ``IMPORTED`` value that no row of the history has, or a removal.
+
+Rows keep their order and their times. What was added stands where its time puts it, or at
+the time of the migration where that is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
+
+import apsw
+
+from kycli.core import layout
+from kycli.errors import CorruptError
+
+KVSTORE, AUDIT_LOG, ARCHIVE = "old_kvstore", "old_audit_log", "old_archive"
+"""What the old tables are called when ours are there as well."""
+
+_KEY_MAX = 4096
+_TICKS = 20_000
+
+
+class Decoder(Protocol):
+    """What makes values of ours from stored ones of an old release."""
+
+    def stored(self, raw: str | bytes | None) -> tuple[Any, int | None]:
+        """Return what a column of ours keeps of it, and its kind; None for ciphertext."""
+
+
+class Source(NamedTuple):
+    """How an old database keeps its values.
+
+    Attributes:
+        decoder: for the values that SQL cannot tell.
+        is_json: values are JSON where they can be read as that.
+        expires: keys can expire, and a deletion is a NULL in the history.
+    """
+
+    decoder: Decoder
+    is_json: bool
+    expires: bool
+
+
+class Moved(NamedTuple):
+    """What was moved.
+
+    Attributes:
+        keys, changes, removed: rows of ``kvstore``, ``audit_log`` and ``archive``.
+        added: rows of the history that stand for what was not recorded.
+        encrypted: keys whose value is kept as ciphertext.
+    """
+
+    keys: int
+    changes: int
+    removed: int
+    added: int
+    encrypted: int
+
+
+# ---------------------------------------------------------------- values
+
+# 14 digits and a point are exact in a double, and few enough for any way of reading them.
+_SHORT = "octet_length({v}) < 16 AND octet_length({v}) = length({v})"
+_IS_NUMBER = (
+    f"{{v}} GLOB '[-0-9]*' AND {_SHORT} AND {{v}} NOT GLOB '*[^-.0-9]*' AND json_valid({{v}})"
+)
+# What Python wrote itself: without escapes and NUL, and not deep. Not where an object is in
+# it, of whose members two may have one name.
+_IS_LIST = r"""{v} GLOB '[[]*' AND instr({v}, '\') = 0 AND instr({v}, '{{') = 0
+    AND octet_length({v}) < 400 AND octet_length({v}) = length({v})
+    AND {v} NOT GLOB '*[0-9]e[-+0-9]*' AND {v} NOT GLOB '*[0-9]E[-+0-9]*' AND json_valid({v})"""
+# Blanks before JSON are allowed in it, and so are Python's NaN and Infinity.
+_IS_TEXT = "{v} GLOB '[^-0-9[{{\"tfnNIec' || char(32, 9, 10, 13) || ']*'"
+_IS_WORD = (
+    "{v} GLOB '[tfnNIec]*' AND {v} NOT IN ('true', 'false', 'null', 'NaN', 'Infinity')"
+    " AND {v} NOT GLOB 'enc:*' AND {v} NOT GLOB 'cmp:*'"
+    " AND {v} NOT GLOB '*[' || char(32, 9, 10, 13) || ']'"
+)
+# Text that is not ASCII may not be UTF-8 either, which Python tells.
+_IS_ASCII = "{v} NOT GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
+
+
+# What Python has told the kind of, which has then the value, too.
+_TOLD = 16
+
+
+def _kind(value: str, is_json: bool) -> str:
+    """Return an SQL expression for the kind of a value, and _TOLD if it was Python's to tell."""
+    known = f"WHEN {_IS_ASCII} THEN {layout.TEXT}"
+    if is_json:
+        known = f"""WHEN {_IS_TEXT} THEN iif({_IS_ASCII}, {layout.TEXT}, kycli_kind({{v}}))
+        WHEN {_IS_NUMBER} THEN iif(instr({{v}}, '.'), {layout.FLOAT}, {layout.INT})
+        WHEN {{v}} IN ('true', 'false') THEN {layout.BOOL}
+        WHEN {{v}} = 'null' THEN {layout.NONE}
+        WHEN ({_IS_WORD}) AND {_IS_ASCII} THEN {layout.TEXT}
+        WHEN {_IS_LIST} THEN {layout.JSON}"""
+    python = "kycli_kind({v})"
+    return f"CASE WHEN typeof({{v}}) <> 'text' THEN {python} {known} ELSE {python} END".format(
+        v=value
+    )
+
+
+# Of a row that has the value as 'raw' and what _kind gave as 'told'.
+_STORED = f"""CASE told WHEN {layout.TEXT} THEN raw WHEN {layout.INT} THEN CAST(raw AS INTEGER)
+    WHEN {layout.FLOAT} THEN CAST(raw AS REAL) WHEN {layout.BOOL} THEN raw = 'true'
+    WHEN {layout.NONE} THEN NULL WHEN {layout.JSON} THEN json(raw)
+    ELSE kycli_stored(raw) END, told & {_TOLD - 1}"""
+# Keeps SQLite from writing the subquery out, and so from telling the kind again and again.
+_ONCE = "LIMIT -1"
+_EVER = "told IS NOT -1"
+
+
+def _ms(time: str) -> str:
+    """Return an SQL expression for a time in milliseconds; what is finer is cut off."""
+    return (
+        f"(unixepoch(substr({time}, 1, 19)) * 1000"
+        f" + CAST(substr(substr({time}, 21) || '000', 1, 3) AS INTEGER))"
+    )
+
+
+class _Values:
+    """The functions that SQL calls for a value, and what came of the last one."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._raw: Any = self
+        self._kind = 0
+        self._stored: Any = None
+
+    def _read(self, raw: str | bytes | None) -> None:
+        # Each value comes twice in a row, to be told its kind and to be stored.
+        if raw is self._raw or (type(raw) is type(self._raw) and raw == self._raw):
+            return
+        stored, kind = self._decoder.stored(raw)
+        self._raw, self._stored = raw, stored
+        self._kind = layout.OPAQUE if kind is None else kind
+
+    def kind(self, raw: Any) -> int:
+        self._read(raw)
+        return _TOLD | self._kind
+
+    def stored(self, raw: Any) -> Any:
+        self._read(raw)
+        return self._stored
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two stored values mean the same."""
+        if type(one) is type(other) and one == other:
+            return True
+        first, second = self._decoder.stored(one), self._decoder.stored(other)
+        return first[1] is not None and first == second
+
+
+def _digest(stored: Any) -> bytes:
+    from hashlib import blake2b
+
+    data = stored.encode() if isinstance(stored, str) else stored
+    return blake2b(data, digest_size=16).digest()
+
+
+def key_for(key: Any) -> str:
+    """Return the name that a key gets which cannot be one of ours."""
+    data = key.encode(errors="surrogatepass") if isinstance(key, str) else key or b""
+    return f"renamed-{_digest(data).hex()}" if data else "renamed-empty-key"
+
+
+# ---------------------------------------------------------------- odd keys
+
+
+class _Event(NamedTuple):
+    """One change of an odd key, in the order in which they happened.
+
+    Attributes:
+        first: whether the key had none before it.
+        op, version: as in ``audit_log``.
+        row: the row of the old history that it is, or None when it was added.
+        at: its time.
+        after, before: between which rows of the old history it stands.
+        source, value: the table, by its place among the three, and the row there of the
+            value that it set or removed.
+    """
+
+    key: str
+    first: bool
+    op: int
+    version: int
+    row: int | None
+    at: int
+    after: int
+    before: int | None
+    source: int
+    value: int
+
+
+_HISTORY, _ARCHIVE, _LIVE = range(3)
+_END = (1 << 62,)
+
+
+class Past:
+    """What happened to one key, put together from what the three tables know of it.
+
+    Parameters:
+        key: the key.
+        history: its rows, oldest first: id, time, and whether the value is NULL.
+        archive: its rows, oldest first: id and time.
+        live: the row that lives, or None.
+        expires: whether keys can expire.
+        now: the time of what has no known time.
+        same: whether the values of two rows, each a table and a row of it, are the same.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        history: list[tuple[int, int, bool]],
+        archive: list[tuple[int, int]],
+        live: int | None,
+        *,
+        expires: bool,
+        now: int,
+        same: Callable[[tuple[int, int], tuple[int, int]], bool],
+    ) -> None:
+        self.key = key
+        self.events: list[_Event] = []
+        self.dropped: list[int] = []
+        self._same = same
+        self._value: tuple[int, int] | None = None
+        self._version = 0
+        self._rows = [id for id, _, _ in history]
+        self._seen = 0
+        self._tell(history, archive, live, expires, now)
+
+    def _tell(
+        self,
+        history: list[tuple[int, int, bool]],
+        archive: list[tuple[int, int]],
+        live: int | None,
+        expires: bool,
+        now: int,
+    ) -> None:
+        removal, loose = self._matched(history, archive, expires)
+        places = self._places(history, loose)
+        gone = layout.EXPIRED if expires else layout.DELETED
+        for place in range(len(history) + 1):
+            for id, at in places.get(place, ()):
+                self._hold((_ARCHIVE, id), at)
+                self._remove(gone, (_ARCHIVE, id), at)
+            if place == len(history):
+                break
+            row, at, is_null = history[place]
+            is_value = not (is_null and expires)
+            if live is not None and place == len(history) - 1 and row not in removal:
+                # Also what lives with NULL for its value, which is None.
+                is_value = is_value or self._same((_HISTORY, row), (_LIVE, live))
+            if is_value:
+                self._set(None, (_HISTORY, row), at, row)
+            elif row in removal:
+                self._hold((_ARCHIVE, removal[row]), at)
+                self._remove(layout.DELETED, (_ARCHIVE, removal[row]), at, row)
+            elif self._value is not None:
+                self._remove(layout.DELETED, self._value, at, row)
+            else:  # the value that was deleted is not known any more
+                self.dropped.append(row)
+            self._seen = place + 1
+        if live is not None:
+            self._hold((_LIVE, live), now)
+        elif self._value is not None:
+            self._remove(layout.DELETED, self._value, now)
+
+    @staticmethod
+    def _matched(
+        history: list[tuple[int, int, bool]], archive: list[tuple[int, int]], expires: bool
+    ) -> tuple[dict[int, int], list[tuple[int, int]]]:
+        """Return which row of the archive each deletion made, and the rows that none did."""
+        removal: dict[int, int] = {}
+        loose = list(archive)
+        for row, at, is_null in reversed(history):
+            if not (is_null and expires):
+                continue
+            for place in range(len(loose) - 1, -1, -1):
+                # The archive knows whole seconds, and may have been written just before.
+                if -1000 <= at - loose[place][1] < 2000:
+                    removal[row] = loose.pop(place)[0]
+                    break
+        return removal, loose
+
+    def _places(
+        self, history: list[tuple[int, int, bool]], loose: list[tuple[int, int]]
+    ) -> dict[int, list[tuple[int, int]]]:
+        """Return before which row of the history each of these rows of the archive belongs."""
+        places: dict[int, list[tuple[int, int]]] = {}
+        lowest = 0
+        for id, at in loose:
+            place = lowest
+            while place < len(history) and history[place][1] < at:
+                place += 1
+            highest = place
+            while highest < len(history) and history[highest][1] < at + 1000:
+                highest += 1
+            # Within its second, it is behind the value that it removed.
+            for candidate in range(highest, place, -1):
+                if self._same((_HISTORY, history[candidate - 1][0]), (_ARCHIVE, id)):
+                    place = candidate
+                    break
+            places.setdefault(place, []).append((id, at))
+            lowest = place
+        return places
+
+    def _hold(self, value: tuple[int, int], at: int) -> None:
+        """Make sure that the key has this value now."""
+        if self._value is None or not self._same(self._value, value):
+            self._set(layout.IMPORTED, value, at)
+
+    def _set(self, op: int | None, value: tuple[int, int], at: int, row: int | None = None) -> None:
+        if op is None:
+            op = layout.CREATED if self._value is None else layout.OVERWRITTEN
+        self._version += 1
+        self._value = value
+        self._add(op, value, at, row)
+
+    def _remove(self, op: int, value: tuple[int, int], at: int, row: int | None = None) -> None:
+        self._value = None
+        self._add(op, value, at, row)
+
+    def _add(self, op: int, value: tuple[int, int], at: int, row: int | None) -> None:
+        if row is None and self.events:
+            at = max(at, self.events[-1].at)
+        after = self._rows[self._seen - 1] if self._seen else 0
+        before = self._rows[self._seen] if self._seen < len(self._rows) else None
+        event = _Event(self.key, not self.events, op, self._version, row, at, after, before, *value)
+        self.events.append(event)
+
+
+# ---------------------------------------------------------------- the tables
+
+_SCRATCH = """
+CREATE TEMP TABLE odd (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE expiring (key TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID;
+CREATE TEMP TABLE event (
+    n INTEGER PRIMARY KEY, key TEXT, first INTEGER, op INTEGER, version INTEGER, row INTEGER,
+    at INTEGER, after INTEGER, before INTEGER, source INTEGER, value INTEGER,
+    place INTEGER, id INTEGER
+);
+CREATE TEMP TABLE dropped (row INTEGER PRIMARY KEY);
+CREATE TEMP TABLE mark (id INTEGER PRIMARY KEY, at INTEGER);
+CREATE TEMP TABLE shift (place INTEGER PRIMARY KEY, count INTEGER);
+CREATE TEMP TABLE number (row INTEGER PRIMARY KEY, id INTEGER);
+CREATE TEMP TABLE chain (
+    row INTEGER PRIMARY KEY, prev INTEGER, version INTEGER, is_last INTEGER
+);
+"""
+_SCRATCH_TABLES = ("odd", "expiring", "event", "dropped", "mark", "shift", "number", "chain")
+
+# Keys that cannot be ours.
+_MISNAMED = f"""(typeof(key) <> 'text' OR octet_length(key) NOT BETWEEN 1 AND {_KEY_MAX}
+    OR instr(key, char(0)) > 0)"""
+
+# Rows of odd keys, and dropped ones, are in the chain without a version.
+_IS_PLAIN = "(c.row IS NULL OR c.version IS NOT NULL)"
+
+# Every so many rows of the history one is remembered with its time.
+_MARKS = 64
+
+
+class Move:
+    """The move of one old database into the tables of this format.
+
+    ``plan`` reads every row of the old tables and writes only to temporary ones, so that
+    what is wrong with them shows before anything is changed; ``run`` moves them.
+
+    Parameters:
+        connection: where the old tables are, all three, with an index on the keys of the
+            history.
+        source: how they are to be read.
+        scope: the scope that the keys go into, which holds none of them.
+        now: milliseconds since the epoch.
+        progress: called with the rows done and all rows, now and then.
+        renamed: whether the old tables have the names above already.
+
+    Attributes:
+        scope, now: as above.
+        misnamed: how many keys cannot be keys of ours, known when ``plan`` is done: empty,
+            too long, or no text. ``rename_keys`` changes that, and is to be followed by
+            another ``plan``.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        source: Source,
+        scope: str,
+        now: int,
+        progress: Callable[[int, int], None] | None = None,
+        renamed: bool = False,
+    ) -> None:
+        self._db = connection
+        self._source = source
+        self.scope = scope
+        self.now = now
+        self._progress = progress
+        self._values = _Values(source.decoder)
+        self._done = self._total = 0
+        self._base = 0
+        self._is_dense = False
+        self._is_whole = True
+        self._counted = "" if progress is None else "+ kycli_tick()"
+        self.misnamed = 0
+        prefix = "" if renamed else "old_"
+        self._k, self._h, self._a = (
+            name.removeprefix(prefix) for name in (KVSTORE, AUDIT_LOG, ARCHIVE)
+        )
+
+    def plan(self) -> None:
+        """Find out what there is and what became of each key.
+
+        Raises:
+            CorruptError: when rows make no sense.
+        """
+        self._prepare()
+        self._check_rows()
+        self._find_odd_keys()
+        self._tell_their_past()
+        self._number()
+
+    def run(self) -> Moved:
+        """Move everything, inside a transaction, when the old tables have been renamed.
+
+        Raises:
+            CorruptError: when it is not as much as there was.
+        """
+        self._k, self._h, self._a = KVSTORE, AUDIT_LOG, ARCHIVE
+        self._base = self._get("SELECT ifnull(max(id), 0) FROM audit_log")
+        self._move_history()
+        self._move_live()
+        self._move_fresh()
+        self._move_odd()
+        self._db.execute(
+            "UPDATE audit_log SET expires_at = k.expires_at FROM kvstore k "
+            "WHERE k.scope = ?1 AND k.expires_at IS NOT NULL AND audit_log.id = k.seq",
+            (self.scope,),
+        )
+        if not self._is_whole:
+            self._db.execute(
+                "INSERT INTO horizon (scope, reaches_to) VALUES (?1, ?2) "
+                "ON CONFLICT (scope) DO UPDATE SET reaches_to = max(reaches_to, ?2)",
+                (self.scope, self.now),
+            )
+        self._advance(self._total - self._done)
+        return self._count()
+
+    def _get(self, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
+        return self._db.execute(sql, bindings).get
+
+    def _advance(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is not None:
+            self._progress(min(self._done, self._total), self._total)
+
+    def _tick(self) -> int:
+        """Count a row, for SQL to call; 0."""
+        self._done += 1
+        if self._done % _TICKS == 0:
+            self._advance(0)
+        return 0
+
+    def _prepare(self) -> None:
+        db, values = self._db, self._values
+        functions: list[tuple[str, Callable[..., Any], int]] = [
+            ("kycli_kind", values.kind, 1),
+            ("kycli_stored", values.stored, 1),
+            ("kycli_same", values.same, 2),
+            ("kycli_digest", _digest, 1),
+            ("kycli_key", key_for, 1),
+            ("kycli_tick", self._tick, 0),
+        ]
+        for name, function, arguments in functions:
+            db.create_scalar_function(name, function, arguments)
+        for table in _SCRATCH_TABLES:
+            db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        db.execute(_SCRATCH)
+
+    def _check_rows(self) -> None:
+        """Refuse rows without a time, and keys that cannot be ours."""
+        lives = "ifnull(expires_at, '2000-01-01')" if self._source.expires else "NULL"
+        tables = [(self._k, lives), (self._h, "timestamp"), (self._a, "deleted_at")]
+        self._total = 0
+        for table, time in tables:
+            name = table.removeprefix("old_")
+            timeless = "NULL" if time == "NULL" else f"iif({_ms(time)} IS NULL, rowid, NULL)"
+            rows, bad = self._get(f"SELECT count(*), min({timeless}) FROM {table}")
+            self._total += rows
+            if bad is not None:
+                raise CorruptError(f"row {bad} of {name} has no time that can be read")
+        self.misnamed, foreign = self._get(
+            f"SELECT total({_MISNAMED}), total(NOT {_IS_ASCII.format(v='key')}) FROM {self._k}"
+        )
+        if foreign:  # to decode them shows whether they are text at all
+            for _ in self._db.execute(
+                f"SELECT key FROM {self._k} WHERE NOT {_IS_ASCII.format(v='key')}"
+            ):
+                pass
+
+    def rename_keys(self) -> None:
+        """Give a name to the keys that cannot keep theirs, inside a transaction."""
+        for table in (self._k, self._h, self._a):
+            self._db.execute(f"UPDATE {table} SET key = kycli_key(key) WHERE {_MISNAMED}")
+
+    def _find_odd_keys(self) -> None:
+        execute = self._db.execute
+        if self._source.expires:
+            execute(
+                f"INSERT INTO expiring SELECT key, {_ms('expires_at')} FROM {self._k} "
+                "WHERE expires_at IS NOT NULL ORDER BY +key"
+            )
+        execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._a}")
+        execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._h} WHERE value IS NULL")
+        execute(
+            "INSERT OR IGNORE INTO odd SELECT key FROM "
+            f"(SELECT DISTINCT key FROM {self._h}) WHERE key NOT IN (SELECT key FROM {self._k})"
+        )
+        execute(
+            f"INSERT OR IGNORE INTO odd SELECT k.key FROM {self._k} k JOIN {self._h} a ON a.id = "
+            f"(SELECT max(id) FROM {self._h} h WHERE h.key = k.key) WHERE a.value IS NOT k.value"
+        )
+
+    # -- odd keys
+
+    def _tell_their_past(self) -> None:
+        if not self._get("SELECT count(*) FROM odd"):
+            return
+        insert = f"INSERT INTO event VALUES (NULL{', ?' * len(_Event._fields)}, NULL, NULL)"
+        self._db.executemany(insert, self._events())
+
+    def _events(self) -> Iterator[_Event]:
+        rows = self._db.execute(
+            f"SELECT key, {_HISTORY}, id, {_ms('timestamp')}, value IS NULL FROM {self._h} "
+            "WHERE key IN (SELECT key FROM odd) "
+            f"UNION ALL SELECT key, {_ARCHIVE}, id, {_ms('deleted_at')}, 0 FROM {self._a} "
+            f"UNION ALL SELECT key, {_LIVE}, rowid, 0, 0 FROM {self._k} "
+            "WHERE key IN (SELECT key FROM odd) ORDER BY 1, 2, 3"
+        )
+        compare = self._db.cursor()
+        raws = [f"(SELECT value FROM {t} WHERE rowid = ?)" for t in (self._h, self._a, self._k)]
+
+        def same(one: tuple[int, int], other: tuple[int, int]) -> bool:
+            sql = f"SELECT kycli_same({raws[one[0]]}, {raws[other[0]]})"
+            return bool(compare.execute(sql, (one[1], other[1])).get)
+
+        for key, group in groupby(rows, itemgetter(0)):
+            history, archive, live = [], [], None
+            for _, table, id, at, is_null in group:
+                if table == _HISTORY:
+                    history.append((id, at, bool(is_null)))
+                elif table == _ARCHIVE:
+                    archive.append((id, at))
+                else:
+                    live = id
+            expires, now = self._source.expires, self.now
+            if not isinstance(key, str) or not key or "\0" in key or len(key.encode()) > _KEY_MAX:
+                self.misnamed = max(self.misnamed, 1)
+            past = Past(key, history, archive, live, expires=expires, now=now, same=same)
+            for row in past.dropped:
+                compare.execute("INSERT INTO dropped VALUES (?)", (row,))
+            yield from past.events
+
+    # -- the order of everything
+
+    def _number(self) -> None:
+        """Give each row of the old history, and each event that is none, its number."""
+        execute = self._db.execute
+        rows, oldest, newest = self._get(
+            f"SELECT count(*), ifnull(min(id), 1), ifnull(max(id), 0) FROM {self._h}"
+        )
+        added = self._get("SELECT count(*) FROM event WHERE row IS NULL")
+        dropped = self._get("SELECT count(*) FROM dropped")
+        # Then the numbers are the ids that they have.
+        guessed = "SELECT count(*) FROM event WHERE row IS NULL AND (op = ?1 OR at >= ?2)"
+        self._is_whole = not (
+            dropped
+            or (rows and (oldest, newest) != (1, rows))  # compacted
+            or self._get(guessed, (layout.IMPORTED, self.now))
+        )
+        self._is_dense = not added and not dropped and (oldest, newest) == (1, rows)
+        if added:
+            self._place(newest)
+        if not self._is_dense:
+            execute(
+                f"""INSERT INTO number SELECT id, row_number() OVER (ORDER BY id) + ifnull(
+                    (SELECT count FROM shift WHERE place < h.id ORDER BY place DESC LIMIT 1), 0)
+                FROM {self._h} h WHERE id NOT IN (SELECT row FROM dropped) ORDER BY id"""
+            )
+        execute(f"UPDATE event SET id = {self._numbered('event.row')} WHERE row IS NOT NULL")
+        execute(
+            """UPDATE event SET id = placed.id FROM (
+                SELECT n, row_number() OVER (PARTITION BY place ORDER BY n) + ifnull(
+                    (SELECT id FROM number WHERE row <= e.place ORDER BY row DESC LIMIT 1),
+                    ifnull((SELECT count FROM shift WHERE place < e.place
+                            ORDER BY place DESC LIMIT 1), 0)) AS id
+                FROM event e WHERE row IS NULL) AS placed
+            WHERE event.n = placed.n"""
+        )
+        execute("INSERT INTO chain (row) SELECT row FROM event WHERE row IS NOT NULL ORDER BY row")
+        execute("INSERT INTO chain (row) SELECT row FROM dropped")
+        execute(
+            f"""INSERT INTO chain SELECT id, lag(id) OVER same, row_number() OVER same,
+                lead(id) OVER same IS NULL
+            FROM {self._h} WHERE key IN (
+                SELECT key FROM {self._h} GROUP BY key HAVING count(*) > 1
+            ) AND key NOT IN (SELECT key FROM odd)
+            WINDOW same AS (PARTITION BY key ORDER BY id) ORDER BY id"""
+        )
+
+    def _place(self, newest: int) -> None:
+        """Find behind which row of the history each event stands that is none itself.
+
+        It is the newest one that is not later, between the neighbours in its key's history.
+        """
+        execute = self._db.execute
+        execute(
+            f"INSERT INTO mark SELECT id, {_ms('timestamp')} FROM {self._h} WHERE id % {_MARKS} = 0"
+        )
+        execute("CREATE INDEX temp.mark_at ON mark (at, id)")
+        execute(
+            f"""UPDATE event SET place = min(ifnull(before - 1, ?2), max(after, CASE
+                WHEN at >= ?1 THEN ?2 ELSE (
+                    SELECT ifnull(max(h.id), 0) FROM {self._h} h
+                    WHERE h.id >= (SELECT ifnull(max(id), 0) FROM mark WHERE mark.at <= event.at)
+                    AND h.id <= (SELECT ifnull(min(id), ?2) FROM mark WHERE mark.at > event.at)
+                    AND {_ms("h.timestamp")} <= event.at) END))
+            WHERE row IS NULL""",
+            (self.now, newest),
+        )
+        # There may be no row of that id, or one that is dropped.
+        execute(
+            f"""UPDATE event SET place = ifnull((
+                SELECT id FROM {self._h} h WHERE h.id <= place
+                AND h.id NOT IN (SELECT row FROM dropped) ORDER BY h.id DESC LIMIT 1), 0)
+            WHERE row IS NULL"""
+        )
+        execute(
+            "INSERT INTO shift SELECT place, sum(count(*)) OVER (ORDER BY place) "
+            "FROM event WHERE row IS NULL GROUP BY place"
+        )
+
+    def _kind(self, value: str) -> str:
+        return _kind(value, self._source.is_json)
+
+    def _numbered(self, row: str) -> str:
+        """Return an SQL expression for the number of a row of the old history."""
+        return row if self._is_dense else f"(SELECT id FROM number WHERE number.row = {row})"
+
+    # -- plain keys
+
+    def _move_history(self) -> None:
+        """Move the history of the keys that are not odd, in its order."""
+        self._db.execute(
+            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp)
+            SELECT ?2 + {self._numbered("r.row")}, ?1, key, {_STORED},
+                iif(prev IS NULL, {layout.CREATED}, {layout.OVERWRITTEN}),
+                ifnull(version, 1), ?2 + {self._numbered("r.prev")}, {_ms("time")} {self._counted}
+            FROM (
+                SELECT h.id AS row, h.key, h.value AS raw, {self._kind("h.value")} AS told,
+                    c.version, c.prev, h.timestamp AS time
+                FROM {self._h} h LEFT JOIN chain c ON c.row = h.id
+                WHERE {_IS_PLAIN} ORDER BY h.id {_ONCE}
+            ) r WHERE {_EVER}""",
+            (self.scope, self._base),
+        )
+
+    def _move_live(self) -> None:
+        """Move the keys that have a history and are not odd, in the order of the keys."""
+        # Sorted with their values: to fetch each by its id would cost more.
+        is_last = f"{_IS_PLAIN} AND c.is_last IS NOT 0"
+        if self._is_dense:
+            rows = f"""SELECT a.* FROM audit_log a LEFT JOIN chain c ON c.row = a.id - ?2
+                WHERE a.id > ?2 AND {is_last}"""
+        else:
+            rows = f"""SELECT a.* FROM number n LEFT JOIN chain c ON c.row = n.row
+                CROSS JOIN audit_log a ON a.id = ?2 + n.id WHERE {is_last}"""
+        self._insert_live(rows)
+
+    def _insert_live(self, rows: str) -> None:
+        """Make each row of the log that is a key's newest a live key."""
+        is_large = f"octet_length(a.value) > {layout.INLINE_MAX}"
+        expires_at = "NULL"
+        if self._get("SELECT count(*) FROM expiring"):
+            expires_at = "(SELECT at FROM expiring WHERE expiring.key = a.key)"
+        self._db.execute(
+            f"""INSERT INTO kvstore (
+                scope, key, value, kind, home, expires_at, version, seq, updated_at
+            ) SELECT ?1, a.key, iif({is_large}, kycli_digest(a.value), a.value), a.kind,
+                iif({is_large}, a.id, NULL), {expires_at}, a.version, a.id,
+                a.timestamp {self._counted}
+            FROM ({rows}) a ORDER BY a.key""",
+            (self.scope, self._base),
+        )
+
+    def _move_fresh(self) -> None:
+        """Move the keys that have no history, which begins now."""
+        moved = self._get("SELECT count(*) FROM kvstore WHERE scope = ?1", (self.scope,))
+        odd = self._get(f"SELECT count(*) FROM odd WHERE key IN (SELECT key FROM {self._k})")
+        if self._get(f"SELECT count(*) FROM {self._k}") == moved + odd:
+            return
+        self._is_whole = False
+        newest = max(
+            self._get(f"SELECT ifnull(max({column}), 0) FROM {table}")
+            for table, column in (
+                (self._h if self._is_dense else "number", "id"),
+                ("event", "id"),
+            )
+        )
+        has_none = f"NOT EXISTS (SELECT 1 FROM {self._h} h WHERE h.key = k.key)"
+        if not self._get(f"SELECT EXISTS (SELECT 1 FROM {self._h})"):
+            has_none = "TRUE"
+        self._db.execute(
+            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp)
+            SELECT ?2 + n, ?1, key, {_STORED}, {layout.IMPORTED}, 1, ?3
+            FROM (
+                SELECT row_number() OVER (ORDER BY +k.key) AS n, k.key, k.value AS raw,
+                    {self._kind("k.value")} AS told
+                FROM {self._k} k WHERE {has_none} AND k.key NOT IN (SELECT key FROM odd) {_ONCE}
+            ) WHERE {_EVER}""",
+            (self.scope, self._base + newest, self.now),
+        )
+        self._insert_live(f"SELECT * FROM audit_log WHERE id > ?2 + {newest}")
+
+    # -- odd keys again
+
+    def _move_odd(self) -> None:
+        if not self._get("SELECT count(*) FROM odd"):
+            return
+        raw = f"""CASE e.source
+            WHEN {_HISTORY} THEN (SELECT value FROM {self._h} WHERE id = e.value)
+            WHEN {_ARCHIVE} THEN (SELECT value FROM {self._a} WHERE id = e.value)
+            ELSE (SELECT value FROM {self._k} WHERE rowid = e.value) END"""
+        events = f"""SELECT e.*, {self._kind("e.raw")} AS told FROM (
+                SELECT e.*, {raw} AS raw, b.id AS prev, b.at AS updated_at,
+                    e.op IN ({layout.DELETED}, {layout.EXPIRED}) AS is_removal
+                FROM event e LEFT JOIN event b ON b.n = e.n - 1 AND NOT e.first
+                ORDER BY e.id {_ONCE}
+            ) e WHERE e.n IS NOT -1 {_ONCE}"""
+        self._db.execute(
+            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp)
+            SELECT ?2 + id, ?1, key, {_STORED}, op, version, ?2 + prev, at
+            FROM ({events}) WHERE {_EVER} AND NOT is_removal""",
+            (self.scope, self._base),
+        )
+        self._db.execute(
+            f"""INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp)
+            SELECT ?2 + id, ?1, key, op, version, ?2 + prev, at
+            FROM ({events}) WHERE is_removal""",
+            (self.scope, self._base),
+        )
+        self._db.execute(
+            f"""INSERT INTO archive (
+                scope, key, value, kind, op, version, seq, prev, updated_at, deleted_at
+            ) SELECT ?1, key, {_STORED}, op, version, ?2 + id, ?2 + prev, updated_at,
+                ifnull((SELECT {_ms("deleted_at")} FROM {self._a}
+                        WHERE source = {_ARCHIVE} AND id = e.value), at)
+            FROM ({events}) e WHERE {_EVER} AND is_removal""",
+            (self.scope, self._base),
+        )
+        self._insert_live(
+            """SELECT a.* FROM (SELECT key, max(id) AS id FROM event GROUP BY key) e
+            CROSS JOIN audit_log a ON a.id = ?2 + e.id WHERE a.kind IS NOT NULL"""
+        )
+
+    def _count(self) -> Moved:
+        """Make sure that all has arrived, and say how much it is."""
+        keys, removed = (
+            self._get(f"SELECT count(*) FROM {table} WHERE scope = ?1", (self.scope,))
+            for table in ("kvstore", "archive")
+        )
+        changes, newest = self._get(
+            "SELECT count(*), ifnull(max(id), ?1) - ?1 FROM audit_log WHERE id > ?1", (self._base,)
+        )
+        had = self._get(f"SELECT count(*) FROM {self._k}")
+        history = self._get(
+            f"SELECT (SELECT count(*) FROM {self._h}) - (SELECT count(*) FROM dropped)"
+        )
+        if keys != had or newest != changes or changes < history:
+            raise CorruptError(
+                f"of {had} keys {keys} would arrive, of {history} changes {changes}: "
+                "the indexes of the database do not agree with its tables",
+                hint="repair a copy with sqlite3's REINDEX, and migrate that",
+            )
+        encrypted = self._get(
+            "SELECT count(*) FROM kvstore WHERE scope = ?1 AND kind = ?2",
+            (self.scope, layout.OPAQUE),
+        )
+        return Moved(keys, changes, removed, changes - history, encrypted)
