@@ -412,7 +412,7 @@ def kill_at_random(path: Path, what: str, rounds: int) -> None:
         process.stdout.readline()
         time.sleep(0.002 + 0.0137 * number % 0.1)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL  # in the middle of its work
         process.stdout.close()
         with Kycore(path) as store:
             found = dict(store.items())
