@@ -62,6 +62,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
         previous_id = id
         if op == BYPASS:
             assert (scope, key, value, kind, prev) == ("", "", None, None, None)
+            changes[id] = (author, pid)  # the first row of an import
             continue
         if op == EXPIRED:
             assert (author, pid, change) == (None, None, None)

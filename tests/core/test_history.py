@@ -244,11 +244,15 @@ def imported(store: Kycore, clock: Clock) -> Kycore:
             " VALUES ('', '', 0, 0, ?1, 2)", (clock.now,),
         )  # fmt: skip
         for number in range(3):
+            old = (number + 3, f"old{number}", then + number * 1000)
             store._query(
-                "INSERT INTO kvstore (scope, key, value, kind, op, version, seq, updated_at,"
-                " change) VALUES ('default', ?1, 'old', 0, 7, 1, ?2, ?3, 2)",
-                (f"old{number}", number + 3, then + number * 1000),
-            )
+                "INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp,"
+                " change) VALUES (?1, 'default', ?2, 'old', 0, 7, 1, ?3, 2)", old,
+            )  # fmt: skip
+            store._query(
+                "INSERT INTO kvstore (seq, scope, key, value, kind, version, updated_at)"
+                " VALUES (?1, 'default', ?2, 'old', 0, 1, ?3)", old,
+            )  # fmt: skip
     clock.advance(10)
     store.save("own", 2)
     return store
