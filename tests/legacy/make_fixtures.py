@@ -9,8 +9,9 @@ Each release is installed into an environment of its own below the directory nam
 runs with a home directory there. Beside each database ``NAME.db`` goes ``NAME.json``: what
 the release itself reports of a copy of it, in a new process, as opening changes the file.
 
-Two releases are missing. The engine of 0.1.5 is not in what pip installs (its build backend
-knows nothing of Cython; the source is that of 0.1.6). 0.2.1 does not compile.
+Two releases need help to be installed. The build of 0.1.5 asks for a tool that knows nothing
+of Cython, and leaves the engine out. That of 0.2.1 fails with Cython 3, as its source does not
+compile; Cython 0.29 takes the C code that is in its sdist, which is the engine of 0.2.0.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ SCENARIOS: dict[str, list[str]] = {
     "0.1.2": ["plain", "wal"],
     "0.1.3": ["plain"],
     "0.1.4": ["plain"],
+    "0.1.5": ["plain"],
     "0.1.6": ["plain"],
     "0.1.7": ["plain", "wal", "encrypted", "rewound"],
     "0.1.8": ["plain", "encrypted", "rewound"],
     "0.2.0": ["plain", "encrypted", "rewound"],
+    "0.2.1": ["plain", "encrypted"],
     "0.2.2": ["plain", "encrypted"],
     "0.2.3": ["plain", "encrypted", "rotated"],
     "0.3.0": ["plain", "encrypted", "rotated", "queue", "stack", "priority_queue"],
@@ -74,14 +77,25 @@ class Release:
         self.python = self.place / "venv" / "bin" / "python"
         if not self.python.exists():
             subprocess.run([sys.executable, "-m", "venv", self.place / "venv"], check=True)
-        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--quiet"]
         done = self.place / "installed"
         if not done.exists():
-            # 0.1.7 encrypts when it finds cryptography, and does not ask for it.
-            subprocess.run(
-                [*pip, "--no-binary", "kycli", f"kycli=={version}", "cryptography"], check=True
-            )
+            self._install()
             done.touch()
+
+    def _install(self) -> None:
+        # 0.1.7 encrypts when it finds cryptography, and does not ask for it.
+        self._pip("install", "cryptography", "cython<3", "setuptools", "wheel")
+        source = ["--no-binary", "kycli", f"kycli=={self.version}"]
+        if self.version == "0.1.5":
+            self._pip("download", "--no-deps", "--dest", str(self.place), *source)
+            shutil.unpack_archive(self.place / "kycli-0.1.5.tar.gz", self.place)
+            (self.place / "kycli-0.1.5" / "pyproject.toml").unlink()
+            source = [str(self.place / "kycli-0.1.5")]
+        alone = self.version in ("0.1.5", "0.2.1")
+        self._pip("install", *(["--no-build-isolation"] if alone else []), *source)
+
+    def _pip(self, *arguments: str) -> None:
+        subprocess.run([self.python, "-m", "pip", "--quiet", *arguments], check=True)
 
     def run(self, home: Path, *command: str | Path) -> str:
         """Run the release's Python, or a command of it, and return what it printed."""
