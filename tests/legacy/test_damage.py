@@ -444,6 +444,21 @@ def test_a_link_is_followed_with_the_wal_of_what_it_leads_to(taken: Taking, tmp_
         legacy.identify(str(link))
 
 
+@pytest.mark.parametrize("name", ["a b.db", "a?mode=ro#x%20.db", "žluťoučký 🐍.db", "file:x.db"])
+def test_names_that_mean_something_elsewhere_are_just_names(
+    taken: Taking, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = taken("0.1.2-wal.db")
+    target = tmp_path / "named" / name
+    target.parent.mkdir()
+    for ending in ("", "-wal"):
+        shutil.move(f"{path}{ending}", f"{target}{ending}")
+    assert [row.key for row in everything(target)["rows"]] == ["counter", "name"]
+    monkeypatch.chdir(target.parent)
+    with legacy.open_old(name) as old:
+        assert old.counts().keys == 2
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert legacy.identify(str(tmp_path)) is None
     os.mkfifo(tmp_path / "fifo")
