@@ -30,6 +30,7 @@ cdef enum:
     PREPARE_V3 = 217
 
 cdef enum:
+    BINDINGS = 16  # positions below which ints are remembered
     SQLITE_OK_LOAD_PERMANENTLY = 256
     SQLITE_ROW = 100
     SQLITE_DONE = 101
@@ -117,6 +118,10 @@ cdef class _Statement:
 
     cdef bind_int(self, int position, int64_t number):
         self.bindings[position - 1] = number
+
+    cdef bind_id(self, int position, int64_t id):
+        """Bind the id of a row, or null for 0."""
+        self.bindings[position - 1] = id or None
 
     cdef bind(self, int position, object value):
         """Bind what ``encode`` returned, or None."""
@@ -213,6 +218,8 @@ cdef class _Native(_Statement):
 
     cdef void* database
     cdef void* handle
+    cdef int64_t ints[BINDINGS]
+    cdef unsigned int ints_bound  # bit by position
 
     cdef bint prepare(self) except -1:
         cdef bytes text = self.sql.encode()
@@ -230,26 +237,50 @@ cdef class _Native(_Statement):
         if self.handle != NULL:
             (<_on_statement>_sqlite[FINALIZE])(self.handle)
 
-    # SQLite keeps no copy of what is bound: the bindings are kept here, for as long.
+    # SQLite keeps no copy of what is bound: it is kept here, for as long. And what is bound
+    # already is not bound again, as most of a row is that of the one before.
 
-    cdef bind_text(self, int position, str text):
-        cdef Py_ssize_t size
-        cdef const char* data
-        if <PyObject*>text == PyList_GET_ITEM(self.bindings, position - 1):
-            return  # most often the scope
-        data = PyUnicode_AsUTF8AndSize(text, &size)
-        self.keep(position, text)
-        (<_bind_bytes>_sqlite[BIND_TEXT])(self.handle, position, data, <int>size, NULL)
+    cdef inline bint is_bound(self, int position, object value):
+        return <PyObject*>value == PyList_GET_ITEM(self.bindings, position - 1)
 
     cdef inline keep(self, int position, object value):
         Py_INCREF(value)
         PyList_SetItem(self.bindings, position - 1, value)
 
-    # A position that takes ``bind_int`` takes nothing else.
+    cdef bind_text(self, int position, str text):
+        cdef Py_ssize_t size
+        cdef const char* data
+        if self.is_bound(position, text):
+            return
+        data = PyUnicode_AsUTF8AndSize(text, &size)
+        self.keep(position, text)
+        (<_bind_bytes>_sqlite[BIND_TEXT])(self.handle, position, data, <int>size, NULL)
+
+    # A position that takes ``bind_int`` or ``bind_id`` takes nothing else.
+
+    cdef inline bint is_new(self, int position, int64_t number) noexcept:
+        if position >= BINDINGS:
+            return True
+        if self.ints_bound & 1 << position and self.ints[position] == number:
+            return False
+        self.ints[position] = number
+        self.ints_bound |= 1 << position
+        return True
+
     cdef bind_int(self, int position, int64_t number):
-        (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, number)
+        if self.is_new(position, number):
+            (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, number)
+
+    cdef bind_id(self, int position, int64_t id):
+        if self.is_new(position, id):
+            if id:
+                (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, id)
+            else:
+                (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
 
     cdef bind(self, int position, object value):
+        if self.is_bound(position, value):
+            return
         if type(value) is str:
             self.bind_text(position, value)
             return

@@ -68,7 +68,6 @@ cdef class _Statements:
     """The statements of the hot path, on one connection."""
 
     cdef bint native
-    cdef bint signed  # author and pid are bound to ``log``
     cdef list all
     cdef dict pages   # SQL of a listing -> its statement
     cdef _Statement begin

@@ -188,23 +188,20 @@ cdef int64_t _log(
     log.bind(4, None if gone else kind)
     log.bind_int(5, operation)
     log.bind_int(6, version)
-    log.bind(7, prev or None)
+    log.bind_id(7, prev)
     log.bind_int(8, now)
     log.bind(9, expires_at)
     if operation == EXPIRED:
-        log.bind(10, None)
-        log.bind(11, None)
-        log.bind(12, None)
-        db.run.signed = False
+        log.bind_id(10, 0)
+        log.bind_id(11, 0)
+        log.bind_id(12, 0)
     else:
-        if not db.run.signed:
-            log.bind(10, db.author)
-            log.bind(11, db.pid)
-            db.run.signed = True
+        log.bind_id(10, db.author)
+        log.bind_id(11, db.pid)
         if db.change == 0 and (db.depth or db.command is not None):
             # The first row of a change that more may be part of.
             db.change = 1 + (db.last_id or _newest(db))
-        log.bind(12, db.change or None)
+        log.bind_id(12, db.change)
     log.execute_at_once()
     id = db.last_id = log.last_id()
     return id
