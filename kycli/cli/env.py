@@ -105,6 +105,16 @@ class Environment:
         except OSError:
             pass  # there is nobody left to tell
 
+    def status(self, text: str) -> None:
+        """Show a line on standard error until the next or "": on a terminal, unless ``-q``."""
+        if self._err is None or "quiet" in self.flags or not self._err.isatty():
+            return
+        try:
+            self._err.write(f"\r\033[K{text}")
+            self._err.flush()
+        except OSError:
+            pass  # there is nobody to see it
+
     def styled(self, text: str, code: str) -> str:
         """Return ``text`` for standard output, in an ANSI style if that is a colour terminal."""
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or "quiet" in self.flags:

@@ -15,7 +15,7 @@ _SECTIONS = {
     "Values": ("values", "removal", "numbers", "expiry"),
     "Documents": ("documents",),
     "Running programs": ("running",),
-    "Listings": ("listing",),
+    "Listings": ("listing", "search"),
     "History": ("history", "recovery"),
     "Scopes": ("scopes", "caches"),
     "Other": ("settings", "help"),
@@ -25,7 +25,16 @@ _SECTIONS = {
 _READ = ("set", "kys", "patch", "kypatch", "push", "kypush", "remove", "kyrem")
 _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
-_RECORDS = ("scan", "list-scopes", "admin list-caches", "config", "history", "kyv", "blame")
+_RECORDS = (
+    "scan",
+    "list-scopes",
+    "admin list-caches",
+    "config",
+    "history",
+    "kyv",
+    "blame",
+    "search",
+)
 _WOULD_CHANGE = ("restore-to", "kyrt")
 
 _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {

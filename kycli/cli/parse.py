@@ -46,6 +46,8 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "at-version": ("", "N", "bring back version N; also: --version N"),
     "all-scopes": ("", "", "the whole database"),
     "dry-run": ("", "", "change nothing, and list what would change"),
+    "search": ("-s", "", "search by words, best first"),
+    "keys-only": ("", "", "keys, and nothing of their values"),
     "force": ("-f", "", "replace a key that exists at the destination"),
     "long": ("-l", "", "with the number of keys"),
     "raw": ("", "", "the value and not one byte more"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = (
     *("kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
-    *("kyv", "kyr", "kyrt", "kyuse", "kyh"),
+    *("kyv", "kyr", "kyrt", "kyfo", "kyuse", "kyh"),
 )
 """The short commands, which are programs of their own and commands of ``kycli``."""
 
@@ -131,6 +131,20 @@ _USE_NOTES = """\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is.
 Writes the scope into the config file in effect. Without SCOPE, prints the
 current scope on standard output and where it comes from on standard error."""
+
+_SEARCH_NOTES = """\
+Finds the keys whose key or value holds all the words, and prints them best
+first: key, tab, and the value around the first match. Case and accents do not
+matter; Chinese, Japanese, Korean and Thai are found by any part of a word.
+  "two words"  a phrase         err*      words that begin so
+  a OR b       either           a NOT b   without b         (a OR b) c
+  key:a        in the key only  value:a   in the value only
+What does not parse as such a query is searched as words. At most 100 keys are
+printed unless -n says otherwise. The first search of a database builds the
+index; Ctrl-C loses nothing of it."""
+_OPTIMIZE_NOTES = """\
+Merges the parts that the search index has grown in and checks it; what is wrong
+is built anew. Searches do without it, and are a little quicker after it."""
 
 # Name -> module, function, arguments, flags, summary, notes, examples.
 # Arguments in [brackets] may be left out; '...' means that more may follow.
@@ -369,6 +383,28 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _UNDO_NOTES,
         ("kycli undo", "kycli undo 1207 --force"),
     ),
+    "search": (
+        "search",
+        "search",
+        "QUERY...",
+        _SCOPE + "all-scopes limit keys-only " + _LISTING,
+        "find keys by words of the key and the value",
+        _SEARCH_NOTES,
+        (
+            "kycli search connection refused",
+            "kycli search 'key:user NOT (guest OR test*)' -n 10",
+            "kycli search --all-scopes --json '\"exact phrase\"'",
+        ),
+    ),
+    "optimize": (
+        "search",
+        "optimize",
+        "",
+        "",
+        "merge the parts of the search index and check it",
+        _OPTIMIZE_NOTES,
+        ("kycli optimize",),
+    ),
     "projects": (
         "scopes",
         "list_projects",
@@ -535,9 +571,9 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "values",
         "print_values",
         "KEY...",
-        _KEY + _GET,
+        _KEY + _GET + " search limit all-scopes keys-only",
         "print values of the current scope",
-        _GET_NOTES + _TIMES + _INSIDE,
+        f"{_GET_NOTES}{_TIMES}{_INSIDE}\nWith -s it searches, as 'kycli search' does.",
         ("kyg user.name", "kyg missing --default none", "kyg logs[-1]", "kyg --at '1h ago' user"),
     ),
     "kyd": (
@@ -624,6 +660,15 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "take the current scope back to its state at a time",
         _RESTORE_TO_NOTES,
         ("kyrt '10m ago' --dry-run", "kyrt 2026-11-20T13:55:00Z"),
+    ),
+    "kyfo": (
+        "search",
+        "optimize",
+        "",
+        "",
+        "merge the parts of the search index and check it",
+        _OPTIMIZE_NOTES,
+        ("kyfo",),
     ),
     "kyuse": (
         "scopes",

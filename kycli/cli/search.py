@@ -1,0 +1,69 @@
+"""Search, and the upkeep of its index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kycli.cli.output import keys_counted, write_listing
+from kycli.cli.progress import progress
+from kycli.errors import UsageError
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+    from kycli.core.search import Hit
+
+_MARKED = "1;31"
+_OF_VALUES = ("raw", "b64", "meta", "default", "path", "at", "include-expired", "context")
+
+
+def search(env: Environment, arguments: list[str]) -> int:
+    """``search QUERY...`` and ``kyg -s QUERY...``: what is found, best first."""
+    for flag in _OF_VALUES:
+        if flag in env.flags:
+            raise UsageError(f"a search takes no --{flag}")
+    form = env.choice("json", "jsonl", "null")
+    everywhere, keys_only = "all-scopes" in env.flags, "keys-only" in env.flags
+    if everywhere and env.scope_is_fixed:
+        raise UsageError("--all-scopes and a scope exclude each other")
+    limit = env.count("limit")
+    with progress(env, "indexing") as show:
+        hits = env.store().search_hits(
+            " ".join(arguments),
+            scope=None if everywhere else env.scope,
+            all_scopes=everywhere,
+            limit=100 if limit is None else limit,
+            keys_only=keys_only,
+            snippets=not keys_only and form not in ("json", "jsonl"),
+            progress=show,
+        )
+
+    def plain(hit: Hit) -> bytes:
+        cells = [hit.scope] if everywhere else []
+        cells.append(_marked(env, hit.marked_key) if env.output_is_terminal() else hit.key)
+        if not keys_only:
+            cells.append(_marked(env, hit.snippet))
+        return "\t".join(cells).encode()
+
+    def data(hit: Hit) -> Any:
+        if keys_only and not everywhere:
+            return hit.key
+        fields: dict[str, Any] = {"scope": hit.scope} if everywhere else {}
+        fields["key"] = hit.key
+        if not keys_only:
+            fields.update(value=hit.value, rank=hit.rank)
+        return fields
+
+    write_listing(env, hits, plain, data)
+    return 0
+
+
+def _marked(env: Environment, pieces: tuple[tuple[str, bool], ...]) -> str:
+    return "".join(env.styled(text, _MARKED) if marked else text for text, marked in pieces)
+
+
+def optimize(env: Environment, arguments: list[str]) -> int:
+    """``optimize``, ``kyfo``: merge the parts of the index and check it."""
+    with progress(env, "indexing") as show:
+        count = env.store().optimize_index(progress=show)
+    env.note(f"the search index holds {keys_counted(count)}")
+    return 0
