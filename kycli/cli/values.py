@@ -55,6 +55,10 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     env.choice("path", "meta")
     default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
     targets = [env.locate(argument) for argument in arguments]
+    if "at" in env.flags:
+        from kycli.cli.history import fix_time
+
+        fix_time(env, "at")
     store = env.store()
 
     def read(scope: str, key: str) -> Any:

@@ -177,6 +177,19 @@ def test_the_past_is_read_without_restoring_it(call: Call) -> None:
     assert call("kyg", "k").out == b"two\n"
 
 
+def test_a_time_ago_is_one_moment_for_all_keys(call: Call) -> None:
+    """Each key of many takes a while to read; the last is to be as of then all the same."""
+    names = [f"k{number}" for number in range(300)]
+    for generation in range(2):
+        with Kycore() as store:
+            store.save_many({name: str(generation) for name in names})
+        if not generation:
+            time.sleep(0.3)
+    time.sleep(0.2)
+    for ago in (0.2, 0.21, 0.22, 0.23, 0.24, 0.25):
+        assert len(set(call("kyg", "--at", f"{ago}s ago", *names).lines)) == 1
+
+
 # ---------------------------------------------------------------- on a terminal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from kycli.errors import (
     InvalidValueError,
     MissingKeyError,
     MisuseError,
+    ReadOnlyError,
     UnknownChangeError,
     WrongTypeError,
 )
@@ -246,7 +248,29 @@ def test_a_snapshot_reads_the_past_and_restores_nothing(store: Kycore, clock: Cl
     assert store["k"] == 2
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_can_only_be_read_shows_its_past(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save("k", 1)
+    moment = time.time()
+    path.chmod(0o400)
+    with Kycore(path) as store:
+        assert store.read_only
+        assert store.getkey("k", at=moment) == 1
+        assert len(store.get_history("k")) == 1
+        assert store.restore_to(moment, dry_run=True) == 0
+        with pytest.raises(ReadOnlyError):
+            store.restore_to(moment)
+
+
 # ---------------------------------------------------------------- one change
+
+
+def test_a_dropped_scope_comes_back_with_all_its_keys(store: Kycore) -> None:
+    store.save_many({"a": 1, "b": 2}, scope="alpha")
+    store.drop_scope("alpha")
+    assert store.undo(scope="alpha") == 2
+    assert dict(store.scan(scope="alpha")) == {"a": 1, "b": 2}
 
 
 def test_undoing_reverts_one_change_and_no_other(store: Kycore, clock: Clock) -> None:
