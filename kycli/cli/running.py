@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
 
 from kycli.cli.values import plain, read_value, report_missing
-from kycli.core.paths import kind_of
-from kycli.core.values import canonical
 from kycli.errors import (
     InvalidKeyError,
     InvalidValueError,
@@ -22,7 +18,11 @@ from kycli.errors import (
     WrongTypeError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
     from kycli.cli.env import Environment
 
 _SHELL = "/bin/sh"
@@ -63,6 +63,8 @@ def _command(key: str, value: object) -> bytes:
         WrongTypeError, InvalidValueError: when it is none.
     """
     if not isinstance(value, (str, bytes)):
+        from kycli.core.paths import kind_of
+
         raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, no command")
     text = value.encode() if isinstance(value, str) else value
     if b"\0" in text:
@@ -92,6 +94,8 @@ def print_variables(env: Environment, arguments: list[str]) -> int:
         raise UsageError(f"unknown format {form!r}", hint="use sh, fish, dotenv or json")
     variables = _variables(env)
     if form == "json":
+        from kycli.core.values import canonical
+
         document = {name.decode(): _text_if_it_is(value) for name, value in variables.items()}
         env.write(canonical(document).encode() + b"\n")
         return 0

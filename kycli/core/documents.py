@@ -350,12 +350,11 @@ def _check_operations(operations: Any) -> None:
 def _patched(document: Any, operations: list[dict[str, Any]]) -> Any:
     """Return the document after all operations of a JSON patch, RFC 6902."""
     import jsonpatch
-    from jsonpointer import JsonPointerException
 
     for number, operation in enumerate(operations, 1):
         try:
             document = jsonpatch.apply_patch(document, [operation], in_place=True)
-        except (jsonpatch.JsonPatchException, JsonPointerException) as error:
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
             raise _misfit(number, operation, error) from None
         except RecursionError:
             raise InvalidValueError("the document is nested too deeply") from None

@@ -11,8 +11,6 @@ made.
 
 from __future__ import annotations
 
-import json
-
 from kycli.errors import InvalidPathError, WrongTypeError
 
 TYPE_CHECKING = False
@@ -84,6 +82,8 @@ def _bracketed(text: str, at: int) -> tuple[Step, int]:
     """Read what stands in brackets; return it and where the text goes on behind them."""
     step: Step
     if text[at : at + 1] == '"':
+        import json  # not worth loading for a key that is missing
+
         try:
             step, end = json.JSONDecoder().raw_decode(text, at)
         except ValueError:
@@ -143,6 +143,8 @@ def _rendered(step: Step) -> str:
     if isinstance(step, str):
         if step and _NOT_SIMPLE.isdisjoint(step):
             return f".{step}"
+        import json
+
         return f"[{json.dumps(step, ensure_ascii=False)}]"
     if isinstance(step, int):
         return f"[{step}]"
