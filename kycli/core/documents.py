@@ -145,7 +145,10 @@ def _document_of(key: str, value: Any) -> Any:
     from kycli.core.values import parse
 
     try:
-        return parse(value)
+        document = parse(value)
+        if "\\u" in value:
+            encode(document)  # refuses the half of a surrogate pair
+        return document
     except InvalidValueError as error:
         raise WrongTypeError(f"the value of {key!r} is text: {error}") from None
 

@@ -166,7 +166,9 @@ def test_text_that_is_a_json_object_or_list_counts_as_one(store: Kycore, text: s
     assert store["k"] == {"a": [5, {"b": 2}]}
 
 
-@pytest.mark.parametrize("value", ["plain", "", "{not json", '"text"', "5", '{"a":NaN}', b"{}"])
+@pytest.mark.parametrize(
+    "value", ["plain", "", "{not json", '"text"', "5", '{"a":NaN}', '["\\ud800"]', b"{}"]
+)
 def test_other_values_have_no_inside(store: Kycore, value: Any) -> None:
     store.save("k", value)
     attempts: list[Callable[[], Any]] = [

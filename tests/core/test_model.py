@@ -32,6 +32,7 @@ pytestmark = pytest.mark.usefixtures("_both_statements")
 
 SCOPES = st.sampled_from(["default", "alpha", "alpha.cache", "alpha.plain"])
 KEYS = st.sampled_from(["a", "ab", "b", "é", "a.b", "A"])
+PATHS = st.sampled_from(["a", "b", "a.b", "b.c", "A.b"])
 PREFIXES = st.sampled_from(["", "a", "ab", "é", "z"])
 VALUES = st.one_of(
     st.integers(-3, 3),
@@ -236,6 +237,70 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.append(key, suffix, scope=scope) == len(whole)
         expires_at = item.expires_at if item else self.expiry(scope, None)
         self.put(scope, key, whole, expires_at or math.inf)
+
+    @rule(scope=SCOPES, name=PATHS, value=VALUES)
+    def patch(self, scope: str, name: str, value: Any) -> None:
+        key, members, item = self.place(scope, name)
+        if key is None:
+            with pytest.raises(WrongTypeError):
+                self.store.patch(name, value, scope=scope)
+            return
+        if item is None:
+            key, _, member = name.partition(".")
+            members = [member] if member else []
+        whole = copy.deepcopy(item.value) if item else None
+        if members:
+            whole = whole or {}
+            whole[members[0]] = value
+        else:
+            whole = value
+        status = self.store.patch(name, value, scope=scope)
+        assert status == self.put(scope, key, whole, self.kept(scope, item))
+
+    @rule(
+        scope=SCOPES,
+        name=PATHS,
+        value=st.sampled_from([1, True, "x"]),
+        unique=st.booleans(),
+        removed=st.booleans(),
+    )
+    def change_list(self, scope: str, name: str, value: Any, unique: bool, removed: bool) -> None:
+        key, members, item = self.place(scope, name)
+        whole: Any = copy.deepcopy(item.value) if item else []
+        part = (whole or {}).get(members[0], []) if key and members else whole
+
+        def change() -> str:
+            if removed:
+                return self.store.remove(name, value, scope=scope)
+            return self.store.push(name, value, unique, scope=scope)
+
+        if key is None or type(part) is not list:
+            with pytest.raises(WrongTypeError):
+                change()
+            return
+        if removed:
+            changed = [one for one in part if not same(one, value)]
+        else:
+            known = any(same(one, value) for one in part)
+            changed = part if unique and known else [*part, value]
+        if changed == part:
+            assert change() == "nochange"
+            return
+        whole = {**(whole or {}), members[0]: changed} if members else changed
+        assert change() == self.put(scope, key, whole, self.kept(scope, item))
+
+    def place(self, scope: str, name: str) -> tuple[str | None, list[str], Item | None]:
+        """Return key, members and item that a name means; no key where it fits none."""
+        items = self.alive(scope)
+        base, _, member = name.partition(".")
+        if name in items or base not in items:
+            return name, [], items.get(name)
+        if items[base].value is not None and type(items[base].value) is not dict:
+            return None, [], None
+        return base, [member], items[base]
+
+    def kept(self, scope: str, item: Item | None) -> float:
+        return item.expires_at if item else self.expiry(scope, None) or math.inf
 
     @rule(scope=SCOPES, key=KEYS, ttl=st.sampled_from([1, 3]))
     def expire(self, scope: str, key: str, ttl: int) -> None:
