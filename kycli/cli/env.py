@@ -105,9 +105,13 @@ class Environment:
         except OSError:
             pass  # there is nobody left to tell
 
+    def is_watched(self) -> bool:
+        """Whether ``status`` is seen by anybody."""
+        return self._err is not None and "quiet" not in self.flags and self._err.isatty()
+
     def status(self, text: str) -> None:
         """Show a line on standard error until the next or "": on a terminal, unless ``-q``."""
-        if self._err is None or "quiet" in self.flags or not self._err.isatty():
+        if self._err is None or not self.is_watched():
             return
         try:
             self._err.write(f"\r\033[K{text}")
@@ -179,6 +183,14 @@ class Environment:
             return True
         self.note("nothing was changed")
         return False
+
+    def read_secret(self, question: str) -> str:
+        """Ask for what must not be seen; "" when nobody is there to be asked."""
+        if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
+            return ""
+        import getpass
+
+        return getpass.getpass(question)
 
     # Flags
 

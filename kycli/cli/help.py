@@ -18,7 +18,7 @@ _SECTIONS = {
     "Listings": ("listing", "search"),
     "History": ("history", "recovery"),
     "Scopes": ("scopes", "caches"),
-    "Other": ("settings", "help"),
+    "Other": ("migration", "settings", "help"),
 }
 """Heading -> the modules whose commands it is over."""
 
@@ -34,6 +34,7 @@ _RECORDS = (
     "kyv",
     "blame",
     "search",
+    "migrate",
 )
 _WOULD_CHANGE = ("restore-to", "kyrt")
 

@@ -127,6 +127,16 @@ _UNDO_NOTES = """\
 CHANGE is an id that 'kycli history' shows; by default that of the newest change
 in the scope. Refuses where a key has changed since, and names it. Undoing is a
 change too, and can be undone."""
+_MIGRATE_NOTES = """\
+Changes the database in place, all of it or nothing, and keeps a copy beside it.
+Nobody else may have it open. With --from, the files named (workspaces of KyCLI
+0.2 to 0.4, and older databases) each become a scope, under their own name or as
+--map says; without a file, those in their usual places do. Without --from and
+PATH, and when the database in effect is of this version, it says what there is.
+Keys were the same in any case, and still are in what came over. Encrypted
+values stay so unless --decrypt says that they may be plain; KYCLI_MASTER_KEY,
+or an answer on the terminal, is their key. --dry-run counts, and changes
+nothing."""
 _USE_NOTES = """\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is.
 Writes the scope into the config file in effect. Without SCOPE, prints the
@@ -512,6 +522,19 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "list caches with their default time to live in seconds",
         "",
         ("kycli admin list-caches",),
+    ),
+    "migrate": (
+        "migration",
+        "run",
+        "[PATH...]",
+        "dry-run backup no-backup from into map decrypt " + _LISTING,
+        "bring databases of earlier KyCLI versions to this one",
+        _MIGRATE_NOTES,
+        (
+            "kycli migrate ~/kydata.db",
+            "kycli migrate ~/kydata.db --dry-run",
+            "kycli migrate --from ~/.kycli/data/work.db --map work=office",
+        ),
     ),
     "config": (
         "settings",

@@ -25,9 +25,10 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
-from kycli.core.legacy.identify import variant_of
+from kycli.core.legacy.identify import identify, variant_of
+from kycli.core.legacy.store import open_old
 from kycli.core.legacy.values import Decoder, Keyring
-from kycli.core.legacy.variant import Variant
+from kycli.core.legacy.variant import PLAIN, Variant
 from kycli.core.location import sync_directory
 from kycli.core.migration_plain import Move, Moved, Source
 from kycli.core.names import DEFAULT
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 BUSY_TIMEOUT_MS = 5000
+
+_MAGIC = b"SQLite format 3\0"
 
 _CACHE = "PRAGMA cache_size = -65536"  # KiB
 _STEPS_BETWEEN_SIGNALS = 500_000
@@ -245,6 +248,74 @@ def _variant(connection: apsw.Connection, path: str) -> Variant:
 # ---------------------------------------------------------------- a file
 
 
+class Examined(NamedTuple):
+    """What a database of an earlier kycli is.
+
+    Attributes:
+        version: its format, 0 before there were formats.
+        description: what it is, in words.
+        counts: how much is in it: ``keys``, ``changes``, ``removed`` and ``encrypted``.
+    """
+
+    version: int
+    description: str
+    counts: dict[str, int]
+
+
+def examine(path: str) -> Examined | None:
+    """Look at a database; nothing is changed.
+
+    Returns:
+        What it is, or None when it is of this format, or no database of ours that can be
+        migrated in place.
+
+    Raises:
+        CannotOpenError, NewerFormatError, CorruptError: when it cannot be read.
+    """
+    found = identify(path)
+    if found is not None:
+        if found.variant.family != PLAIN:
+            return None
+        with open_old(path) as old:
+            counts = old.counts()
+        told = {"changes": counts.history, "removed": counts.archive, "encrypted": counts.sealed}
+        return Examined(0, found.description, {"keys": counts.keys, **told})
+    if not _is_ours(path) or is_current(path):
+        return None
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        version = version_of(connection, path)
+        tables = (("keys", "kvstore"), ("changes", "audit_log"), ("removed", "archive"))
+        counted = {
+            name: connection.execute(f"SELECT count(*) FROM {table}").get for name, table in tables
+        }
+        what = f"a database of format {version}, which becomes format {layout.FORMAT}"
+        return Examined(version, what, counted)
+    except apsw.Error as error:
+        raise translate(error, path, 0) from error
+    finally:
+        connection.close()
+
+
+def is_current(path: str) -> bool:
+    """Whether a file is a database of this format, by its header."""
+    return _is_ours(path) and int.from_bytes(_header(path)[60:64], "big") == layout.FORMAT
+
+
+def _is_ours(path: str) -> bool:
+    header = _header(path)
+    mark = layout.APPLICATION_ID.to_bytes(4, "big")
+    return header.startswith(_MAGIC) and header[68:72] == mark
+
+
+def _header(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(100)
+    except OSError as error:
+        raise cannot_open(path, error) from error
+
+
 class Migrated(NamedTuple):
     """What was done.
 
@@ -406,7 +477,7 @@ def _check_file(path: str) -> None:
             magic = file.read(16)
     except OSError as error:
         raise cannot_open(path, error) from error
-    if magic != b"SQLite format 3\0":
+    if magic != _MAGIC:
         raise NotADatabaseError(f"{path}: this is no SQLite database")
     if not (os.access(path, os.W_OK) and os.access(directory, os.W_OK)):
         raise ReadOnlyError(

@@ -391,6 +391,7 @@ class Move:
         now: milliseconds since the epoch.
         progress: called with the rows done and all rows, now and then.
         renamed: whether the old tables have the names above already.
+        change: the change that all this is, or None where each row is one of its own.
 
     Attributes:
         scope, now: as above.
@@ -407,6 +408,7 @@ class Move:
         now: int,
         progress: Callable[[int, int], None] | None = None,
         renamed: bool = False,
+        change: int | None = None,
     ) -> None:
         self._db = connection
         self._source = source
@@ -418,6 +420,7 @@ class Move:
         self._base = 0
         self._is_dense = False
         self._is_whole = True
+        self._change = "NULL" if change is None else str(change)
         self._counted = "" if progress is None else "+ kycli_tick()"
         self.misnamed = 0
         prefix = "" if renamed else "old_"
@@ -669,10 +672,12 @@ class Move:
     def _move_history(self) -> None:
         """Move the history of the keys that are not odd, in its order."""
         self._db.execute(
-            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp)
-            SELECT ?2 + {self._numbered("r.row")}, ?1, key, {_STORED},
+            f"""INSERT INTO audit_log (
+                id, scope, key, value, kind, op, version, prev, timestamp, change
+            ) SELECT ?2 + {self._numbered("r.row")}, ?1, key, {_STORED},
                 iif(prev IS NULL, {layout.CREATED}, {layout.OVERWRITTEN}),
-                ifnull(version, 1), ?2 + {self._numbered("r.prev")}, {_ms("time")} {self._counted}
+                ifnull(version, 1), ?2 + {self._numbered("r.prev")}, {_ms("time")} {self._counted},
+                {self._change}
             FROM (
                 SELECT h.id AS row, h.key, h.value AS raw, {self._kind("h.value")} AS told,
                     c.version, c.prev, h.timestamp AS time
@@ -728,8 +733,9 @@ class Move:
         if not self._get(f"SELECT EXISTS (SELECT 1 FROM {self._h})"):
             has_none = "TRUE"
         self._db.execute(
-            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp)
-            SELECT ?2 + n, ?1, key, {_STORED}, {layout.IMPORTED}, 1, ?3
+            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp, change)
+            SELECT ?2 + n, ?1, key, {_STORED}, {layout.IMPORTED}, 1, ?3,
+                {self._change}
             FROM (
                 SELECT row_number() OVER (ORDER BY +k.key) AS n, k.key, k.value AS raw,
                     {self._kind("k.value")} AS told
@@ -755,14 +761,16 @@ class Move:
                 ORDER BY e.id {_ONCE}
             ) e WHERE e.n IS NOT -1 {_ONCE}"""
         self._db.execute(
-            f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, prev, timestamp)
-            SELECT ?2 + id, ?1, key, {_STORED}, op, version, ?2 + prev, at
+            f"""INSERT INTO audit_log (
+                id, scope, key, value, kind, op, version, prev, timestamp, change
+            ) SELECT ?2 + id, ?1, key, {_STORED}, op, version, ?2 + prev, at, {self._change}
             FROM ({events}) WHERE {_EVER} AND NOT is_removal""",
             (self.scope, self._base),
         )
         self._db.execute(
-            f"""INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp)
-            SELECT ?2 + id, ?1, key, op, version, ?2 + prev, at
+            f"""INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp, change)
+            SELECT ?2 + id, ?1, key, op, version, ?2 + prev, at,
+                iif(op = {layout.EXPIRED}, NULL, {self._change})
             FROM ({events}) WHERE is_removal""",
             (self.scope, self._base),
         )

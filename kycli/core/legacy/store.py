@@ -195,6 +195,11 @@ class OldStore:
         return self.found.variant
 
     @property
+    def connection(self) -> apsw.Connection:
+        """The old tables as they are, with their stored values, to be read only."""
+        return self._connection
+
+    @property
     def decoder(self) -> Decoder:
         """What turns its stored values into values of ours."""
         return self._decoder
