@@ -333,6 +333,57 @@ def test_a_deletion_whose_archive_row_was_compacted_away_stays_a_deletion(tmp_pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "archive", "live", "told"),
+    [
+        # What agrees in the value is told from what agrees in the time alone.
+        ("x 0.1 - 0.2 x 0.3 - 0.5", "x 0", None, "x '' x -"),
+        ("1 0.1 - 0.7 10 0.76 - 0.77 1 0.78", "1 0", "1", "1 - 10 '' 1"),
+        ("1 0.1 - 1.07 x 1.08 - 2.19 1 2.3", "1 1", "1", "1 - x '' 1"),
+        # Those that follow each other take turns.
+        ("- 0.1 - 0.2 - 0.3", "'' 0", "''", "'' - ''"),
+        ("a 0.1 - 0.2 - 0.3 - 0.4", "a 0 '' 0", None, "a - '' -"),
+        ("22 0.1 - 1.5 - 5.2 - 5.3", "'' 5", "''", "22 '' - ''"),
+        # Gone back in time to the 1, which was then deleted.
+        ("1 0.1 2 0.2 - 3.5", "1 3", None, "1 2 -"),
+        # On both sides of a second.
+        ("1 0.1 - 3.01", "1 2", None, "1 -"),
+    ],
+)
+def test_nulls_of_the_history_are_told_apart_by_the_archive(
+    tmp_path: Path, changes: str, archive: str, live: str | None, told: str
+) -> None:
+    def pairs(text: str) -> list[tuple[str, str]]:
+        words = text.split()
+        return list(zip(words[::2], words[1::2], strict=True))
+
+    def literal(word: str) -> str:
+        return {"-": "NULL", "''": "''"}.get(word, f"'{word}'")
+
+    statements = [
+        "INSERT INTO audit_log (key, value, timestamp) "
+        f"VALUES ('k', {literal(value)}, '2026-01-01 00:00:0{time:<05}');"
+        for value, time in pairs(changes)
+    ]
+    statements += [
+        "INSERT INTO archive (key, value, deleted_at) "
+        f"VALUES ('k', {literal(value)}, '2026-01-01 00:00:0{time}');"
+        for value, time in pairs(archive)
+    ]
+    if live is not None:
+        statements.append(
+            "INSERT OR REPLACE INTO kvstore (key, value, expires_at) "
+            f"VALUES ('k', {literal(live)}, NULL);"
+        )
+    path = blob(tmp_path / "old.db", *statements)
+    os.utime(path, (1_767_226_000, 1_767_226_000))  # some minutes later
+    marks = [
+        "-" if change.operation == DELETED else str(change.value) or "''"
+        for change in everything(path)["history"]
+    ]
+    assert marks == told.split()
+
+
 # Pickles that are programs
 
 

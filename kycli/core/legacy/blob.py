@@ -206,16 +206,20 @@ def _literal(text: str) -> str | int | None:
     return None if text == "NULL" else int(text)
 
 
-def tell_empty_from_deleted(connection: apsw.Connection, written_at: str) -> None:
+# ---------------------------------------------------------------- empty or deleted
+
+
+def tell_empty_from_deleted(connection: apsw.Connection, keyring: Keyring, written_at: str) -> None:
     """Give the empty values in a loaded history back; the dump has NULL for them.
 
     NULL is in the history of a key for a deletion, and for a value that is the empty text.
-    A deletion also put a row into the archive, in the same second. Only compacting took
+    A deletion also put the value into the archive, in the same second. Only compacting took
     that away again, with all that were more than 15 days old; so what is younger than that,
     or than the oldest row that is there, is no deletion unless it has its row.
 
     Parameters:
         connection: to the loaded database.
+        keyring: to compare values that are encrypted.
         written_at: when the file was written last.
     """
     histories = connection.execute(
@@ -226,44 +230,122 @@ def tell_empty_from_deleted(connection: apsw.Connection, written_at: str) -> Non
         "ORDER BY key, id",
         (written_at,),
     )
+
+    def plain(value: Any) -> Any:
+        opened = keyring.open(value) if isinstance(value, str) else None
+        return value if opened is None else opened
+
     empty: list[tuple[int]] = []
     for key, rows in groupby(histories, itemgetter(0)):
-        removed = list(
-            connection.execute(
+        history = [_Event(id, plain(value), time, recent) for _, id, value, time, recent in rows]
+        removed = [
+            (plain(value), time)
+            for value, time in connection.execute(
                 "SELECT value, julianday(deleted_at) FROM archive WHERE key = ? ORDER BY id",
                 (key,),
             )
-        )
-        empty += [(id,) for id in _emptied(list(rows), removed)]
-        live = connection.execute(
-            "SELECT a.id FROM kvstore k, audit_log a WHERE k.key = ?1 AND k.value = '' "
-            "AND a.id = (SELECT max(id) FROM audit_log WHERE key = ?1) AND a.value IS NULL",
-            (key,),
-        ).get
-        if live is not None:
-            empty.append((live,))
+        ]
+        live = connection.execute("SELECT value FROM kvstore WHERE key = ?", (key,)).get
+        _tell(history, removed, plain(live))
+        empty += [(event.id,) for event in history if event.value is None and event.is_empty]
     connection.executemany("UPDATE audit_log SET value = '' WHERE id = ?", empty)
 
 
+class _Event:
+    """A row of a key's history; of NULL it is to be told whether it is a deletion."""
+
+    def __init__(self, id: int, value: str | None, time: float, recent: bool) -> None:
+        self.id, self.value, self.time, self.recent = id, value, time, recent
+        self.is_empty = False
+
+
 _SECOND = 1 / 86_400
+# The archive has whole seconds. The history was written just after it, to the millisecond.
+_SOON, _LATE = 1.02 * _SECOND, 2 * _SECOND
 
 
-def _emptied(history: list[Any], removed: list[Any]) -> list[int]:
-    """Return the ids of those rows of a key's history that are no deletions."""
-    pending: list[tuple[int, Any, float, bool]] = []
-    before: Any = None
-    for _, id, value, time, recent in history:
-        if value is None:
-            pending.append((id, before, time, recent))
-        before = value or ""
-    # First those whose archived value is the one before; where the key was changed between,
-    # the ciphertexts differ, and after going back in time so do the values.
-    for alike in (True, False):
-        for row in list(pending):
-            for place, (value, time) in enumerate(removed):
-                together = -0.01 * _SECOND <= row[2] - time <= 2 * _SECOND
-                if together and (not alike or value == row[1]):
-                    del removed[place]
-                    pending.remove(row)
-                    break
-    return [id for id, _, _, recent in pending if recent]
+def _tell(history: list[_Event], removed: list[tuple[Any, float]], live: Any) -> None:
+    """Decide for each NULL in a key's history whether it is an empty value.
+
+    Only a key that is there can be deleted, and saving what is there already is no event.
+    So where several follow each other they take turns, and which of them begins is what
+    agrees better with the archive, and with what became of the key.
+
+    Parameters:
+        history: the key's, oldest first.
+        removed: what of it is in the archive, with the times; rows are taken away as they
+            are found to belong to a deletion.
+        live: the key's value, or None.
+    """
+    # The newest first, as only there it is known what became of the key; and what agrees in
+    # the value too before what agrees in nothing but the time.
+    for by_time_alone in (False, True):
+        for start, end in reversed(_runs(history)):
+            run = history[start:end]
+            before = history[start - 1] if start else None
+            if by_time_alone and not (len(run) == 1 and run[0].is_empty and before):
+                continue
+            told = []
+            for deleted_first in (by_time_alone, True):
+                score, used, empty = _turns(run, before, removed, deleted_first, by_time_alone)
+                if end == len(history):
+                    score += 10 * (live == "" and empty[-1]) + (live is None and not empty[-1])
+                told.append((score, used, empty))
+            _, used, empty = max(told, key=itemgetter(0))
+            if by_time_alone and not used:
+                continue
+            for place in sorted(used, reverse=True):
+                del removed[place]
+            for event, is_empty in zip(run, empty, strict=True):
+                event.is_empty = is_empty
+
+
+def _runs(history: list[_Event]) -> list[tuple[int, int]]:
+    """Return where NULLs that follow each other begin and end."""
+    runs: list[tuple[int, int]] = []
+    for place, event in enumerate(history):
+        if event.value is None:
+            if runs and runs[-1][1] == place:
+                runs[-1] = (runs[-1][0], place + 1)
+            else:
+                runs.append((place, place + 1))
+    return runs
+
+
+def _turns(
+    run: list[_Event],
+    before: _Event | None,
+    removed: list[tuple[Any, float]],
+    deleted_first: bool,
+    by_time_alone: bool,
+) -> tuple[float, set[int], list[bool]]:
+    """Return how well it agrees with the archive that a run begins with a deletion, or not.
+
+    Returns:
+        a score, the rows of the archive that belong to it, and for each row of the run
+        whether it is an empty value after all.
+    """
+    score, used, empty = 0.0, set[int](), [True] * len(run)
+    for number, event in reversed(list(enumerate(run))):
+        if (number % 2 == 0) != deleted_first:
+            continue
+        was = "" if number else before.value if before else None
+        near = [
+            (place, value, event.time - time)
+            for place, (value, time) in enumerate(removed)
+            if place not in used and -0.01 * _SECOND <= event.time - time <= _LATE
+        ]
+        same = [place for place, value, late in near if value == was and late <= _SOON]
+        # After going back in time a value is deleted that is not the last in the history.
+        any_value = by_time_alone or before is None
+        other = [place for place, value, _ in near if value and not number and any_value]
+        if same or other:
+            used.add((same or other)[-1])
+            score += 2 if same else 1
+        elif event.recent:
+            score -= 1
+            continue
+        elif before is not None and not number:
+            score += 0.5
+        empty[number] = False
+    return score, used, empty

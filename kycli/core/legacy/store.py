@@ -415,7 +415,8 @@ class OldStore:
                 written_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
                 target.execute("CREATE INDEX idx_audit_key ON audit_log (key)")
                 target.execute("CREATE INDEX idx_archive_key ON archive (key)")
-                blob.tell_empty_from_deleted(target, written_at.strftime("%Y-%m-%d %H:%M:%S"))
+                written = written_at.strftime("%Y-%m-%d %H:%M:%S")
+                blob.tell_empty_from_deleted(target, self._keyring, written)
             else:
                 target.executemany(
                     "INSERT OR REPLACE INTO kvstore (key, value) VALUES (?, ?)",
