@@ -47,18 +47,32 @@ def check(path: Path | str) -> dict[tuple[str, str], Any]:
 
 
 def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
-    """Replay the log: it must end in exactly the live rows, and each chain must hold."""
+    """Replay the log: it must end in exactly the live rows, and each chain must hold.
+
+    Where history was pruned, chains may begin in the middle; ``horizon`` must say so.
+    """
+    horizons: dict[str, int] = dict(connection.execute("SELECT scope, reaches_to FROM horizon"))
+    present = {id for (id,) in connection.execute("SELECT id FROM audit_log")}
+
+    def reach(scope: str) -> int:
+        return max(horizons.get(scope, 0), horizons.get("", 0))
+
     newest: dict[tuple[str, str], Any] = {}
     removed: dict[int, Any] = {}
+    times: dict[int, int] = {}
     changes: dict[int, tuple[int, int]] = {}
     previous_id = 0
     log = connection.execute(
-        "SELECT id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change "
+        "SELECT id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change, "
+        "timestamp "
         "FROM audit_log ORDER BY id"
     )
     authors = {row[0] for row in connection.execute("SELECT id FROM authors")}
-    for id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change in log:
-        assert id == previous_id + 1, f"the log jumps from {previous_id} to {id}"
+    for (
+        id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change, at
+    ) in log:  # fmt: skip
+        gap = id > previous_id if horizons else id == previous_id + 1
+        assert gap, f"the log jumps from {previous_id} to {id}"
         previous_id = id
         if op == BYPASS:
             assert (scope, key, value, kind, prev) == ("", "", None, None, None)
@@ -70,12 +84,31 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
             # Nobody knows who made the changes that an earlier kycli recorded.
             assert (author, pid) == (None, None) or (author in authors and pid > 0)
             assert change is None or change <= id
-            assert change is None or change == id or changes[change] == (author, pid)
+            first = changes.get(change) if change in present else None
+            assert first is None or change == id or first == (author, pid)
+            assert change is None or change in present or horizons, f"{change} is no change"
         changes[id] = (author, pid)
         before = newest.get((scope, key))
-        assert prev == (before["seq"] if before else None), f"broken chain at {id}"
         alive = before is not None and before["kind"] is not None
         home = id
+        if before is not None and not alive and before["at"] <= reach(scope):
+            # The archive may have forgotten the key, and then it began anew.
+            before = before if prev in present else None
+        if before is None and prev is not None:
+            assert prev not in present, f"broken chain at {id}"
+            assert op != LIFETIME, f"the value of {id} was pruned"
+            assert op in (CREATED, RESTORED, IMPORTED) or at <= reach(scope)
+            assert reach(scope), f"the horizon does not say that {prev} was pruned"
+            if op in (DELETED, EXPIRED):
+                assert (value, kind) == (None, None)
+                times[id] = at
+                removed[id] = (scope, key, None, None, op, version)
+            newest[scope, key] = {
+                "seq": id, "home": id, "value": value, "kind": kind, "version": version,
+                "expires_at": expires_at, "at": at,
+            }  # fmt: skip
+            continue
+        assert prev == (before["seq"] if before else None), f"broken chain at {id}"
         if op == CREATED or (op in (RESTORED, IMPORTED) and not alive):
             assert not alive
             assert version == (before["version"] if before else 0) + 1
@@ -84,6 +117,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
             assert alive
             if op in (DELETED, EXPIRED):
                 assert (value, kind, version) == (None, None, before["version"])
+                times[id] = at
                 removed[id] = (scope, key, before["value"], before["kind"], op, before["version"])
             elif op == LIFETIME:
                 assert (value, kind, version) == (None, before["kind"], before["version"])
@@ -93,7 +127,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
                 assert version == before["version"] + 1
         newest[scope, key] = {
             "seq": id, "home": home, "value": value, "kind": kind, "version": version,
-            "expires_at": expires_at,
+            "expires_at": expires_at, "at": at,
         }  # fmt: skip
 
     live: dict[tuple[str, str], Any] = {}
@@ -114,7 +148,18 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     assert set(live) == {name for name, last in newest.items() if last["kind"] is not None}
 
     archived = connection.execute("SELECT seq, scope, key, value, kind, op, version FROM archive")
-    assert {row[0]: tuple(row[1:]) for row in archived} == removed
+    for seq, *row in archived:
+        found = removed.pop(seq, None)
+        if found is None:
+            assert seq not in present
+            assert reach(row[0]), f"the horizon does not say that {seq} was pruned"
+        elif found[3] is None:  # and the value before it, too
+            assert (row[0], row[1], row[4], row[5]) == (found[0], found[1], found[4], found[5])
+        else:
+            assert tuple(row) == found
+    for seq, (scope, key, *_) in removed.items():  # of a key that is back, it is not missed
+        if newest[scope, key]["seq"] == seq:
+            assert times[seq] <= reach(scope), f"the horizon does not say that {seq} was purged"
     return live
 
 

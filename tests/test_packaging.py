@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
 COMMANDS = {
     *("kycli", "kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
-    *("kyv", "kyr", "kyrt", "kyfo", "kyuse", "kyh"),
+    *("kyv", "kyr", "kyrt", "kyco", "kyfo", "kyuse", "kyh"),
 }
 
 # What tests and benchmarks leave where they run.

@@ -16,7 +16,7 @@ _SECTIONS = {
     "Documents": ("documents",),
     "Running programs": ("running",),
     "Listings": ("listing", "search"),
-    "History": ("history", "recovery"),
+    "History": ("history", "recovery", "retention"),
     "Scopes": ("scopes", "caches"),
     "Other": ("migration", "settings", "help"),
 }
@@ -26,15 +26,8 @@ _READ = ("set", "kys", "patch", "kypatch", "push", "kypush", "remove", "kyrem")
 _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
 _RECORDS = (
-    "scan",
-    "list-scopes",
-    "admin list-caches",
-    "config",
-    "history",
-    "kyv",
-    "blame",
-    "search",
-    "migrate",
+    *("scan", "list-scopes", "admin list-caches", "admin show-scope", "config"),
+    *("history", "kyv", "blame", "search", "migrate"),
 )
 _WOULD_CHANGE = ("restore-to", "kyrt")
 

@@ -55,6 +55,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "map": ("", "OLD=NEW", "names of scopes: OLD=NEW,OLD=NEW"),
     "decrypt": ("", "", "keep encrypted values decrypted"),
     "force": ("-f", "", "replace a key that exists at the destination"),
+    "vacuum": ("", "", "shrink a large file, too; writers wait"),
     "long": ("-l", "", "with the number of keys"),
     "raw": ("", "", "the value and not one byte more"),
     "json": ("", "", "JSON, printed in canonical form"),

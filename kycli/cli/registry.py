@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = (
     *("kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
-    *("kyv", "kyr", "kyrt", "kyfo", "kyuse", "kyh"),
+    *("kyv", "kyr", "kyrt", "kyco", "kyfo", "kyuse", "kyh"),
 )
 """The short commands, which are programs of their own and commands of ``kycli``."""
 
@@ -137,6 +137,20 @@ Keys were the same in any case, and still are in what came over. Encrypted
 values stay so unless --decrypt says that they may be plain; KYCLI_MASTER_KEY,
 or an answer on the terminal, is their key. --dry-run counts, and changes
 nothing."""
+_COMPACT_NOTES = """\
+DAYS, 15 when left out, may be a fraction; 0 keeps only what is there now. What
+was before can be restored no more. Goes in short steps, between which others
+can write, and can be interrupted. A scope of which something else is declared
+with 'admin set-scope' keeps to that. A file of over 128 MiB gets smaller only
+with --vacuum, as other writers must wait meanwhile; without it, what is written
+later uses the space."""
+_SET_SCOPE_NOTES = """\
+history_days=N: changes that are older are purged, except for the newest of each
+key. history_versions=N: each key keeps its newest N changes. archive_days=N:
+deleted and expired values that are older are purged. With nothing behind the
+'=', what was declared is taken back. Writes keep to it, a step at a time, so a
+key may have some more changes for a while; 'kycli compact' does it at once.
+Without any of these, all is kept until it is compacted."""
 _USE_NOTES = """\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is.
 Writes the scope into the config file in effect. Without SCOPE, prints the
@@ -415,6 +429,15 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _OPTIMIZE_NOTES,
         ("kycli optimize",),
     ),
+    "compact": (
+        "retention",
+        "compact",
+        "[DAYS]",
+        "vacuum",
+        "purge old history and archived values",
+        _COMPACT_NOTES,
+        ("kycli compact", "kycli compact 90", "kycli compact 0 --vacuum"),
+    ),
     "projects": (
         "scopes",
         "list_projects",
@@ -513,6 +536,27 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "make a cache a plain namespace again",
         "",
         ("kycli admin drop-cache alpha.sessions",),
+    ),
+    "admin set-scope": (
+        "retention",
+        "set_scope",
+        "SCOPE NAME=VALUE...",
+        "",
+        "declare how far back the history of a scope goes",
+        _SET_SCOPE_NOTES,
+        (
+            "kycli admin set-scope alpha.metrics history_versions=10 history_days=30",
+            "kycli admin set-scope alpha.metrics history_days=",
+        ),
+    ),
+    "admin show-scope": (
+        "retention",
+        "show_scopes",
+        "[SCOPE]",
+        _LISTING,
+        "list what is declared of a scope, or of all",
+        "",
+        ("kycli admin show-scope", "kycli admin show-scope alpha.metrics"),
     ),
     "admin list-caches": (
         "caches",
@@ -683,6 +727,15 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "take the current scope back to its state at a time",
         _RESTORE_TO_NOTES,
         ("kyrt '10m ago' --dry-run", "kyrt 2026-11-20T13:55:00Z"),
+    ),
+    "kyco": (
+        "retention",
+        "compact",
+        "[DAYS]",
+        "vacuum",
+        "purge old history and archived values",
+        _COMPACT_NOTES,
+        ("kyco", "kyco 90"),
     ),
     "kyfo": (
         "search",

@@ -69,6 +69,9 @@ cdef enum:
     CATCH_UP_ROWS = 256  # changes that are dropped one by one; with more, all is dropped
     ENTRY_OVERHEAD = 160 # bytes that an entry costs beside its text, about
 
+if CATCH_UP_ROWS != layout.CATCH_UP_ROWS:
+    raise ImportError("kycli.core.storage was built from another layout: build it again")
+
 ctypedef int (*_shm_map)(void*, int, int, int, void**) noexcept nogil
 
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF

@@ -137,6 +137,9 @@ NOTE_BYPASS = f"""
 INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
 """Tells all caches that the log does not say what has changed."""
 
+CATCH_UP_ROWS = 256
+"""A cache that is more rows of the log behind than this forgets everything."""
+
 # Times are integer milliseconds since the epoch, UTC.
 SCHEMA = f"""
 CREATE TABLE kvstore (
@@ -209,6 +212,12 @@ CREATE TABLE sys_namespaces (
 CREATE TABLE horizon (
     scope      TEXT PRIMARY KEY,
     reaches_to INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far what is done in steps has come in the log or the archive: ids up to this are done.
+CREATE TABLE sweeps (
+    name     TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE fts_kvstore USING fts5 (

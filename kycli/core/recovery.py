@@ -366,7 +366,8 @@ def _part_of(store: Kycore, id: int) -> UnknownChangeError:
 
 def _check_reach(store: Kycore, scope: str, change: int, at: int) -> None:
     back_to = reach(store, scope)
-    if back_to is not None and at < back_to:
+    # What was before a change of that very time may be gone.
+    if back_to is not None and at <= back_to:
         raise _pruned(change, back_to)
 
 

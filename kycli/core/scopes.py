@@ -78,6 +78,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
         for table in _TABLES:
             store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
         store._query(_MOVE_HORIZON, (scope, to_scope))
+        start_anew(store)
         store._query(NOTE_BYPASS, (store._now(),))
         _check_lifetimes(store, to_scope)
         return store.count(scope=to_scope)
@@ -88,6 +89,7 @@ def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
     store._query("UPDATE sys_namespaces SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
     if is_plain(to_scope):
         _drop_cache(store, to_scope)
+    start_anew(store)
     count = 0
     for key in store.iterkeys(scope=scope):
         count += store.move(key, scope=scope, to_scope=to_scope)
@@ -140,7 +142,17 @@ def drop_cache(store: Kycore, scope: str) -> None:
 
 def _drop_cache(store: Kycore, scope: str) -> None:
     store._query(_NO_CACHE, (scope,))
+    forget_undeclared(store, scope)
+
+
+def forget_undeclared(store: Kycore, scope: str) -> None:
+    """Forget that a scope was ever declared, if nothing is declared of it any more."""
     store._query(_FORGET, (scope,))
+
+
+def start_anew(store: Kycore) -> None:
+    """Have the sweeps of ``retention`` begin anew: other rules hold for rows they have seen."""
+    store._query("DELETE FROM sweeps")
 
 
 def caches(store: Kycore) -> dict[str, float]:

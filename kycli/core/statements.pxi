@@ -47,6 +47,9 @@ _EXPIRED = "SELECT scope, key FROM kvstore WHERE expires_at <= ?1 ORDER BY expir
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
 
 cdef str _ANY_ARCHIVED = "SELECT 1 FROM archive LIMIT 1"
+cdef str _ANY_LIMIT = """
+SELECT 1 FROM sys_namespaces
+WHERE coalesce(history_days, history_versions, archive_days) IS NOT NULL LIMIT 1"""
 
 # BEGIN alone takes no snapshot; the first read does.
 cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"

@@ -2,11 +2,12 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from kycli.core.entry import Entry
 from kycli.core.history import Change
 from kycli.core.recovery import Difference
+from kycli.core.retention import Compaction
 from kycli.core.search import Hit
 from kycli.core.times import Time
 
@@ -187,7 +188,7 @@ class Kycore:
         op: int = 0,
     ) -> str: ...
     def _remove(self, scope: str, key: str) -> bool: ...
-    def _sweep_after(self, written: int) -> None: ...
+    def _sweep_after(self, written: int, at_once: bool = False) -> None: ...
 
     # history and recovery
     def get_history(
@@ -289,6 +290,27 @@ class Kycore:
         progress: Callable[[int, int], object] | None = None,
     ) -> list[Hit]: ...
     def optimize_index(self, *, progress: Callable[[int, int], object] | None = None) -> int: ...
+
+    # retention
+    def compact(
+        self,
+        retention_days: float = 15,
+        *,
+        vacuum: bool | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Compaction: ...
+    def set_scope(
+        self,
+        scope: str,
+        *,
+        history_days: float | None = ...,
+        history_versions: int | None = ...,
+        archive_days: float | None = ...,
+    ) -> None: ...
+    @overload
+    def scope_settings(self, scope: str) -> dict[str, float | int | None]: ...
+    @overload
+    def scope_settings(self, scope: None = None) -> dict[str, dict[str, float | int | None]]: ...
 
     # scopes and caches
     def scopes(self) -> list[str]: ...

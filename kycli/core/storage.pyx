@@ -65,6 +65,10 @@ cdef int SWEEP_ROWS = 64
 cdef int SWEEP_ROWS_MAX = 10_000
 # How long a store lets pass between two looks for expired rows.
 cdef int64_t SWEEP_PAUSE_MS = 1000
+# Where scopes limit their history: how many writes, at most, are between two looks for what
+# is too much; and how long it waits to go on when it has not come to the end.
+cdef int64_t SWEEP_WRITES = 64
+cdef int64_t SWEEP_AGAIN_MS = 50
 
 # A store that is used as often as this sets up its cache and its own statements.
 cdef int CALLS_BEFORE_WARM_UP = 8
@@ -141,6 +145,7 @@ cdef class Kycore(_Surface):
     cdef int _calls
     cdef int64_t _next_sweep
     cdef int64_t _unswept
+    cdef bint _limited          # some scope limits its history or archive, when last looked
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
@@ -734,24 +739,48 @@ cdef class Kycore(_Surface):
         self._try_to_archive([(scope, key)], 1)
         self._sweep_after(0)
 
-    cpdef _sweep_after(self, int64_t written):
-        """Archive a bounded number of expired rows, at most once in a while.
+    cpdef _sweep_after(self, int64_t written, bint at_once=False):
+        """Archive a bounded number of expired rows, at most once in a while, and prune some.
 
         Comes after the caller's own work is done and committed, so it never fails.
         """
-        cdef int64_t now
+        cdef int64_t now, batch
         self._unswept += written
         if self._db.depth or self._db.read_only:
             return
         now = self._now()
         # A clock that was set back must not stop the sweeping.
-        if now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS:
+        if (now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS
+                and not (self._limited and self._unswept >= SWEEP_WRITES) and not at_once):
             return
         self._next_sweep = now + SWEEP_PAUSE_MS
         batch = min(SWEEP_ROWS + self._unswept, SWEEP_ROWS_MAX)
         self._unswept = 0
         if self._try_to_archive(None, batch) >= batch:
             self._next_sweep = now  # there is more
+        elif self._try_to_prune(batch):
+            self._next_sweep = now + SWEEP_AGAIN_MS
+
+    cdef bint _try_to_prune(self, int64_t written) except -1:
+        """Keep to what scopes declare of their history, if any do; say whether there is more.
+
+        As ``_try_to_archive``, it does not wait for other writers.
+        """
+        cdef _Session db = self._db
+        if db.reading:
+            return False
+        try:
+            self._limited = db.fetch(_ANY_LIMIT, ()) is not None
+            if not self._limited:
+                return False
+            from kycli.core import retention
+
+            db.patience.none_left = True
+            return retention.sweep(self, written)
+        except KycliError:
+            return False
+        finally:
+            db.patience.none_left = False
 
     cdef int64_t _try_to_archive(self, list keys, int most) except -1:
         """Archive expired rows, of the given keys or any; return how many.

@@ -220,6 +220,78 @@ cdef class _Surface:
 
         return recovery.undo(self, change, scope, force)
 
+    # -- retention
+
+    def compact(self, retention_days=15, *, vacuum=None, progress=None):
+        """Purge what is older than so many days from history and archive; shrink the file.
+
+        Goes in steps of some 30 ms, between which others can write; when it is interrupted,
+        what is done is done. What is there now stays, and so does the history back to that
+        time: ``restore_to`` and the like reach back to it. A scope with settings of its own
+        keeps to those.
+
+        Parameters:
+            retention_days: how many days stay; 0 keeps only what is there now.
+            vacuum: whether to give free space back to the file system, which makes writers
+                wait as long as it takes, and needs twice the space of what stays meanwhile.
+                Default: only where that is no more than some two seconds (128 MiB), and when
+                the file gets smaller by a sixteenth or more.
+            progress: called with how much of how much is done.
+
+        Returns:
+            ``Compaction(changes, values, freed_bytes, free_bytes)``: how many changes and
+            archived values went, by how much the database got smaller, and how much of it
+            is free for what is written later.
+
+        Raises:
+            InvalidValueError: when ``retention_days`` is no number of days.
+            MisuseError: inside a transaction.
+            BusyError, ReadOnlyError, DiskFullError: with ``vacuum=True`` also when it was
+                only the file that could not be made smaller.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     for n in range(100):
+        ...         kv["counter"] = n
+        ...     kv.compact(0).changes, kv["counter"]
+        (99, 99)
+        """
+        from kycli.core import retention
+
+        return retention.compact(self, retention_days, vacuum, progress)
+
+    def set_scope(self, scope, *, history_days=..., history_versions=..., archive_days=...):
+        """Declare how far back the history and the archive of a scope go. Atomic.
+
+        Later writes keep to it, whoever makes them: a step at a time, so that a key may have
+        some more changes than that for a while. What is not given stays as it was declared;
+        None takes it back, and without limits all is kept until ``compact``.
+
+        Parameters:
+            history_days: changes older than this are pruned, except for the newest of a key
+                that is there.
+            history_versions: how many changes of each key are kept, at least 1.
+            archive_days: deleted and expired values older than this are purged.
+
+        Raises:
+            InvalidValueError: when a number makes no sense; nothing is changed.
+        """
+        from kycli.core import retention
+
+        given = {"history_days": history_days, "history_versions": history_versions,
+                 "archive_days": archive_days}
+        retention.set_scope(
+            self, scope, {name: value for name, value in given.items() if value is not ...})
+
+    def scope_settings(self, scope=None):
+        """Return what ``set_scope`` declared of a scope, as a dict; None where it did not.
+
+        Without ``scope``, a dict of all scopes of which anything is declared, and theirs.
+        """
+        from kycli.core import retention
+
+        return (retention.all_settings(self) if scope is None
+                else retention.scope_settings(self, scope))
+
     # -- scopes and caches
 
     def scopes(self):
