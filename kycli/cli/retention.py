@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import write_listing
+from kycli.cli.progress import progress
 from kycli.core.names import check_scope
 from kycli.core.numbers import parse_number
 from kycli.core.retention import SETTINGS
@@ -19,7 +20,9 @@ _MB = 1 << 20
 def compact(env: Environment, arguments: list[str]) -> int:
     """``compact [DAYS]``: purge what is older, 15 days by default."""
     days = _number(arguments[0], "DAYS") if arguments else 15
-    done = env.store().compact(days, vacuum=True if "vacuum" in env.flags else None)
+    vacuum = True if "vacuum" in env.flags else None
+    with progress(env, "compacting") as show:
+        done = env.store().compact(days, vacuum=vacuum, progress=show)
     env.note(
         f"purged {_counted(done.changes, 'change')} and {_counted(done.values, 'archived value')}"
     )
