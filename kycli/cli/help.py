@@ -18,7 +18,7 @@ _SECTIONS = {
     "Listings": ("listing", "search"),
     "History": ("history", "recovery", "retention"),
     "Scopes": ("scopes", "caches"),
-    "Other": ("migration", "settings", "help"),
+    "Other": ("doctor", "migration", "settings", "help"),
 }
 """Heading -> the modules whose commands it is over."""
 
@@ -27,7 +27,7 @@ _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
 _RECORDS = (
     *("scan", "list-scopes", "admin list-caches", "admin show-scope", "config"),
-    *("history", "kyv", "blame", "search", "migrate"),
+    *("history", "kyv", "blame", "search", "migrate", "doctor"),
 )
 _WOULD_CHANGE = ("restore-to", "kyrt")
 

@@ -170,6 +170,12 @@ _OPTIMIZE_NOTES = """\
 Merges the parts that the search index has grown in and checks it; what is wrong
 is built anew. Searches do without it, and are a little quicker after it."""
 
+_DOCTOR_NOTES = """\
+Reads all of the database: the file page by page, whether keys, history and
+archive fit together, large values by their digests, and the search index, which
+is made anew when it is damaged. Prints a line for each problem. Exit code 0:
+all is well, or is again; 1: something is damaged that only a backup can mend."""
+
 # Name -> module, function, arguments, flags, summary, notes, examples.
 # Arguments in [brackets] may be left out; '...' means that more may follow.
 COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
@@ -437,6 +443,15 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "purge old history and archived values",
         _COMPACT_NOTES,
         ("kycli compact", "kycli compact 90", "kycli compact 0 --vacuum"),
+    ),
+    "doctor": (
+        "doctor",
+        "examine",
+        "",
+        "json jsonl null",
+        "check the database, and mend its search index",
+        _DOCTOR_NOTES,
+        ("kycli doctor", "kycli doctor -d backup.db"),
     ),
     "projects": (
         "scopes",

@@ -140,6 +140,30 @@ INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPA
 CATCH_UP_ROWS = 256
 """A cache that is more rows of the log behind than this forgets everything."""
 
+SEARCH_SCHEMA = f"""\
+CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
+    key, value, content = '', contentless_delete = 1, tokenize = "{TOKENIZER}"
+);
+
+-- Whose text a row of fts_kvstore is.
+CREATE TABLE fts_docs (
+    id    INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL,
+    key   TEXT NOT NULL,
+    UNIQUE (scope, key)
+) STRICT;
+
+-- At most one row: how far the index has got. It has seen the changes up to the watermark;
+-- while it is built, only of keys up to scope and key. None, or NULL, before it is built.
+CREATE TABLE fts_state (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    watermark INTEGER,
+    scope     TEXT,
+    key       TEXT
+) STRICT;
+"""
+"""The tables of the search index, all of which can be made anew."""
+
 # Times are integer milliseconds since the epoch, UTC.
 SCHEMA = f"""
 CREATE TABLE kvstore (
@@ -220,27 +244,7 @@ CREATE TABLE sweeps (
     position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE VIRTUAL TABLE fts_kvstore USING fts5 (
-    key, value, content = '', contentless_delete = 1, tokenize = "{TOKENIZER}"
-);
-
--- Whose text a row of fts_kvstore is.
-CREATE TABLE fts_docs (
-    id    INTEGER PRIMARY KEY,
-    scope TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    UNIQUE (scope, key)
-) STRICT;
-
--- At most one row: how far the index has got. It has seen the changes up to the watermark;
--- while it is built, only of keys up to scope and key. None, or NULL, before it is built.
-CREATE TABLE fts_state (
-    id        INTEGER PRIMARY KEY CHECK (id = 1),
-    watermark INTEGER,
-    scope     TEXT,
-    key       TEXT
-) STRICT;
-
+{SEARCH_SCHEMA}
 -- KyCLI 0.1 begins by making what is missing of its own tables, the first of it an index
 -- of this name. As it cannot, it gives up before it has written anything.
 CREATE VIEW idx_audit_key AS SELECT 'this database is not of KyCLI 0.1' AS note;

@@ -4,6 +4,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, overload
 
+from kycli.core.doctor import Problem
 from kycli.core.entry import Entry
 from kycli.core.history import Change
 from kycli.core.recovery import Difference
@@ -290,6 +291,9 @@ class Kycore:
         progress: Callable[[int, int], object] | None = None,
     ) -> list[Hit]: ...
     def optimize_index(self, *, progress: Callable[[int, int], object] | None = None) -> int: ...
+    def check(
+        self, *, repair: bool = False, progress: Callable[[int, int], object] | None = None
+    ) -> list[Problem]: ...
 
     # retention
     def compact(

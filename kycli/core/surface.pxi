@@ -574,6 +574,23 @@ cdef class _Surface:
 
         return indexing.optimize(self, progress)
 
+    # -- health
+
+    def check(self, *, repair=False, progress=None):
+        """Look for damage; return a list of ``Problem``, empty when all is well.
+
+        Checks the file page by page, whether keys, history and archive fit together, every
+        large value by its digest, and the search index against the keys. Reads all there
+        is, while others go on.
+
+        Parameters:
+            repair: make a damaged search index anew; nothing else can be mended.
+            progress: called with how much of how much is done, while the index is built.
+        """
+        from kycli.core import doctor
+
+        return doctor.check(self, repair, progress)
+
     # -- asynchronous calls
 
     def save_async(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):

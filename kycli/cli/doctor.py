@@ -1,0 +1,43 @@
+"""doctor: whether a database is sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kycli.cli.output import write_listing
+from kycli.cli.progress import progress
+from kycli.core.location import MEMORY
+from kycli.errors import CannotOpenError, CorruptError
+
+if TYPE_CHECKING:
+    from kycli.cli.env import Environment
+    from kycli.core.doctor import Problem
+
+
+def examine(env: Environment, arguments: list[str]) -> int:
+    """``doctor``: print what is wrong; 1 when something stays so."""
+    store = env.store()
+    if store.path == MEMORY:
+        from kycli.config import database_path
+
+        raise CannotOpenError(f"{database_path(env.config, env.flags.get('db'))[0]}: no such file")
+    with progress(env, "indexing") as show:
+        problems = store.check(repair=True, progress=show)
+    write_listing(env, problems, _plain, _data)
+    left = sum(not problem.repaired for problem in problems)
+    if left:
+        raise CorruptError(
+            f"{store.path}: {left} of {len(problems)} problems cannot be mended",
+            hint="keep a copy of the file and restore a backup, or try sqlite3's .recover command",
+        )
+    env.note(f"{store.path} is sound{' again' if problems else ''}")
+    return 0
+
+
+def _plain(problem: Problem) -> bytes:
+    state = "mended" if problem.repaired else "damaged"
+    return f"{problem.part}\t{state}\t{problem.what}".encode()
+
+
+def _data(problem: Problem) -> dict[str, Any]:
+    return problem._asdict()
