@@ -732,7 +732,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _KEY + "at at-version",
         "bring back an earlier value of a key",
         _RESTORE_NOTES,
-        ("kyr user.name", "kyr user.name --at '1h ago'"),
+        ("kyr user.name", "kyr user.name --version 3", "kyr user.name --at '1h ago'"),
     ),
     "kyrt": (
         "recovery",
