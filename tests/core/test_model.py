@@ -64,7 +64,8 @@ class Model:
 
 
 def same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and left == right
+    """Whether two values are equal and of the same types, also inside lists and dicts."""
+    return repr(left) == repr(right)
 
 
 class Peer:
