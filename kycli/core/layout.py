@@ -35,6 +35,7 @@ How the rows refer to each other:
 - ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
   whole. Whatever prunes the log or the archive moves it up in the same transaction. A
   ``prev`` that names no row is of a chain that was pruned there.
+- ``sweeps`` says how far ``core.retention``, which prunes in steps, has come.
 - A row of the empty scope says that rows were changed or history was pruned past
   the log; whoever keeps copies of values must forget them. Two triggers write one when
   another program changes or deletes live rows. The engine's own writes, which replace

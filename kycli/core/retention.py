@@ -165,6 +165,7 @@ _ABOUT = f"""
 SELECT a.id, a.scope, a.change, a.op = {EXPIRED}, max(a.timestamp, ifnull(c.timestamp, 0))
 FROM audit_log a LEFT JOIN audit_log c ON c.id = a.change
 WHERE a.id IN {_IDS} AND a.op <> {BYPASS} ORDER BY a.id DESC"""
+_NEWEST_TIMES = f"SELECT scope, max(timestamp) FROM audit_log WHERE id IN {_IDS} GROUP BY scope"
 # What expires in the middle of a change is no part of it, but counts from its end as well.
 _PART = f"""
 SELECT coalesce(change, id), id, timestamp FROM audit_log
@@ -344,8 +345,10 @@ def _drop_chains(store: Kycore, rows: list[tuple[int | None, int, int]], now: in
     doomed = {id for _, id, stays in rows if not stays}
     if not doomed:
         return 0
-    moved = doomed | {boundary for boundary, _, stays in rows if boundary and not stays}
-    _move_horizon(store, moved)
+    limits = {boundary or id for boundary, id, stays in rows if not stays}
+    # Where a clock was set back, what goes may seem newer than what it goes for.
+    reached = dict(store._query(_NEWEST_TIMES, (json.dumps([*doomed]),)))
+    _move_horizon(store, limits, reached)
     for boundary, id, stays in rows:
         if stays:  # it has the value of the boundary, which has none itself
             store._query(_RELINK, (boundary, id))
