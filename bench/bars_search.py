@@ -17,6 +17,7 @@ from kycli import Kycore
 
 RARE = "needle"
 MATCHES = 20
+INDEX_BYTES = "SELECT sum(pgsize) FROM dbstat WHERE name GLOB '*fts_*'"
 
 
 def texts(rows: int) -> Iterator[tuple[str, str]]:
@@ -29,34 +30,29 @@ def texts(rows: int) -> Iterator[tuple[str, str]]:
 def search(directory: Path, keys: int) -> Iterator[Figure]:
     """A rare word among 1,000,000 rows (five times ``keys``, at most), and catching up."""
     rows = min(5 * keys, 1_000_000)
+    pairs = list(texts(rows))
     store = Kycore(directory / "kycli.db")
-    store.save_many(texts(rows))
+    store.save_many(pairs)
     busy = Waits(directory / "kycli.db")
     seconds = timed(lambda: store.search(RARE))
     waits = busy.stop()
     yield Figure(f"building the index, {rows:,} rows", f"{rows / seconds:,.0f} rows/s")
     yield Figure(
-        "a save of another process meanwhile",
+        "a save of another connection meanwhile",
         f"median {waits[len(waits) // 2] * 1e3:.1f} ms, most {waits[-1] * 1e3:.0f} ms",
-        "at most 1 s",
-        waits[-1] < 1,
+        "at most 2.5 s, half of the usual patience",
+        waits[-1] < 2.5,
     )
-    before = size(directory / "kycli.db")
     direct = bare(directory / "direct.db")
     direct.execute("CREATE VIRTUAL TABLE fts USING fts5 (key, value)")
-    begin = time.perf_counter()
+    insert = "INSERT INTO fts (key, value) VALUES (?, ?)"
     with direct:
-        direct.executemany("INSERT INTO fts (key, value) VALUES (?, ?)", texts(rows))
-    seconds = time.perf_counter() - begin
+        seconds = timed(lambda: direct.executemany(insert, pairs))
     yield Figure("a bare FTS5 table of it, in one transaction", f"{rows / seconds:,.0f} rows/s")
-    index = (
-        apsw.Connection(store.path)
-        .execute("SELECT sum(pgsize) FROM dbstat WHERE name GLOB 'fts_*' OR name GLOB '*fts_*'")
-        .get
-        if "ENABLE_DBSTAT_VTAB" in apsw.compile_options
-        else 0
-    )
-    yield Figure("size", f"{before / 1e6:.0f} MB with the index, of which {index / 1e6:.0f} MB")
+    if "ENABLE_DBSTAT_VTAB" in apsw.compile_options:
+        of_index = store._query(INDEX_BYTES)[0][0]
+        whole = Path(store.path).stat().st_size
+        yield Figure("size", f"index {of_index / 1e6:.0f} MB of {whole / 1e6:.0f} MB")
 
     sql = "SELECT key, value FROM fts WHERE fts MATCH ? ORDER BY rank LIMIT 100"
 
@@ -73,7 +69,7 @@ def search(directory: Path, keys: int) -> Iterator[Figure]:
     )
     yield limit("search for a rare word", took["kycli"] / took["apsw"], "the same MATCH by APSW", 3)
 
-    # All keys once more, of which the index knows by the log alone.
+    # What the index learns from the log.
     changed = rows // 10
     store.save_many((f"log:{number:07d}", f"changed {number}") for number in range(changed))
     seconds = timed(lambda: store.search(RARE))
@@ -102,10 +98,6 @@ class Waits:
         self.thread.join()
         self.store.close()
         return sorted(self.times)
-
-
-def size(path: Path) -> int:
-    return path.stat().st_size
 
 
 BARS = {"search": search}

@@ -68,9 +68,12 @@ FROM kvstore k LEFT JOIN fts_docs d ON d.scope = k.scope AND d.key = k.key
 WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT ?3"""
 _LARGE = f"SELECT substr(value, 1, {TEXT_MAX}) FROM audit_log WHERE id = ?1"
 
-_ADD_DOC = "INSERT INTO fts_docs (scope, key) VALUES (?1, ?2) RETURNING id"
+_LAST_DOC = "SELECT ifnull(max(id), 0) FROM fts_docs"
+_ADD_DOC = "INSERT INTO fts_docs (id, scope, key) VALUES (?1, ?2, ?3)"
 _REMOVE_DOC = "DELETE FROM fts_docs WHERE id = ?1"
-_ADD = "INSERT OR REPLACE INTO fts_kvstore (rowid, key, value) VALUES (?1, ?2, ?3)"
+_ADD = "INSERT INTO fts_kvstore (rowid, key, value) VALUES (?1, ?2, ?3)"
+# Looks for what it replaces, which takes as long again.
+_REPLACE = "INSERT OR REPLACE INTO fts_kvstore (rowid, key, value) VALUES (?1, ?2, ?3)"
 _REMOVE = "DELETE FROM fts_kvstore WHERE rowid = ?1"
 
 _MERGE = "INSERT INTO fts_kvstore (fts_kvstore, rank) VALUES ('merge', ?1)"
@@ -228,16 +231,20 @@ def _follow_log(store: Kycore, state: State, end: float) -> int:
 def _index(store: Kycore, rows: list[tuple[Any, ...]], end: float) -> int:
     """Index keys as they are now until it is time to end; return how many."""
     size = 0
+    last = store._query(_LAST_DOC)[0][0]
     for count, (scope, key, _, doc, kind, value, home) in enumerate(rows, 1):
         if kind is None:
             if doc is not None:
                 store._query(_REMOVE, (doc,))
                 store._query(_REMOVE_DOC, (doc,))
         else:
-            if doc is None:
-                doc = store._query(_ADD_DOC, (scope, key))[0][0]
             text = searchable(store, kind, value, home)
-            store._query(_ADD, (doc, fold(key), fold(text)))
+            if doc is None:
+                last += 1
+                store._query(_ADD_DOC, (last, scope, key))
+                store._query(_ADD, (last, fold(key), fold(text)))
+            else:
+                store._query(_REPLACE, (doc, fold(key), fold(text)))
             size += len(text)
         if size > _STEP_BYTES or time.monotonic() > end:
             return count

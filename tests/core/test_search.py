@@ -498,6 +498,39 @@ def test_optimizing_may_be_part_of_a_transaction(store: Kycore) -> None:
     assert keys(store, "apple") == ["k", "m"]
 
 
+def test_compaction_does_not_wait_for_the_index(store: Kycore, clock: Clock) -> None:
+    store.save_many({"a": "apple", "b": "apple", "c": "apple " * 200})
+    store.search("apple")
+    store.save("a", "pear")
+    store.delete("b")
+    store.save("c", "plum " * 200)
+    store.expire("c", 1e6)
+    store.save("d", "apple")
+    clock.advance(86_400)
+    store.compact(0)
+    store.save("e", "apple")
+    assert keys(store, "apple") == ["d", "e"]
+    assert (keys(store, "pear"), keys(store, "plum")) == (["a"], ["c"])
+    assert store.optimize_index() == 4
+    assert store.check() == []
+
+
+def test_an_index_is_built_from_what_compaction_left(store: Kycore, clock: Clock) -> None:
+    store.save_many({"a": "apple", "b": "apple", "c": "apple " * 200})
+    store.save("a", "pear")
+    store.delete("b")
+    clock.advance(86_400)
+    store.compact(0)
+    assert (keys(store, "apple"), keys(store, "pear")) == (["c"], ["a"])
+
+
+def test_saves_that_wait_are_found(path: Path) -> None:
+    with Kycore(path, durability="async") as store:
+        for number in range(20):
+            store.save("k", f"apple{number}")
+            assert store.search(f"apple{number}") == {"k": f"apple{number}"}
+
+
 def damage(path: Path, *statements: str) -> None:
     tool = apsw.Connection(str(path))
     for statement in statements:
