@@ -57,6 +57,19 @@ cpdef str check_key(object key):
     return key if type(key) is str else str.__str__(key)
 
 
+cdef bint _may_fold(str key) noexcept:
+    """Whether a checked key may be another one in lower case."""
+    cdef Py_ssize_t size = 0
+    cdef const char* text = PyUnicode_AsUTF8AndSize(key, &size)
+    cdef Py_ssize_t place
+    cdef unsigned char byte
+    for place in range(size):
+        byte = <unsigned char>text[place]
+        if byte >= 0x80 or <unsigned char>(byte - 0x41) < 26:
+            return True
+    return False
+
+
 cpdef tuple encode(object value):
     """Return ``(kind, stored, size)``: a value as SQLite keeps it, and its bytes."""
     cdef Py_ssize_t size = 0

@@ -70,9 +70,13 @@ class _Place:
         self.scope = store.scope if scope is None else check_scope(scope)
         self.now = store._now()
         if key is None:
-            name, lengths = check_key(text), _lengths(text)
+            name = store._key(self.scope, text)
+            lengths = _lengths(text)
+            if len(name) != len(text):  # lower case, in some scripts, is longer
+                name = text
         else:
-            name, lengths = check_key(key), [len(key)]
+            name = store._key(self.scope, key)
+            lengths = [len(name)]
         self.steps = [] if key is None else paths.parse(text)
         self.before: tuple[int, Any, int] | None = None
         self.key, self.value, self.expires_at = name, MISSING, None
@@ -89,7 +93,10 @@ class _Place:
         For paths that begin with no existing key.
         """
         first = _lengths(path)[0]
-        self.key, self.steps = path[:first], paths.parse_steps(path, first)
+        self.key, self.steps = (
+            self.store._key(self.scope, path[:first]),
+            paths.parse_steps(path, first),
+        )
 
     def document(self) -> Any:
         """Return what is there, as part of a document, or MISSING."""

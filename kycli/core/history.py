@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from kycli.core.entry import Entry
 from kycli.core.layout import BYPASS, EXPIRED, LIFETIME, OPERATIONS
-from kycli.core.storage import check_key, check_scope, decode
+from kycli.core.storage import check_scope, decode
 from kycli.core.times import Time, parse_time, time_text
 from kycli.errors import InvalidTimeError
 
@@ -169,7 +169,7 @@ def iter_history(
             hint="'since' is the earlier of the two times",
         )
     if key is not None:
-        check_key(key)
+        key = store._key(place, key)
     return _changes(store, place, key, first, last, limit)
 
 

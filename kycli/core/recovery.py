@@ -22,7 +22,7 @@ from kycli.core.layout import (
     RESTORED,
 )  # fmt: skip
 from kycli.core.scopes import default_lifetime
-from kycli.core.storage import check_key, check_scope
+from kycli.core.storage import check_scope
 from kycli.core.times import Time, time_text
 from kycli.errors import (
     ConflictError,
@@ -135,7 +135,7 @@ def restore(
 ) -> str:
     """Bring back an earlier value of a key."""
     place = store.scope if scope is None else check_scope(scope)
-    check_key(key)
+    key = store._key(place, key)
     if timestamp is not None and version is not None:
         raise MisuseError("restore takes a time or a version, not both")
     if version is not None:

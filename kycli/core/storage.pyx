@@ -69,6 +69,8 @@ cdef int64_t SWEEP_PAUSE_MS = 1000
 # is too much; and how long it waits to go on when it has not come to the end.
 cdef int64_t SWEEP_WRITES = 64
 cdef int64_t SWEEP_AGAIN_MS = 50
+# How long it remembers in which scopes keys are the same in any case.
+cdef int64_t FOLDS_MS = 1000
 
 # A store that is used as often as this sets up its cache and its own statements.
 cdef int CALLS_BEFORE_WARM_UP = 8
@@ -146,9 +148,12 @@ cdef class Kycore(_Surface):
     cdef int64_t _next_sweep
     cdef int64_t _unswept
     cdef bint _limited          # some scope limits its history or archive, when last looked
+    cdef set _folds
+    cdef int64_t _folds_at
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
+        self._folds_at = -FOLDS_MS
         # Never opened, so that a store whose __init__ did not run says that it is closed.
         self._scope = "default"
         self._cache = _Cache("default", 0, 0)
@@ -268,6 +273,22 @@ cdef class Kycore(_Surface):
             return self._clock()
         return _clock_ms(CLOCK_REALTIME)
 
+    cpdef str _key(self, str scope, key):
+        """Return a key as it is in a scope; refuse what cannot be one."""
+        cdef str name = check_key(key)
+        return self._folded(scope, name) if _may_fold(name) else name
+
+    cdef str _folded(self, str scope, str name):
+        """Return the key in lower case where the scope's keys are the same in any case.
+
+        Which scopes these are is looked up when it was not within the last second.
+        """
+        cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
+        if now - self._folds_at > FOLDS_MS:
+            self._folds = {row[0] for row in self._db.fetch_all(_FOLDING, ())}
+            self._folds_at = now
+        return name.lower() if scope in self._folds else name
+
     # -- transactions
 
     def transaction(self):
@@ -339,7 +360,7 @@ cdef class Kycore(_Surface):
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef str status
-        key = check_key(key)
+        key = self._key(place, key)
         if if_absent or if_version is not None:
             status = self._save_if(place, key, value, ttl, if_absent, if_version)
         else:
@@ -441,7 +462,7 @@ cdef class Kycore(_Surface):
             op: the operation of the change, RESTORED or IMPORTED; by default CREATED or
                 OVERWRITTEN, whatever it is.
         """
-        return _status(_write_row(self._db, now, scope, check_key(key), stored, kind,
+        return _status(_write_row(self._db, now, scope, self._key(scope, key), stored, kind,
                                   size <= INLINE_MAX, expires_at, op, False))
 
     def save_many(self, pairs, ttl=None, *, scope=None):
@@ -475,7 +496,7 @@ cdef class Kycore(_Surface):
                     raise WrongTypeError(
                         f"save_many takes pairs of key and value, not {type(pair).__name__}"
                     ) from None
-                key = check_key(key)
+                key = self._key(place, key)
                 kind, stored, size = encode(value)
                 now = self._now()
                 expires_at = None if lifetime is None else now + <int64_t>lifetime
@@ -517,7 +538,7 @@ cdef class Kycore(_Surface):
         if (self._db.deferred is not None and self._db.deferred.count and not include_expired
                 and at is None):
             place = self._scope if scope is None else check_scope(scope)
-            row = self._db.deferred.find(place, check_key(key))
+            row = self._db.deferred.find(place, self._key(place, key))
             if row is not None:
                 found = self._waiting(row)
                 return self._read(place, key, default, False) if found is _NOTHING else found
@@ -568,7 +589,7 @@ cdef class Kycore(_Surface):
         cdef unsigned char header[HEADER]
         cdef bint caching = False
         cdef object row, found
-        key = check_key(key)
+        key = self._key(scope, key)
         self._warm_up()
         db.enter_ahead()
         if db.deferred is not None and db.deferred.find(scope, key) is not None:
@@ -617,7 +638,7 @@ cdef class Kycore(_Surface):
         from kycli.core.entry import Entry
 
         cdef str place = self._scope if scope is None else check_scope(scope)
-        key = check_key(key)
+        key = self._key(place, key)
         if at is not None:
             from kycli.core import history
 
@@ -636,7 +657,7 @@ cdef class Kycore(_Surface):
         cdef dict found = {}
         cdef int64_t now
         cdef list wanted = _key_list(keys)
-        wanted = [check_key(key) for key in wanted]
+        wanted = [self._key(place, key) for key in wanted]
         with _Transaction(self._db, self, True):
             self._db.use_native_statements()
             now = self._now()
@@ -677,7 +698,7 @@ cdef class Kycore(_Surface):
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef _Session db = self._db
         cdef bint done
-        key = check_key(key)
+        key = self._key(place, key)
         db.begin_call()
         try:
             done = _remove(db, self._now(), place, key)
@@ -692,7 +713,7 @@ cdef class Kycore(_Surface):
     cpdef bint _remove(self, str scope, key) except -1:
         """Archive one key inside a transaction; return whether it was alive."""
         cdef _Session db = self._db
-        key = check_key(key)
+        key = self._key(scope, key)
         db.enter()
         try:
             return _remove(db, self._now(), scope, key)

@@ -10,7 +10,7 @@ import math
 from kycli.core.expiry import parse_ttl
 from kycli.core.numbers import parse_number
 from kycli.core.scopes import is_cache, is_plain, not_a_cache
-from kycli.core.storage import check_key, check_scope, decode, encode
+from kycli.core.storage import check_scope, decode, encode
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, WrongTypeError
 
 TYPE_CHECKING = False
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
 
 
-def _place(store: Kycore, key: str, scope: str | None) -> str:
-    """Check a key and return the scope that it is in."""
-    check_key(key)
-    return store.scope if scope is None else check_scope(scope)
+def _place(store: Kycore, key: str, scope: str | None) -> tuple[str, str]:
+    """Return the scope that a key is in, and the key as it is there."""
+    place = store.scope if scope is None else check_scope(scope)
+    return place, store._key(place, key)
 
 
 def _rewrite(
@@ -41,7 +41,7 @@ def getset(
     store: Kycore, key: str, value: Any, default: Any, ttl: float | str | None, scope: str | None
 ) -> Any:
     """Save a value and return the one before, or ``default``."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     lifetime = None if ttl is None else parse_ttl(ttl)
     kind, stored, size = encode(value)
     with store.transaction():
@@ -54,7 +54,7 @@ def getset(
 
 def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
     """Add to a number and return the sum."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     if type(by) is not int and type(by) is not float:
         raise WrongTypeError(f"cannot add {by!r}", hint="an increment is a number")
     with store.transaction():
@@ -87,7 +87,7 @@ def _sum(value: float, by: float) -> int | float:
 
 def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> int:
     """Append text or bytes to a value and return its new length."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     if type(suffix) is not str and type(suffix) is not bytes:
         raise WrongTypeError(f"cannot append a value of type {type(suffix).__name__}")
     encode(suffix)  # refuses text that could not be stored
@@ -116,7 +116,7 @@ def _as_bytes(part: str | bytes) -> bytes:
 
 def expire(store: Kycore, key: str, ttl: float | str, scope: str | None) -> bool:
     """Give an existing key a new time to live, from now."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     lifetime = parse_ttl(ttl)
     with store.transaction():
         if not is_plain(place) and not is_cache(store, place):
@@ -127,7 +127,7 @@ def expire(store: Kycore, key: str, ttl: float | str, scope: str | None) -> bool
 
 def persist(store: Kycore, key: str, scope: str | None) -> bool:
     """Make a key permanent."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     with store.transaction():
         return _set_lifetime(store, store._now(), place, key, None)
 
@@ -143,7 +143,7 @@ def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int
 
 def ttl(store: Kycore, key: str, scope: str | None) -> float | None:
     """Return the seconds that a key has left, infinity if permanent, None if missing."""
-    place = _place(store, key, scope)
+    place, key = _place(store, key, scope)
     now = store._now()
     row = store._live_row(now, place, key)
     if row is None:
@@ -161,9 +161,9 @@ def transfer(
     remove: bool,
 ) -> bool:
     """Copy a key to another name or scope and, with ``remove``, delete it where it was."""
-    source = _place(store, key, scope)
+    source, key = _place(store, key, scope)
     to_key = key if to_key is None else to_key
-    target = _place(store, to_key, source if to_scope is None else to_scope)
+    target, to_key = _place(store, to_key, source if to_scope is None else to_scope)
     if source == target and key == to_key:
         raise InvalidKeyError(f"{key!r} is both source and destination")
     with store.transaction():

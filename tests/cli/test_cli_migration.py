@@ -64,6 +64,16 @@ def test_in_place_with_a_copy_beside_it(call: Call, old: Path) -> None:
     assert "is of this version already" in again.err
 
 
+def test_keys_that_came_over_are_the_same_in_any_case(call: Call, old: Path) -> None:
+    assert call("kycli", "migrate", str(old), "--no-backup", "-q").code == 0
+    assert call("kyg", "API_KEY", "api_key", "-d", str(old)).lines == ["was typed in capitals"] * 2
+    assert call("kys", "Api_Key", "changed", "-d", str(old)).code == 0
+    assert call("kyg", "api_key", "-d", str(old)).out == b"changed\n"
+    for key in ("Api_Key", "api_key"):
+        assert call("kys", "--scope", "new", key, key, "-d", str(old)).code == 0
+    assert call("kyg", "--scope", "new", "Api_Key", "-d", str(old)).out == b"Api_Key\n"
+
+
 def test_the_copy_goes_where_it_is_wanted_or_nowhere(call: Call, old: Path, home: Path) -> None:
     assert call("kycli", "migrate", str(old), "--backup", "copies", "-q") == (0, b"", "")
     assert (home / "copies").exists()
