@@ -11,7 +11,12 @@ from peers import Peer
 from results import percentile
 from workload import PAIRS
 
-LAST = ("benchmark_opening.py", "benchmark_mixed.py", "benchmark_commands.py")
+LAST = (
+    "benchmark_durability.py",
+    "benchmark_opening.py",
+    "benchmark_mixed.py",
+    "benchmark_commands.py",
+)
 Work = Callable[..., object]
 Batch = tuple[Any, ...]
 
