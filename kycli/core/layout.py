@@ -186,7 +186,6 @@ CREATE TABLE audit_log (
     id         INTEGER PRIMARY KEY,
     scope      TEXT NOT NULL,
     key        TEXT NOT NULL,
-    value      ANY,
     kind       INTEGER,  -- NULL when the key is gone
     op         INTEGER NOT NULL,
     version    INTEGER NOT NULL,
@@ -195,7 +194,8 @@ CREATE TABLE audit_log (
     expires_at INTEGER,
     author     INTEGER,
     pid        INTEGER,
-    change     INTEGER
+    change     INTEGER,
+    value      ANY  -- last, so that what stands before a large one is read without it
 ) STRICT;
 
 CREATE TABLE archive (
