@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bars_growth
 import bars_history
+import bars_migration
 import bars_program
 import bars_search
 import bars_store
@@ -27,6 +28,7 @@ BARS = {
     **bars_growth.BARS,
     **bars_history.BARS,
     **bars_search.BARS,
+    **bars_migration.BARS,
     **bars_program.BARS,
 }
 

@@ -56,7 +56,7 @@ BUSY_TIMEOUT_MS = 5000
 
 _MAGIC = b"SQLite format 3\0"
 
-_CACHE = "PRAGMA cache_size = -65536"  # KiB
+_CACHE = "PRAGMA cache_size = -131072"  # KiB
 _STEPS_BETWEEN_SIGNALS = 500_000
 _CHUNK = 1 << 20
 # What a copy counts for itself: which change the version of SQLite belongs to, changes of
@@ -377,6 +377,7 @@ def _migrate(
     version = version_of(connection, path)
     if version == layout.FORMAT:
         return None
+    connection.execute(_CACHE)
     move = None
     if version:
         _check_sound(connection, path)
@@ -391,7 +392,6 @@ def _migrate(
         raise _in_use(path)
     if backup is not None:
         _back_up(connection, path, backup)
-    connection.execute(_CACHE)
     moved = None
     connection.execute("BEGIN EXCLUSIVE")
     try:

@@ -499,12 +499,14 @@ class Move:
 
     def _check_rows(self) -> None:
         """Refuse rows without a time, and keys that cannot be ours."""
-        lives = "ifnull(expires_at, '2000-01-01')" if self._source.expires else "NULL"
+        lives = "expires_at" if self._source.expires else "NULL"
         tables = [(self._k, lives), (self._h, "timestamp"), (self._a, "deleted_at")]
         self._total = 0
         for table, time in tables:
             name = table.removeprefix("old_")
-            timeless = "NULL" if time == "NULL" else f"iif({_ms(time)} IS NULL, rowid, NULL)"
+            timeless = f"iif(unixepoch({time}) IS NULL, rowid, NULL)"
+            if table == self._k:
+                timeless = f"iif({time} IS NULL, NULL, {timeless})"
             rows, bad = self._get(f"SELECT count(*), min({timeless}) FROM {table}")
             self._total += rows
             if bad is not None:
@@ -532,6 +534,8 @@ class Move:
             )
         execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._a}")
         execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._h} WHERE value IS NULL")
+        if self._values_agree():
+            return
         execute(
             "INSERT OR IGNORE INTO odd SELECT key FROM "
             f"(SELECT DISTINCT key FROM {self._h}) WHERE key NOT IN (SELECT key FROM {self._k})"
@@ -540,6 +544,37 @@ class Move:
             f"INSERT OR IGNORE INTO odd SELECT k.key FROM {self._k} k JOIN {self._h} a ON a.id = "
             f"(SELECT max(id) FROM {self._h} h WHERE h.key = k.key) WHERE a.value IS NOT k.value"
         )
+
+    def _values_agree(self) -> bool:
+        """Whether what lives is what the newest rows of the history say, odd keys left out.
+
+        Told by the sums of a keyed 64 bit hash of each key with its value, which takes a
+        third of the time that it takes to look up each key in the other table. When they
+        differ, or a key has no history, that has to be done all the same.
+        """
+        total = 0
+
+        def add(*row: Any) -> None:
+            nonlocal total
+            total += hash(row)
+
+        self._db.create_scalar_function("kycli_add", add, 2)
+
+        def sum_of(rows: str) -> int:
+            nonlocal total
+            total = 0
+            self._get(f"SELECT count(kycli_add(key, value)) FROM {rows}")
+            return total
+
+        odd = "key IN (SELECT key FROM odd)"
+        several = f"(SELECT key FROM {self._h} GROUP BY key HAVING count(*) > 1)"
+        superseded = (
+            f"{self._h} h WHERE key IN {several} AND NOT {odd} "
+            f"AND id < (SELECT max(id) FROM {self._h} n WHERE n.key = h.key)"
+        )
+        live = sum_of(self._k) - sum_of(f"{self._k} WHERE {odd}")
+        newest = sum_of(self._h) - sum_of(f"{self._h} WHERE {odd}") - sum_of(superseded)
+        return live == newest
 
     # -- odd keys
 

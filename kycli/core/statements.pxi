@@ -41,6 +41,7 @@ cdef str _PAGE_CACHE = "PRAGMA cache_size = -16384"  # KiB
 # A bulk load that spilled its pages again and again would write several times as much.
 cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
 
+cdef str _IS_LIVE = "SELECT 1 FROM kvstore WHERE scope = ?1 AND key = ?2"
 cdef str _FOLDING = "SELECT scope FROM sys_namespaces WHERE fold_keys"
 cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 

@@ -281,13 +281,16 @@ cdef class Kycore(_Surface):
     cdef str _folded(self, str scope, str name):
         """Return the key in lower case where the scope's keys are the same in any case.
 
-        Which scopes these are is looked up when it was not within the last second.
+        A key that is there in its own case, as some releases left them, stays itself. Which
+        scopes these are is looked up when it was not within the last second.
         """
         cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
         if now - self._folds_at > FOLDS_MS:
             self._folds = {row[0] for row in self._db.fetch_all(_FOLDING, ())}
             self._folds_at = now
-        return name.lower() if scope in self._folds else name
+        if scope not in self._folds or self._db.fetch_all(_IS_LIVE, (scope, name)):
+            return name
+        return name.lower()
 
     # -- transactions
 
