@@ -832,7 +832,9 @@ cdef class Kycore(_Surface):
                 db.patience.none_left = False
             if keys is None:
                 keys = db.cursor.execute(_EXPIRED, (now, most)).fetchall()
-            count = _bury_expired(db, now, keys)
+            count = 0
+            for scope, key in keys:
+                count += _bury(db, now, scope, key, EXPIRED) != UNCHANGED
             db.run.commit.execute()
             return count
         except (apsw.Error, UnicodeError):

@@ -56,7 +56,8 @@ cdef int _change(
         version, prev = _left_off(db, scope, key)
     try:
         if found and not live:
-            prev = _bury(db, now, scope, key, EXPIRED)
+            _bury(db, now, scope, key, EXPIRED)
+            prev = db.last_id
         if same:
             operation = LIFETIME
         else:
@@ -209,74 +210,59 @@ cdef int64_t _log(
 
 cdef bint _remove(_Session db, int64_t now, str scope, str key) except -1:
     """Archive a key that may be there; return whether it was alive."""
-    cdef _Statement before = db.run.before
-    cdef bint live
-    before.bind_text(1, scope)
-    before.bind_text(2, key)
-    try:
-        if not before.has_row_at_once():
-            return False
-        live = before.is_null(4) or before.int_at(4) > now
-    finally:
-        before.reset()
-    try:
-        _bury(db, now, scope, key, DELETED if live else EXPIRED)
-    except BaseException:
-        db.give_up()
-        raise
-    return live
+    return _bury(db, now, scope, key, UNCHANGED) == DELETED
 
 
-cdef int64_t _bury(_Session db, int64_t now, str scope, str key, int operation) except -1:
-    """Move the live row of a key to the archive; return the id of that change."""
+cdef int _bury(_Session db, int64_t now, str scope, str key, int operation) except -1:
+    """Move the live row of a key to the archive; return the operation that the log calls it.
+
+    Parameters:
+        operation: EXPIRED, where a row that has not expired stays; by default what it is.
+
+    Returns:
+        UNCHANGED when there was nothing to do; else ``db.last_id`` is the id of the change.
+    """
     cdef _Statement row = db.run.row
     cdef _Statement bury = db.run.bury
     cdef _Statement remove = db.run.remove
     cdef int64_t seq, version, prev
+    cdef bint expired
     row.bind_text(1, scope)
     row.bind_text(2, key)
     try:
-        row.has_row_at_once()
+        if not row.has_row_at_once():
+            return UNCHANGED
+        expired = not row.is_null(4) and row.int_at(4) <= now
+        if operation == EXPIRED and not expired:
+            return UNCHANGED
+        operation = EXPIRED if expired else DELETED
         version = row.int_at(3)
+        prev = row.int_at(6)
         bury.bind_text(1, scope)
         bury.bind_text(2, key)
         bury.bind(3, row.at(1))
-        bury.bind(4, row.at(2))
+        bury.bind_int(4, row.int_at(2))
         bury.bind_int(5, operation)
         bury.bind_int(6, version)
-        bury.bind(8, row.at(6))
+        bury.bind_int(8, prev)
         bury.bind(9, row.at(4))
-        bury.bind(10, row.at(5))
+        bury.bind_int(10, row.int_at(5))
         bury.bind_int(11, now)
-        prev = row.int_at(6)
     finally:
         row.reset()
+    try:
+        seq = _log(db, now, scope, key, None, 0, operation, version, prev, None)
+        bury.bind_int(7, seq)
+        bury.execute_at_once()
+        bury.bind(3, None)  # the value may be large
+        remove.bind_text(1, scope)
+        remove.bind_text(2, key)
+        remove.execute_at_once()
+    except BaseException:
+        db.give_up()
+        raise
     db.archived = True
-    seq = _log(db, now, scope, key, None, 0, operation, version, prev, None)
-    bury.bind_int(7, seq)
-    bury.execute_at_once()
-    bury.bind(3, None)  # the value may be large
-    remove.bind_text(1, scope)
-    remove.bind_text(2, key)
-    remove.execute_at_once()
-    return seq
-
-
-cdef int64_t _bury_expired(_Session db, int64_t now, list keys) except -1:
-    """Archive those of the given ``(scope, key)`` that have expired; return how many."""
-    cdef int64_t count = 0
-    cdef _Statement before = db.run.before
-    for scope, key in keys:
-        before.bind_text(1, scope)
-        before.bind_text(2, key)
-        try:
-            expired = before.has_row() and not before.is_null(4) and before.int_at(4) <= now
-        finally:
-            before.reset()
-        if expired:
-            _bury(db, now, scope, key, EXPIRED)
-            count += 1
-    return count
+    return operation
 
 
 cdef object _row_of(_Session db, str scope, str key):
