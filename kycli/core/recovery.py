@@ -43,11 +43,13 @@ PAGE_ROWS = 500
 
 _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
-# The first change of each key after ?1: the one whose predecessor is not after it.
+# The first change of each key after ?1: the one whose predecessor is not after it, or was
+# pruned. The change before a transaction may be gone, so that ?1 is older than what was.
 _CHANGED_SINCE = f"""
-SELECT id, scope, key, prev FROM audit_log
-WHERE id > ?4 AND id <= ?2 AND (prev IS NULL OR prev <= ?1) AND op <> {BYPASS}
-    AND (?3 IS NULL OR scope = ?3)
+SELECT id, scope, key, prev FROM audit_log a
+WHERE id > ?4 AND id <= ?2 AND op <> {BYPASS} AND (?3 IS NULL OR scope = ?3)
+    AND (prev IS NULL OR prev <= ?1
+         OR NOT EXISTS (SELECT 1 FROM audit_log p WHERE p.id = a.prev))
 ORDER BY id LIMIT {PAGE_ROWS}"""
 
 # Keys that have expired since, that nobody has met, and that nothing else has changed.

@@ -123,6 +123,27 @@ def test_undoing_what_came_before_is_refused(store: Kycore, clock: Any) -> None:
     assert store["k"] == 2
 
 
+def test_going_back_amidst_a_transaction_whose_keys_past_is_pruned(
+    store: Kycore, clock: Any
+) -> None:
+    clock.advance(1)
+    store["k"] = 1
+    del store["k"]
+    with store.transaction():
+        for value in (2, 3):
+            clock.advance(1)
+            store["k"] = value
+    store.compact(2 / DAY)
+    assert [change.value for change in store.get_history("k")] == [3, 2]
+    within = clock.now / 1000 - 0.001
+    assert store.get_entry("k", at=within) is None
+    assert [(d.key, d.operation) for d in store.differences(within)] == [("k", "deleted")]
+    assert store.restore_to(within) == 1
+    assert "k" not in store
+    with pytest.raises(InvalidTimeError, match="reaches back to"):
+        store.restore_to(within - 2)
+
+
 def test_what_scopes_declare_goes_before_the_days_given(store: Kycore, clock: Any) -> None:
     for scope in ("long", "short", "plain"):
         for number in range(3):
