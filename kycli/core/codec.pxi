@@ -7,6 +7,7 @@ cdef enum:
     CREATED = 1
     OVERWRITTEN, DELETED, EXPIRED, LIFETIME
     KEY_MAX = 4096
+    VALUE_MAX = 1_000_000_000  # SQLite's limit for a row is little more
 
 # The numbers above are the layout's, known here at compile time.
 if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OPAQUE, INLINE_MAX) != (
@@ -70,6 +71,12 @@ cdef bint _may_fold(str key) noexcept:
     return False
 
 
+cdef Py_ssize_t _checked_size(Py_ssize_t size) except -1:
+    if size > VALUE_MAX:
+        raise InvalidValueError("the value is too large", hint="a value is at most 1 GB")
+    return size
+
+
 cpdef tuple encode(object value):
     """Return ``(kind, stored, size)``: a value as SQLite keeps it, and its bytes."""
     cdef Py_ssize_t size = 0
@@ -82,7 +89,7 @@ cpdef tuple encode(object value):
                 "the text holds half of a surrogate pair, which UTF-8 cannot express",
                 hint="store it as bytes",
             ) from None
-        return TEXT, value, size
+        return TEXT, value, _checked_size(size)
     if kind is int:
         if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
             return INT, value, 8
@@ -92,7 +99,7 @@ cpdef tuple encode(object value):
             raise InvalidValueError(f"the int cannot be stored: {error}") from None
         return BIGINT, text, len(text)
     if kind is bytes:
-        return BYTES, value, len(value)
+        return BYTES, value, _checked_size(len(value))
     if kind is bool:
         return BOOL, int(value), 1
     if kind is float:
@@ -109,7 +116,7 @@ cpdef tuple encode(object value):
             raise InvalidValueError(
                 "the document holds half of a surrogate pair, which UTF-8 cannot express"
             ) from None
-        return JSON, text, size
+        return JSON, text, _checked_size(size)
     if kind is values.Opaque:
         return OPAQUE, value.ciphertext, len(value.ciphertext.encode())
     raise values.unsupported(value)

@@ -131,14 +131,17 @@ cdef _settle(_Session db):
     """
     cdef _Deferred deferred = db.deferred
     cdef int64_t now, last, at, newest
+    cdef dict committed
     deferred.committing = True
     try:
         if not db.is_warm:
             db.warm_up()
         with _Transaction(db, None):
             if db.cache.header != NULL:
-                _catch_up(db)
-                db.run.newest.reset()
+                try:
+                    _catch_up(db)
+                finally:
+                    db.run.newest.reset()
             # In the history each was saved when it was called, or when the last writer of
             # another process wrote, if that was later: it is in order. The bound is for a
             # clock that was set back.
@@ -151,23 +154,25 @@ cdef _settle(_Session db):
                 _write_row(db, at, scope, key, stored, kind, size <= INLINE_MAX, expires_at,
                            UNCHANGED, True)
             newest = _newest(db)
-        if db.cache.header != NULL:
-            db.cache.last_id = newest
-            _keep_in_cache(db)
+        # At once, so that whatever happens now, nothing is committed twice.
+        committed = deferred.newest
         deferred.clear()
         _waiting.pop(id(db), None)
+        if db.cache.header != NULL:
+            db.cache.last_id = newest
+            _keep_in_cache(db, committed)
     except (apsw.Error, UnicodeError) as error:
         raise db.translated(error) from error
     finally:
         deferred.committing = False
 
 
-cdef _keep_in_cache(_Session db):
+cdef _keep_in_cache(_Session db, dict committed):
     """Cache what was committed just now, and see that the cache is current."""
     cdef _Cache cache = db.cache
     cdef unsigned char header[HEADER]
     cdef object entry
-    for scope, keys in db.deferred.newest.items():
+    for scope, keys in committed.items():
         for key, row in (<dict>keys).items():
             entry = None if row[3] == JSON else _entry_of(decode(row[4], row[3]), row[6])
             if entry is None:

@@ -23,6 +23,7 @@ cdef enum:
     COLUMN_TEXT = 36
     COLUMN_TYPE = 38
     CHANGES = 15
+    ERRMSG = 53
     FINALIZE = 57
     LAST_INSERT_ROWID = 65
     RESET = 77
@@ -51,6 +52,7 @@ ctypedef double (*_column_double)(void*, int) noexcept nogil
 ctypedef int (*_prepare)(void*, const char*, int, unsigned int, void**, void*) noexcept nogil
 ctypedef int (*_on_statement)(void*) noexcept nogil
 ctypedef int64_t (*_of_connection)(void*) noexcept nogil
+ctypedef const char* (*_text_of_connection)(void*) noexcept nogil
 
 # The table; NULL until it was asked for, or where it cannot be had.
 cdef void** _sqlite = NULL
@@ -148,6 +150,7 @@ cdef class _Statement:
     cdef reset(self):
         """End the execution and, outside of a transaction block, what it has read under."""
         self.done = False
+        self.row = None
 
     cdef execute(self):
         """Execute a statement that answers nothing; other threads run meanwhile."""
@@ -197,7 +200,7 @@ cdef class _Many(_Statement):
         return True
 
     cdef reset(self):
-        self.rows = None
+        self.rows = self.row = None
 
 
 cdef int _placeholders(str sql) except -1:
@@ -232,6 +235,7 @@ cdef class _Native(_Statement):
         if self.handle != NULL:
             (<_on_statement>_sqlite[FINALIZE])(self.handle)
             self.handle = NULL
+        self.connection = None
 
     def __dealloc__(self):
         if self.handle != NULL:
@@ -243,9 +247,20 @@ cdef class _Native(_Statement):
     cdef inline bint is_bound(self, int position, object value):
         return <PyObject*>value == PyList_GET_ITEM(self.bindings, position - 1)
 
-    cdef inline keep(self, int position, object value):
+    cdef int bound(self, int position, object value, int code) except -1:
+        """Remember what was bound, or raise why it was not."""
+        if code:
+            self.bindings[position - 1] = _NOTHING
+            raise self.failure(code)
         Py_INCREF(value)
         PyList_SetItem(self.bindings, position - 1, value)
+        return 0
+
+    cdef object failure(self, int code):
+        """Return APSW's exception for a code, with SQLite's words."""
+        error = apsw.exception_for(code)
+        error.args = ((<_text_of_connection>_sqlite[ERRMSG])(self.database).decode(),)
+        return error
 
     cdef bind_text(self, int position, str text):
         cdef Py_ssize_t size
@@ -253,8 +268,8 @@ cdef class _Native(_Statement):
         if self.is_bound(position, text):
             return
         data = PyUnicode_AsUTF8AndSize(text, &size)
-        self.keep(position, text)
-        (<_bind_bytes>_sqlite[BIND_TEXT])(self.handle, position, data, <int>size, NULL)
+        self.bound(position, text, (<_bind_bytes>_sqlite[BIND_TEXT])(
+            self.handle, position, data, <int>size, NULL))
 
     # A position that takes ``bind_int`` or ``bind_id`` takes nothing else.
 
@@ -279,22 +294,25 @@ cdef class _Native(_Statement):
                 (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
 
     cdef bind(self, int position, object value):
+        cdef int code
         if self.is_bound(position, value):
             return
         if type(value) is str:
             self.bind_text(position, value)
             return
-        self.keep(position, value)
-        if type(value) is int:
-            (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, value)
+        if value is None:
+            code = (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
+        elif type(value) is int:
+            code = (<_bind_int64>_sqlite[BIND_INT64])(self.handle, position, value)
         elif type(value) is bytes:
-            (<_bind_bytes>_sqlite[BIND_BLOB])(
+            code = (<_bind_bytes>_sqlite[BIND_BLOB])(
                 self.handle, position, PyBytes_AS_STRING(value),
                 <int>PyBytes_GET_SIZE(value), NULL)
         elif type(value) is float:
-            (<_bind_double>_sqlite[BIND_DOUBLE])(self.handle, position, value)
+            code = (<_bind_double>_sqlite[BIND_DOUBLE])(self.handle, position, value)
         else:
-            (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
+            raise TypeError(f"{type(value).__name__} cannot be bound")
+        self.bound(position, value, code)
 
     cdef bint has_row(self) except -1:
         cdef int code
@@ -310,7 +328,7 @@ cdef class _Native(_Statement):
         if PyErr_Occurred() != NULL:  # Ctrl-C, noticed by the busy or progress handler
             return -1
         if code != SQLITE_ROW and code != SQLITE_DONE:
-            raise apsw.exception_for(code)
+            raise self.failure(code)
         return code == SQLITE_ROW
 
     cdef reset(self):

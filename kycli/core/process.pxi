@@ -16,6 +16,7 @@ cdef class _Patience:
     """
 
     cdef bint none_left
+    cdef bint deaf        # to signals, while a transaction begins or ends
     cdef int64_t timeout_ms
     cdef int64_t at_most_ms  # for work that nobody waits for; 0: as long as the timeout
     cdef int64_t deadline
@@ -44,7 +45,8 @@ cdef class _Patience:
 
     def heed(self):
         """SQLite's progress handler: let Ctrl-C stop a statement that takes long."""
-        PyErr_CheckSignals()
+        if not self.deaf:
+            PyErr_CheckSignals()
         return False
 
 
@@ -59,10 +61,10 @@ cdef class _Turn:
     The GIL makes what happens between two calls of Python atomic, so owner and count need
     no lock of their own. Who has to wait sleeps on ``bell``, which each release rings. A
     thread that comes by meanwhile may go first, since that is what keeps a thread at work
-    going, but not for long.
+    going, but not once somebody has waited for some time.
     """
 
-    cdef unsigned long owner  # 0: nobody
+    cdef uint64_t owner       # 0: nobody
     cdef int count
     cdef int waiting
     cdef int64_t since        # somebody has waited without getting it
@@ -73,7 +75,8 @@ cdef class _Turn:
         self.bell.acquire()
 
     cdef bint acquire(self, int64_t timeout_ms) except -1:
-        cdef unsigned long me = PyThread_get_thread_ident()
+        # The system gives the number of a thread that has ended to the next one.
+        cdef uint64_t me = PyThreadState_GetID(PyThreadState_Get())
         if self.owner == me:
             self.count += 1
             return True

@@ -93,7 +93,7 @@ cdef class _Session:
     cdef bint orphan            # the connection is a parent process's
     cdef bint in_call           # between enter and leave
     cdef bint is_warm           # warm_up was called for this connection
-    cdef bint reading           # the outermost block is a snapshot
+    cdef int reading            # the level of the outermost block that is a snapshot; 0: none
     cdef int generation         # the value of _forks that the connection belongs to
     cdef int depth              # of nested transaction blocks
     cdef int abandoned          # blocks that were rolled back and are yet to be left
@@ -142,7 +142,9 @@ cdef class _Session:
             self.connection = connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
             self.run = _Statements(self.connection, self.cursor, False)
-            self.author, self.pid, self.change = 0, os.getpid(), 0
+            self.author = 0
+            if self.pid != os.getpid():  # else the same process goes on after a fork
+                self.pid, self.change = os.getpid(), 0
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
             if kycli_file_system(self.path.encode()) == 2:
@@ -197,14 +199,13 @@ cdef class _Session:
             return
         self.cache.switch_off()
         self.run.finalize()
-        self.run = None
         _opening.acquire()
         try:
             self.connection.close()
         finally:
             _opening.release()
-        self.connection = self.cursor = None
-        self.is_warm = False
+            self.connection = self.cursor = self.run = None
+            self.is_warm = False
 
     # -- calls
 
@@ -301,21 +302,20 @@ cdef class _Session:
         try:
             if block.reading:
                 if self.depth == 0:
-                    self.cursor.execute("BEGIN")
+                    self.control("BEGIN")
                     self.cursor.execute(_FIX_SNAPSHOT)
-                    self.reading = True
             else:
                 self.check_writing()
                 if self.depth == 0:
-                    self.run.begin.execute()
-                    self.last_id = 0
-                    self.archived = -1
+                    self.take_write_lock()
             if self.depth:
-                self.cursor.execute(f"SAVEPOINT kycli_{self.depth}")
+                self.control(f"SAVEPOINT kycli_{self.depth}")
             else:
                 self.serial += 1
                 self.owner = _thread.get_ident()
             self.depth += 1
+            if block.reading and not self.reading:
+                self.reading = self.depth
             block.serial, block.level, block.change = self.serial, self.depth, self.change
             self.in_call = False
         except BaseException as error:
@@ -337,10 +337,36 @@ cdef class _Session:
 
             self.author = number_of(self.connection, self.command or "")
 
+    cdef take_write_lock(self):
+        """Begin a transaction that writes; what is read from now on is what it changes."""
+        self.change_before = self.change
+        self.patience.deaf = True
+        try:
+            self.run.begin.execute()
+        finally:
+            self.patience.deaf = False
+        self.last_id = 0
+        self.archived = -1
+
+    cdef commit_all(self):
+        self.patience.deaf = True
+        try:
+            self.run.commit.execute()
+        finally:
+            self.patience.deaf = False
+
+    cdef control(self, str sql):
+        """Begin or end a transaction or a part of it: done or not done, never interrupted."""
+        self.patience.deaf = True
+        try:
+            self.cursor.execute(sql)
+        finally:
+            self.patience.deaf = False
+
     cdef give_up(self):
         """Roll everything back: half of a change is worse than none."""
         if self.connection is not None and self.connection.in_transaction:
-            self.cursor.execute("ROLLBACK")
+            self.control("ROLLBACK")
 
     # One call that writes: its own transaction, or a part of the one it is in.
 
@@ -350,10 +376,10 @@ cdef class _Session:
         try:
             self.check_writing()
             if self.depth == 0:
-                self.change_before = self.change
-                self.run.begin.execute()
-                self.last_id = 0
+                self.take_write_lock()
         except BaseException as error:
+            if self.depth == 0:
+                self.give_up()
             self.leave()
             if isinstance(error, apsw.Error):
                 raise self.translated(error) from error
@@ -361,7 +387,7 @@ cdef class _Session:
 
     cdef commit_call(self):
         if self.depth == 0:
-            self.run.commit.execute()
+            self.commit_all()
 
     cdef object failed_call(self, error):
         """Roll back a call that is a transaction of its own; return the error to raise."""
@@ -409,29 +435,33 @@ cdef class _Session:
         except apsw.Error as error:
             raise self.translated(error) from error
         finally:
-            if self.depth == 0:
-                self.reading = False
-                if self.command is None:
-                    self.change = 0
+            if self.reading == level:
+                self.reading = 0
+            if self.depth == 0 and self.command is None:
+                self.change = 0
             self.lock.release()
 
     cdef commit(self, _Transaction block):
         try:
             if self.depth:
-                self.cursor.execute(f"RELEASE kycli_{self.depth}")
+                self.control(f"RELEASE kycli_{self.depth}")
             else:
-                self.run.commit.execute()
+                self.commit_all()
         except BaseException:
             if self.connection.in_transaction:
                 self.roll_back(block)
             raise
 
     cdef roll_back(self, _Transaction block):
-        if self.depth:
-            self.cursor.execute(f"ROLLBACK TO kycli_{self.depth}")
-            self.cursor.execute(f"RELEASE kycli_{self.depth}")
-        else:
-            self.cursor.execute("ROLLBACK")
+        try:
+            if self.depth:
+                self.control(f"ROLLBACK TO kycli_{self.depth}")
+                self.control(f"RELEASE kycli_{self.depth}")
+        except BaseException:
+            self.give_up()  # rather all than what the outer block believes to be undone
+            raise
+        if self.depth == 0:
+            self.give_up()
         self.change = block.change
         self.last_id = 0
 
@@ -440,8 +470,8 @@ cdef class _Session:
         cdef int levels = self.depth
         self.depth = 0
         self.abandoned = levels - 1
-        self.reading = False
-        self.change = 0
+        self.reading = 0
+        self.change = self.change_before
         self.serial += 1
         try:
             self.give_up()

@@ -29,10 +29,13 @@ INTO kvstore (scope, key, value, kind, home, expires_at, version, seq, updated_a
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"""
 cdef str _PUT = "REPLACE" + _LIVE_ROW
 cdef str _ADD = "INSERT" + _LIVE_ROW + " ON CONFLICT DO NOTHING"
-cdef str _BURY = """
+# Without reading the value, which may be large, or damaged.
+cdef str _BURY = f"""
 INSERT INTO archive (
     scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"""
+)
+SELECT scope, key, {VALUE}, kind, ?3, version, ?4, seq, expires_at, updated_at, ?5
+FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 cdef str _REMOVE = "DELETE FROM kvstore WHERE scope = ?1 AND key = ?2"
 
 # SQLite's own 2 MB hold less than what 500 keys of a large store are found through.
@@ -80,7 +83,6 @@ cdef class _Statements:
     cdef _Statement get
     cdef _Statement newest
     cdef _Statement changes
-    cdef _Statement row
     cdef _Statement before
     cdef _Statement left_off
     cdef _Statement log
@@ -98,7 +100,6 @@ cdef class _Statements:
         self.get = self.prepared(connection, cursor, _GET)
         self.newest = self.prepared(connection, cursor, _NEWEST)
         self.changes = self.prepared(connection, cursor, _CHANGES)
-        self.row = self.prepared(connection, cursor, _GET_ROW)
         self.before = self.prepared(connection, cursor, _BEFORE)
         self.left_off = self.prepared(connection, cursor, _LEFT_OFF)
         self.log = self.prepared(connection, cursor, _LOG)

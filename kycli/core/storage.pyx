@@ -44,7 +44,7 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 from cpython.list cimport PyList_GET_ITEM, PyList_SetItem
 from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
@@ -53,8 +53,11 @@ cdef extern from "pthread.h" nogil:
     int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
                        void (*child)() noexcept nogil)
 
-cdef extern from "pythread.h":
-    unsigned long PyThread_get_thread_ident() noexcept nogil
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState* PyThreadState_Get()
+    uint64_t PyThreadState_GetID(PyThreadState*)
 
 
 # ---------------------------------------------------------------- constants
@@ -116,7 +119,7 @@ cdef class Kycore(_Surface):
         busy_timeout_ms: how long a call waits for another writer, in milliseconds;
             default 5000.
         cache_entries: how many values are cached at most; 0 switches the cache off. It
-            is never stale, whoever writes; where that cannot be known it is off.
+            is never stale, whichever process writes; where that cannot be known it is off.
         cache_bytes: how much they take at most, about; default 64 MiB.
         clock: a function that returns the time, in milliseconds since the epoch, for
             tests of expiry; default the system's clock.
@@ -827,7 +830,7 @@ cdef class Kycore(_Surface):
                 return 0
             db.patience.none_left = True
             try:
-                db.run.begin.execute()
+                db.take_write_lock()
             finally:
                 db.patience.none_left = False
             if keys is None:
@@ -835,7 +838,7 @@ cdef class Kycore(_Surface):
             count = 0
             for scope, key in keys:
                 count += _bury(db, now, scope, key, EXPIRED) != UNCHANGED
-            db.run.commit.execute()
+            db.commit_all()
             return count
         except (apsw.Error, UnicodeError):
             db.give_up()

@@ -67,7 +67,7 @@ cdef int _change(
             elif not operation:
                 operation = OVERWRITTEN
         seq = _log(db, now, scope, key, None if same else stored, kind, operation,
-                   version, prev, expires_at)
+                   version, prev, expires_at, not inline)
         _put(db.run.put, now, scope, key, shown, kind,
              None if inline else home if same else seq, expires_at, version, seq)
     except BaseException:
@@ -96,7 +96,7 @@ cdef int _add_or_change(
         return _change(db, now, scope, key, stored, kind, True, expires_at)
     try:
         _log(
-            db, now, scope, key, stored, kind, CREATED, version + 1, prev, expires_at)
+            db, now, scope, key, stored, kind, CREATED, version + 1, prev, expires_at, False)
     except BaseException:
         db.give_up()
         raise
@@ -177,7 +177,7 @@ cdef (int64_t, int64_t) _left_off(_Session db, str scope, str key) except *:
 
 cdef int64_t _log(
     _Session db, int64_t now, str scope, str key, object value, int kind, int operation,
-    int64_t version, int64_t prev, object expires_at,
+    int64_t version, int64_t prev, object expires_at, bint large,
 ) except -1:
     """Append a row to the log, signed unless it is an expiry; return its id."""
     cdef _Statement log = db.run.log
@@ -203,7 +203,11 @@ cdef int64_t _log(
             # The first row of a change that more may be part of.
             db.change = 1 + (db.last_id or _newest(db))
         log.bind_id(12, db.change)
-    log.execute_at_once()
+    if large:
+        log.execute()
+        log.bind(3, None)  # and does not keep it
+    else:
+        log.execute_at_once()
     id = db.last_id = log.last_id()
     return id
 
@@ -222,39 +226,36 @@ cdef int _bury(_Session db, int64_t now, str scope, str key, int operation) exce
     Returns:
         UNCHANGED when there was nothing to do; else ``db.last_id`` is the id of the change.
     """
-    cdef _Statement row = db.run.row
+    cdef _Statement before = db.run.before
     cdef _Statement bury = db.run.bury
     cdef _Statement remove = db.run.remove
     cdef int64_t seq, version, prev
-    cdef bint expired
-    row.bind_text(1, scope)
-    row.bind_text(2, key)
+    cdef bint expired, large
+    before.bind_text(1, scope)
+    before.bind_text(2, key)
+    before.bind(3, None)
     try:
-        if not row.has_row_at_once():
+        if not before.has_row_at_once():
             return UNCHANGED
-        expired = not row.is_null(4) and row.int_at(4) <= now
-        if operation == EXPIRED and not expired:
-            return UNCHANGED
-        operation = EXPIRED if expired else DELETED
-        version = row.int_at(3)
-        prev = row.int_at(6)
+        version, prev = before.int_at(0), before.int_at(1)
+        large = not before.is_null(3)
+        expired = not before.is_null(4) and before.int_at(4) <= now
+    finally:
+        before.reset()
+    if operation == EXPIRED and not expired:
+        return UNCHANGED
+    operation = EXPIRED if expired else DELETED
+    try:
+        seq = _log(db, now, scope, key, None, 0, operation, version, prev, None, False)
         bury.bind_text(1, scope)
         bury.bind_text(2, key)
-        bury.bind(3, row.at(1))
-        bury.bind_int(4, row.int_at(2))
-        bury.bind_int(5, operation)
-        bury.bind_int(6, version)
-        bury.bind_int(8, prev)
-        bury.bind(9, row.at(4))
-        bury.bind_int(10, row.int_at(5))
-        bury.bind_int(11, now)
-    finally:
-        row.reset()
-    try:
-        seq = _log(db, now, scope, key, None, 0, operation, version, prev, None)
-        bury.bind_int(7, seq)
-        bury.execute_at_once()
-        bury.bind(3, None)  # the value may be large
+        bury.bind_int(3, operation)
+        bury.bind_int(4, seq)
+        bury.bind_int(5, now)
+        if large:
+            bury.execute()
+        else:
+            bury.execute_at_once()
         remove.bind_text(1, scope)
         remove.bind_text(2, key)
         remove.execute_at_once()
