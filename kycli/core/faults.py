@@ -83,7 +83,7 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
             f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
             hint="try again when it has finished, or stop it",
         )
-    if isinstance(error, (apsw.SQLError, apsw.CorruptError)) and "fts_" in str(error):
+    if _is_of_index(error):
         return damaged_index(path)
     if isinstance(error, apsw.SQLError) and "no such table" in str(error):
         return CorruptError(
@@ -104,6 +104,15 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
             ours, meaning, hint = _MEANINGS[kind]
             return ours(f"{path}: {meaning}", hint=hint)
     return StorageError(f"{path}: {error}")
+
+
+def _is_of_index(error: BaseException) -> bool:
+    """Whether FTS5 has said it, the only virtual table there is, or SQLite of its tables."""
+    if not isinstance(error, (apsw.SQLError, apsw.CorruptError)):
+        return False
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:
+        return True
+    return "fts_" in str(error) or "invalid fts5 file format" in str(error)
 
 
 def damaged_index(path: str) -> CorruptError:

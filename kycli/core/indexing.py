@@ -92,6 +92,13 @@ _MISFITS = {
         ("texts in the index have no key", *reversed(_DOCS)),
     )
 }
+# How many words a text has in each column: two varints, of 28 bits at most for a text that
+# is not longer than TEXT_MAX. Without them nothing is ranked.
+_VARINTS = ["[89A-F]?" * more + "[0-7]?" for more in range(4)]
+_BAD_SIZES = f"""
+SELECT count(*) FROM fts_kvstore_docsize WHERE NOT (
+    {" OR ".join(f"hex(sz) GLOB '{a}{b}'" for a in _VARINTS for b in _VARINTS)}
+)"""
 _LEFT_OUT = """
 SELECT count(*) FROM kvstore k
 WHERE k.seq <= ?1 AND (?2 IS NULL OR (k.scope, k.key) <= (?2, ?3))
@@ -101,6 +108,11 @@ SELECT d.id, d.key, {_COLUMNS}
 FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
 WHERE d.id % (1 + (SELECT max(id) FROM fts_docs) / 1000) = 0 AND k.seq <= ?1"""
 _FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
+# Counts whatever has these words anywhere, so it is not for each of a thousand.
+_RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
+
+_GLANCE = 400
+"""How many characters of a value are looked at for its first words."""
 
 SCRATCH_ADD = "INSERT INTO fts (rowid, key, value) VALUES (?, ?, ?)"
 
@@ -310,6 +322,9 @@ def _problems(store: Kycore) -> list[str]:
     if problems:
         return problems
     state = State(store)
+    count = store._query(_BAD_SIZES)[0][0]
+    if count:
+        problems.append(f"{count} texts in the index have no size to rank them by")
     for what, sql in _MISFITS.items():
         count = store._query(sql)[0][0]
         if count:
@@ -321,21 +336,26 @@ def _problems(store: Kycore) -> list[str]:
         problems.append(f"{count} keys are not in the index")
     if not problems:
         sample = store._query(_SAMPLE, (state.watermark,))
-        missed = sum(not _is_found(store, *row) for row in sample)
+        queries = [(_by_words(store, *row), doc) for doc, *row in sample]
+        queries = [query for query in queries if query[0]]
+        missed = sum(not store._query(_FOUND, query) for query in queries)
         if missed:
             problems.append(f"{missed} of {len(sample)} keys are not found by their words")
+        elif queries:
+            store._query(_RANKED, queries[0])  # an error if what it ranks by is damaged
     return problems
 
 
-def _is_found(store: Kycore, doc: int, key: str, kind: int, value: Any, home: int | None) -> bool:
-    """Whether a key is found by itself and by the first words of its value."""
+def _by_words(store: Kycore, key: str, kind: int, value: Any, home: int | None) -> str:
+    """Return a query that finds a key by itself and by the first words of its value."""
     text = searchable(store, kind, value, home)
-    query = " AND ".join(
+    # The last word of a text that is cut off may be half a word, which finds nothing.
+    first = words(text) if len(text) <= _GLANCE else words(text[:_GLANCE])[:-1]
+    return " AND ".join(
         f'{{{column}}} : "{" ".join(some)}"'
-        for column, some in (("key", words(key)[:32]), ("value", words(text[:400])[:8]))
+        for column, some in (("key", words(key)[:32]), ("value", first[:8]))
         if some
     )
-    return not query or bool(store._query(_FOUND, (query, doc)))
 
 
 def scratch(options: str = "") -> apsw.Connection:

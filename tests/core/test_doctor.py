@@ -10,7 +10,9 @@ from conftest import Clock
 from invariants import check as check_invariants
 
 from kycli import Kycore
+from kycli.core import indexing
 from kycli.core.doctor import Problem
+from kycli.errors import CorruptError
 
 
 @pytest.fixture
@@ -86,6 +88,9 @@ DAMAGES = {
     "an author that is nobody": (
         "history", "1 changes were made by somebody unknown",
         "UPDATE audit_log SET author = 99 WHERE key = 'k9'"),
+    "a key that another program removed": (
+        "history", "2 keys that live by the history are gone",
+        "DELETE FROM kvstore WHERE key IN ('k2', 'k9')"),
     "a removal that never was": (
         "archive", "another removal", "UPDATE archive SET key = 'k10' WHERE key = 'k3'"),
     "a removal that is lost": (
@@ -108,6 +113,11 @@ def test_rows_that_do_not_fit_are_reported(
 INDEX_DAMAGES = {
     "the words are lost": "DELETE FROM fts_kvstore_data",
     "words are overwritten": "UPDATE fts_kvstore_data SET block = randomblob(length(block))",
+    "sizes are no sizes": "UPDATE fts_kvstore_docsize SET sz = x'ffffff'",
+    "one size is lost": "UPDATE fts_kvstore_docsize SET sz = NULL WHERE id = 99",
+    "the averages are lost": "DELETE FROM fts_kvstore_data WHERE id = 1",
+    "its settings are emptied": "DELETE FROM fts_kvstore_config",
+    "its sizes are emptied": "DELETE FROM fts_kvstore_docsize",
     "a key is lost": "DELETE FROM fts_docs WHERE key = 'k7'",
     "a table is lost": "DROP TABLE fts_kvstore_docsize",
     "its settings are lost": "DROP TABLE fts_kvstore_config",
@@ -133,6 +143,28 @@ def test_a_damaged_index_is_made_anew(filled: Path, statement: str) -> None:
         assert store.search("indexed") == {"late": "not indexed yet"}
         assert store["k1"] == "apple 1"
     check_invariants(filled)
+
+
+@pytest.mark.parametrize("length", [396, 399, 400, 401, 402, 512, 5000])
+def test_words_of_any_length_are_no_damage(path: Path, length: int) -> None:
+    with Kycore(path) as store:
+        store.save("word", "x" * length)
+        store.save("words", f"one two three {'y' * (length - 14)} four")
+        store.save("letters", "京" * length)
+        store.save("composed", "e\u0301" * length)
+        store.search("one")
+        assert store.check() == []
+
+
+def test_what_is_not_mended_is_listed_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise CorruptError("no words")
+
+    with Kycore(path) as store:
+        monkeypatch.setattr(indexing, "check", lambda store: ["no words"])
+        assert store.check(repair=True) == [Problem("index", "no words")]
+        monkeypatch.setattr(indexing, "rebuild", fail)
+        assert store.check(repair=True) == [Problem("index", "no words")]
 
 
 @pytest.mark.damages

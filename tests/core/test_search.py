@@ -567,11 +567,22 @@ def test_damage_is_found_and_mended(path: Path, statement: str) -> None:
 
 
 @pytest.mark.damages
-def test_a_damaged_index_is_an_error_that_says_what_to_do(path: Path) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM fts_kvstore_data",
+        "DELETE FROM fts_kvstore_data WHERE id = 1",
+        "DELETE FROM fts_kvstore_data WHERE id > 10",
+        "DELETE FROM fts_kvstore_docsize",
+        "DELETE FROM fts_kvstore_config",
+        "UPDATE fts_kvstore_docsize SET sz = x'ffffff'",
+    ],
+)
+def test_a_damaged_index_is_an_error_that_says_what_to_do(path: Path, statement: str) -> None:
     with Kycore(path) as store:
         store.save_many({f"k{n}": f"apple {n}" for n in range(500)})
         store.search("apple")
-    damage(path, "DELETE FROM fts_kvstore_data")
+    damage(path, statement)
     with Kycore(path) as store:
         with pytest.raises(CorruptError, match="the search index is damaged") as caught:
             store.search("apple")
