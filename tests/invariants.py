@@ -75,7 +75,9 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
         assert gap, f"the log jumps from {previous_id} to {id}"
         previous_id = id
         if op == BYPASS:
-            assert (scope, key, value, kind, prev) == ("", "", None, None, None)
+            assert (scope, kind, prev) == ("", None, None)
+            # A scope was renamed: the new name and the old one.
+            assert (key, value) == ("", None) or (key and value and key != value)
             changes[id] = (author, pid)  # the first row of an import
             continue
         if op == EXPIRED:

@@ -58,7 +58,11 @@ def _write(
     key: str | None,
 ) -> int:
     first = next(changes, None)
-    if first is None and key is not None and not {"since", "until", "limit"} & env.flags.keys():
+    if (
+        first is None
+        and key is not None
+        and next(env.store().iter_history(key, scope=scope, limit=1), None) is None
+    ):
         env.note(f"kycli: no history of key {key!r} in scope {scope!r}")
         return 2
     if env.choice("json", "jsonl") or not env.output_is_terminal():

@@ -110,7 +110,9 @@ INLINE_MAX = 512
 BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)
 
 OPERATIONS = {
-    BYPASS: "bypass",  # anything may have changed; of the empty scope, and of no key
+    # Anything may have changed. Of the empty scope and of no key, or of a scope that was
+    # renamed: key is the new name and value the old one.
+    BYPASS: "bypass",
     CREATED: "created",
     OVERWRITTEN: "overwritten",
     DELETED: "deleted",
@@ -137,6 +139,11 @@ VALUE = """CASE WHEN k.home IS NULL THEN k.value
 NOTE_BYPASS = f"""
 INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
 """Tells all caches that the log does not say what has changed."""
+
+NOTE_RENAMED = f"""
+INSERT INTO audit_log (scope, key, value, op, version, timestamp)
+VALUES ('', ?2, ?1, {BYPASS}, 0, ?3)"""
+"""The same, as scope ?1 was renamed to ?2 with its history."""
 
 CATCH_UP_ROWS = 256
 """A cache that is more rows of the log behind than this forgets everything."""

@@ -84,8 +84,12 @@ WHERE a.id >= ?1 AND a.op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY a.id LIMIT 1"""
 # An import begins with a row that tells the caches of it.
 _EXISTS = f"SELECT op FROM audit_log WHERE id = ?1 AND (op <> {BYPASS} OR change = id)"
 _NEWEST_CHANGE = f"""
-SELECT coalesce(change, id) FROM audit_log
+SELECT coalesce(change, id), id FROM audit_log
 WHERE op NOT IN ({BYPASS}, {EXPIRED}) AND scope = ?1 ORDER BY id DESC LIMIT 1"""
+# Renaming is no change of any key: a note says which scope became which.
+_RENAMED_SINCE = f"""
+SELECT value, key FROM audit_log
+WHERE id > ?2 AND op = {BYPASS} AND ?1 IN (key, value) ORDER BY id DESC LIMIT 1"""
 _NEXT_FOREIGN = f"""
 SELECT id FROM audit_log
 WHERE id > ?1 AND ifnull(change, 0) <> ?2 AND op NOT IN ({BYPASS}, {EXPIRED})
@@ -303,6 +307,15 @@ def undo(store: Kycore, change: int | None, scope: str | None, force: bool) -> i
 
 def _newest_change(store: Kycore, scope: str) -> int:
     rows = store._query(_NEWEST_CHANGE, (scope,))
+    renamed = store._query(_RENAMED_SINCE, (scope, rows[0][1] if rows else 0))
+    if renamed:
+        old, new = renamed[0]
+        raise UnknownChangeError(
+            f"the newest change is that scope {old!r} was renamed to {new!r}, "
+            "which undo does not take back",
+            hint=f"kycli rename-scope {new} {old}; or undo a change by its id, "
+            f"which kycli history --scope {new} shows",
+        )
     if not rows:
         raise UnknownChangeError(f"there is nothing to undo in scope {scope!r}")
     return int(rows[0][0])

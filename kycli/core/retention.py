@@ -178,9 +178,10 @@ _RELINK = "UPDATE audit_log SET prev = ?2 WHERE id = ?1 AND prev <> ?2"
 _DROP = f"DELETE FROM audit_log WHERE id IN {_IDS}"
 
 # Notes to the caches; the first row of an import is one that its other rows name. A log
-# that nothing else was taken from keeps them, and so has no gaps.
+# that nothing else was taken from keeps them, and so has no gaps. That a scope was renamed
+# is kept for good: undo must know of it.
 _OLD_NOTES = f"""
-SELECT id FROM audit_log x WHERE id >= ?1 AND id <= ?2 AND op = {BYPASS}
+SELECT id FROM audit_log x WHERE id >= ?1 AND id <= ?2 AND op = {BYPASS} AND key = ''
     AND (SELECT change FROM audit_log a WHERE a.id > x.id ORDER BY a.id LIMIT 1) IS NOT x.id
     AND timestamp <= ?3 - 86400000 * ?4
     AND id < (SELECT max(id) FROM audit_log) AND EXISTS (SELECT 1 FROM horizon)"""

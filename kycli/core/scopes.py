@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kycli.core.layout import LIVE, NOTE_BYPASS
+from kycli.core.layout import LIVE, NOTE_RENAMED
 from kycli.core.names import DEFAULT, split_scope
 from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, MissingKeyError
 
@@ -79,7 +79,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
             store._query(f"UPDATE {table} SET scope = ?2 WHERE scope = ?1", (scope, to_scope))
         store._query(_MOVE_HORIZON, (scope, to_scope))
         start_anew(store)
-        store._query(NOTE_BYPASS, (store._now(),))
+        store._query(NOTE_RENAMED, (scope, to_scope, store._now()))
         _check_lifetimes(store, to_scope)
         return store.count(scope=to_scope)
 

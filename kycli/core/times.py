@@ -77,8 +77,12 @@ def _of_text(text: str, now: int) -> int:
     if words.endswith(_AGO):
         try:
             return now - parse_ttl(words[: -len(_AGO)].rstrip())
-        except InvalidTTLError as error:
-            raise InvalidTimeError(f"{_shown(text)}: {error}", hint=_HINT) from None
+        except InvalidTTLError:
+            raise InvalidTimeError(
+                f"{_shown(text)} is not a time: before 'ago' stands a length of time, "
+                "more than zero and up to 10,000 years",
+                hint=_HINT,
+            ) from None
     # float() would also take 'nan', '1_000' and other scripts' digits.
     if words and all(c in "0123456789.eE+" for c in words):
         try:

@@ -119,8 +119,15 @@ def test_scopes_and_addresses_are_those_of_other_commands(call: Call) -> None:
 def test_a_key_without_a_history_is_missing(call: Call) -> None:
     assert call("kyv", "k") == (2, b"", "kycli: no history of key 'k' in scope 'default'\n")
     assert call("kycli", "blame", "k").code == 2
+    for limits in (["-n", "1"], ["--since", "1h ago"], ["--until", "1h ago", "--json"]):
+        result = call("kyv", "k", *limits)
+        assert result == (2, b"", "kycli: no history of key 'k' in scope 'default'\n")
+    assert call("kycli", "blame", "k", "-n", "5").code == 2
     assert call("kyv") == (0, b"", "")
     assert call("kyv", "--json") == (0, b"[]\n", "")
+    call("kys", "known", "v")
+    assert call("kyv", "known", "--until", "1h ago") == (0, b"", "")
+    assert call("kyv", "known", "--until", "1h ago", "--json") == (0, b"[]\n", "")
 
 
 def test_blame_says_who_it_was(call: Call, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -376,6 +376,38 @@ def test_the_newest_change_is_that_of_the_scope(store: Kycore) -> None:
         store.undo(scope="empty")
 
 
+def test_a_renaming_is_not_taken_for_the_change_before_it(store: Kycore, clock: Clock) -> None:
+    store.save("k", "v", scope="old")
+    store.rename_scope("old", "new")
+    store.save("elsewhere", 1)
+    for scope in ("new", "old"):
+        with pytest.raises(UnknownChangeError, match="'old' was renamed to 'new'") as caught:
+            store.undo(scope=scope)
+        assert "kycli rename-scope new old" in str(caught.value.hint)
+    assert store.undo() == 1  # of another scope
+    # Nor when all that can be pruned has been.
+    store.save("k", "w", scope="new")
+    store.undo(scope="new")
+    store.rename_scope("new", "newer")
+    clock.now += 400 * 86_400_000
+    store.compact(1)
+    with pytest.raises(UnknownChangeError, match="'new' was renamed to 'newer'"):
+        store.undo(scope="newer")
+    assert store.getkey("k", scope="newer") == "v"
+    store.save("k", "x", scope="newer")
+    assert store.undo(scope="newer") == 1
+    assert store.getkey("k", scope="newer") == "v"
+
+
+def test_a_change_before_a_renaming_is_undone_by_its_id(store: Kycore) -> None:
+    store.save("k", "v", scope="old")
+    store.save("k", "w", scope="old")
+    written = newest(store, "old")
+    store.rename_scope("old", "new")
+    assert store.undo(written, scope="new") == 1
+    assert store.getkey("k", scope="new") == "v"
+
+
 def test_unknown_changes_are_refused(store: Kycore, clock: Clock) -> None:
     store.save("k", 1, ttl=5)
     store.save_many({"a": 1, "b": 1})

@@ -60,6 +60,7 @@ def test_what_is_no_time_is_refused(given: Any) -> None:
     assert caught.value.hint
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+    assert "TTL" not in f"{caught.value} {caught.value.hint}"
 
 
 @pytest.mark.parametrize("given", ["2025-11-20 13:56:00.001", 1763646961, "1763646960.5"])
