@@ -11,6 +11,7 @@ import os
 import sys
 
 from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
+from kycli.cli.registry import SPELLED
 from kycli.errors import CannotOpenError, KycliError, UsageError
 
 MAX_LINE = 500
@@ -202,16 +203,18 @@ class Environment:
         """
         given = [name for name in names if name in self.flags]
         if len(given) > 1:
-            raise UsageError(f"--{given[0]} and --{given[1]} exclude each other")
+            one, other = (SPELLED.get(name, name) for name in given[:2])
+            raise UsageError(f"--{one} and --{other} exclude each other")
         return given[0] if given else ""
 
-    def count(self, name: str) -> int | None:
-        """Return the value of a flag that takes a whole number of 0 or more."""
+    def count(self, name: str, least: int = 0) -> int | None:
+        """Return the value of a flag that takes a whole number, of ``least`` or more."""
         text = self.flags.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
-            raise UsageError(f"--{name} {text}: not a whole number of 0 or more")
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
+            flag = SPELLED.get(name, name)
+            raise UsageError(f"--{flag} {text!r}: not a whole number of {least} or more")
         return int(text)
 
     # Where things are

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from kycli.cli.registry import Command, resolve
+from kycli.cli.registry import SPELLED, Command, resolve
 from kycli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
 _SHORT = {short: name for name, (short, _, _) in FLAGS.items() if short}
 
 COUNTED = ("history", "kyv", "blame", "search")
-"""The commands to which ``-n`` and a whole number is a limit, and no namespace."""
+"""The commands to which ``-n`` is a limit, and no namespace; so it is with ``--search``."""
 
 VERSIONED = ("restore", "kyr")
 """The commands to which ``--version`` and a value is a version to bring back."""
@@ -110,8 +110,9 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
         elif token[:2] == "--":
             name, equals, value = token[2:].partition("=")
             if name == "version" and _names(VERSIONED, program, words):
-                value = value if equals else next(tokens, "")
-                name, equals = ("at-version", "=") if value else (name, "")
+                given = value if equals else next(tokens, None)
+                if given is not None:  # "" too: it is what an empty variable leaves behind
+                    name, equals, value = "at-version", "=", given
             if name not in FLAGS:
                 raise _unknown_flag(f"--{name}", program, words)
             if FLAGS[name][1]:
@@ -127,7 +128,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                     raise _unknown_flag("-" + letter, program, words, token)
                 if FLAGS[name][1]:
                     given = token[place:] or next(tokens, None)
-                    if letter == "n" and given and given.isdecimal():
+                    if letter == "n" and given is not None:
                         name = "-n"  # what it means, the command says
                     _put(flags, name, given)
                     break
@@ -138,8 +139,14 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
         return Command("help"), flags, []
     command, arguments = resolve(program, words)
     if "-n" in flags:
-        name = "limit" if command.name in COUNTED else "namespace"
-        _put(flags, name, flags.pop("-n"))
+        given = flags.pop("-n")
+        counted = command.name in COUNTED or "search" in flags
+        if counted and not given.isdecimal():
+            raise UsageError(
+                f"-n {given!r}: not a whole number of 0 or more",
+                hint="here -n is the limit; --namespace names a namespace",
+            )
+        _put(flags, "limit" if counted else "namespace", given)
     if "help" in flags:
         return Command("help"), flags, [command.name]
     for name in flags:
@@ -162,7 +169,8 @@ def _put(flags: dict[str, str], name: str, value: str | None) -> None:
     if value is None:
         raise UsageError(f"--{name} needs a value: --{name} {FLAGS[name][1]}")
     if name in flags:
-        raise UsageError(f"--{name} is given twice", hint="give it once")
+        spelled = name if name[0] == "-" else f"--{SPELLED.get(name, name)}"
+        raise UsageError(f"{spelled} is given twice", hint="give it once")
     flags[name] = value
 
 

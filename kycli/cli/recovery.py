@@ -17,7 +17,7 @@ def restore(env: Environment, arguments: list[str]) -> int:
     env.choice("at", "at-version")
     scope, key = env.locate(arguments[0])
     status = env.store().restore(
-        key, env.flags.get("at"), version=env.count("at-version"), scope=scope
+        key, env.flags.get("at"), version=env.count("at-version", 1), scope=scope
     )
     env.note(f"restored {key!r}" if status == "restored" else f"{key!r} is that already")
     return 0

@@ -22,6 +22,9 @@ PROGRAMS = (
 
 ALIASES = {"ls": "keys"}
 
+SPELLED = {"at-version": "version"}
+"""How a flag is called in messages that is mostly typed under another name."""
+
 UNIVERSAL = ("db", "quiet", "yes", "help", "version")
 """The flags that every command accepts, so that a shell alias can hold them."""
 
@@ -166,6 +169,8 @@ matter; Chinese, Japanese, Korean and Thai are found by any part of a word.
 What does not parse as such a query is searched as words. At most 100 keys are
 printed unless -n says otherwise. The first search of a database builds the
 index; Ctrl-C loses nothing of it."""
+_WITH_SEARCH = """
+With -s it searches, as 'kycli search' does, and -n N is the limit."""
 _OPTIMIZE_NOTES = """\
 Merges the parts that the search index has grown in and checks it; what is wrong
 is built anew. Searches do without it, and are a little quicker after it."""
@@ -655,7 +660,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "KEY...",
         _KEY + _GET + " search limit all-scopes keys-only",
         "print values of the current scope",
-        f"{_GET_NOTES}{_TIMES}{_INSIDE}\nWith -s it searches, as 'kycli search' does.",
+        f"{_GET_NOTES}{_TIMES}{_INSIDE}{_WITH_SEARCH}",
         ("kyg user.name", "kyg missing --default none", "kyg logs[-1]", "kyg --at '1h ago' user"),
     ),
     "kyd": (

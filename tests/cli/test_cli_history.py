@@ -98,12 +98,12 @@ def test_the_number_and_the_times_of_changes_are_limited(call: Call) -> None:
     assert values("kyv", "k", "--until", "1h ago") == []
 
 
-def test_the_letter_n_is_still_a_namespace(call: Call) -> None:
+def test_the_letter_n_is_a_namespace_elsewhere(call: Call) -> None:
     call("kycli", "set", "-p", "alpha", "-n", "prod", "k", "v")
     call("kycli", "set", "-p", "alpha", "-n", "7", "k", "seven")
-    assert len(call("kycli", "history", "-p", "alpha", "-n", "prod").lines) == 1
+    assert len(call("kycli", "history", "-p", "alpha", "--namespace", "prod").lines) == 1
     assert call("kycli", "get", "-p", "alpha", "-n", "7", "k").out == b"seven\n"
-    assert len(call("kycli", "history", "-p", "alpha", "-n", "prod", "-n", "1").lines) == 1
+    assert len(call("kycli", "history", "-p", "alpha", "--namespace", "prod", "-n", "1").lines) == 1
     assert call("kycli", "history", "-n", "1", "--limit", "1").failed_clearly
     assert call("kycli", "keys", "-p", "alpha", "-n", "7").out == b"k\n"
 
@@ -237,3 +237,21 @@ def test_a_pager_that_is_left_early_ends_it_quietly(run: Call) -> None:
         store.save_many((f"k{number}", "x" * 100) for number in range(20_000))
     shown = on_a_terminal("kyv", environ={"PAGER": "head -n 3"})
     assert len(shown.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kyv", "-n", "x"],
+        ["kycli", "search", "v", "-n", "-1"],
+        ["kycli", "blame", "k", "-n", ""],
+        ["kyg", "-s", "v", "-nprod"],
+        ["kyv", "-n", "1", "-n", "1"],
+        ["kyv", "-n", "1", "--limit", "1"],
+    ],
+)
+def test_what_is_no_limit_is_refused(call: Call, words: list[str]) -> None:
+    call("kys", "k", "v")
+    result = call(*words)
+    assert result.failed_clearly
+    assert "-n" in result.err or "--limit" in result.err

@@ -45,6 +45,13 @@ def test_the_version_of_kycli_is_still_told(call: Call) -> None:
     assert call("kycli", "--version", "restore", "k").out == told
 
 
+def test_an_empty_or_unfit_version_is_named_as_it_was_typed(call: Call) -> None:
+    call("kys", "k", "one")
+    for word in ("", "0", "x"):
+        said = call("kyr", "k", "--version", word).err
+        assert said == f"kycli: --version {word!r}: not a whole number of 1 or more\n"
+
+
 def test_a_key_is_brought_back_as_it_was_at_a_time(call: Call) -> None:
     call("kys", "k", "one")
     then = pause()
@@ -131,6 +138,10 @@ def test_undo_refuses_what_changed_since_unless_forced(call: Call) -> None:
         ["kyr", "k", "--at", "2999-01-01"],
         ["kyr", "k", "--version", "x"],
         ["kyr", "k", "--version", "0"],
+        ["kyr", "k", "--version", ""],
+        ["kyr", "k", "--version="],
+        ["kycli", "restore", "k", "--version", ""],
+        ["kyr", "k", "--version", "1", "--version", "2"],
         ["kyr", "k", "--version", "1", "--at", "1m ago"],
         ["kycli", "undo", "x", "--force"],
     ],
@@ -140,6 +151,7 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(call: Call, words: list
     before = call("kyv", "--json").out
     result = call(*words)
     assert result.failed_clearly
+    assert "at-version" not in result.err
     assert call("kyv", "--json").out == before
 
 

@@ -38,7 +38,7 @@ def test_nothing_found_prints_nothing_and_succeeds(call: Call) -> None:
 
 def test_search_keeps_to_a_scope_unless_told_otherwise(call: Call) -> None:
     assert call("kycli", "search", "juice").out == b""
-    assert call("kycli", "search", "juice", "-p", "shop", "-n", "prod").lines == [
+    assert call("kycli", "search", "juice", "-p", "shop", "--namespace", "prod").lines == [
         "item\tapple juice"
     ]
     assert call("kyg", "-s", "juice", "--scope", "shop.prod").lines == ["item\tapple juice"]
@@ -115,3 +115,11 @@ def test_optimize_says_how_much_is_indexed(call: Call, command: tuple[str, ...])
 def test_the_programs_search(run: Call) -> None:
     assert run("kyg", "-s", "creme").lines == ["note:1\tCrème brûlée and apple pie"]
     assert run("kyfo").code == 0
+
+
+def test_n_is_the_limit_of_a_search(call: Call) -> None:
+    for key in ("a", "b", "c"):
+        call("kys", key, "word")
+    assert len(call("kyg", "-s", "word", "-n", "2").lines) == 2
+    assert len(call("kyg", "-n", "1", "-s", "word").lines) == 1
+    assert len(call("kycli", "kyg", "word", "-n2", "--search").lines) == 2
