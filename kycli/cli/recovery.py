@@ -57,5 +57,7 @@ def undo(env: Environment, arguments: list[str]) -> int:
             )
         change = int(arguments[0])
     count = env.store().undo(change, scope=env.scope, force="force" in env.flags)
-    env.note(f"changed {keys_counted(count)} back" if count else "nothing had to change")
+    # As where a key that the change created has expired.
+    done = "nothing had to change: all is as it was before that change already"
+    env.note(f"changed {keys_counted(count)} back" if count else done)
     return 0

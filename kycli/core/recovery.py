@@ -26,6 +26,7 @@ from kycli.core.storage import check_scope
 from kycli.core.times import Time, time_text
 from kycli.errors import (
     ConflictError,
+    InvalidTimeError,
     InvalidValueError,
     MissingKeyError,
     MisuseError,
@@ -89,7 +90,8 @@ WHERE op NOT IN ({BYPASS}, {EXPIRED}) AND scope = ?1 ORDER BY id DESC LIMIT 1"""
 # Renaming is no change of any key: a note says which scope became which.
 _RENAMED_SINCE = f"""
 SELECT value, key FROM audit_log
-WHERE id > ?2 AND op = {BYPASS} AND ?1 IN (key, value) ORDER BY id DESC LIMIT 1"""
+WHERE id > ?2 AND timestamp > ?3 AND op = {BYPASS} AND ?1 IN (key, value)
+ORDER BY id DESC LIMIT 1"""
 _NEXT_FOREIGN = f"""
 SELECT id FROM audit_log
 WHERE id > ?1 AND ifnull(change, 0) <> ?2 AND op NOT IN ({BYPASS}, {EXPIRED})
@@ -225,7 +227,7 @@ def restore_to(
     count = 0
     with store.transaction():
         now = store._now()
-        at = time_within_reach(store, place, time)
+        at = _time_to_go_back_to(store, place, time)
         for scope_of_key, key, found, expires_at in _then(store, place, at, now):
             count += _become(store, now, scope_of_key, key, found, expires_at)
     store._sweep_after(count)
@@ -237,8 +239,25 @@ def differences(
 ) -> Iterator[Difference]:
     """Return an iterator over what ``restore_to`` would do; what is wrong is raised at once."""
     place = _scope_or_all(store, scope, all_scopes)
-    at = time_within_reach(store, place, time)
-    return _differences(store, place, at)
+    return _differences(store, place, _time_to_go_back_to(store, place, time))
+
+
+def _time_to_go_back_to(store: Kycore, scope: str | None, time: Time) -> int:
+    """Return a time in milliseconds at which the scope had the past that it has now.
+
+    A scope that got its name since took its past along. One that gave it away has none.
+    """
+    at = time_within_reach(store, scope, time)
+    if scope is not None:
+        renamed = store._query(_RENAMED_SINCE, (scope, moment(store, at), at))
+        if renamed and renamed[0][0] == scope:
+            new = renamed[0][1]
+            raise InvalidTimeError(
+                f"scope {scope!r} was renamed to {new!r} after {time_text(at)}, "
+                "and its past with it",
+                hint=f"go back in scope {new!r}, or first: kycli rename-scope {new} {scope}",
+            )
+    return at
 
 
 def _differences(store: Kycore, scope: str | None, at: int) -> Iterator[Difference]:
@@ -307,7 +326,7 @@ def undo(store: Kycore, change: int | None, scope: str | None, force: bool) -> i
 
 def _newest_change(store: Kycore, scope: str) -> int:
     rows = store._query(_NEWEST_CHANGE, (scope,))
-    renamed = store._query(_RENAMED_SINCE, (scope, rows[0][1] if rows else 0))
+    renamed = store._query(_RENAMED_SINCE, (scope, rows[0][1] if rows else 0, -1))
     if renamed:
         old, new = renamed[0]
         raise UnknownChangeError(

@@ -175,7 +175,8 @@ cdef class _Surface:
 
         Raises:
             InvalidTimeError: a time that cannot be read, is to come, or is before the
-                retained history; nothing is changed.
+                retained history, or before the scope of that name was renamed to another;
+                nothing is changed.
         """
         from kycli.core import recovery
 

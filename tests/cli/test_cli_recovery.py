@@ -104,6 +104,16 @@ def test_one_command_is_one_change_and_is_undone_as_one(call: Call) -> None:
     assert call("kyl").lines == ["c"]
 
 
+def test_undoing_what_has_expired_says_that_it_is_gone_already(call: Call) -> None:
+    call("kys", "k", "v", "--ttl", "0.05")
+    pause()
+    while call("kyg", "k").code != 2:
+        pause()
+    undone = call("kycli", "undo", "1")
+    assert (undone.code, undone.out) == (0, b"")
+    assert undone.err == "nothing had to change: all is as it was before that change already\n"
+
+
 def test_undo_refuses_what_changed_since_unless_forced(call: Call) -> None:
     call("kys", "k", "1")
     call("kys", "k", "2")

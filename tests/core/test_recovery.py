@@ -399,6 +399,22 @@ def test_a_renaming_is_not_taken_for_the_change_before_it(store: Kycore, clock: 
     assert store.getkey("k", scope="newer") == "v"
 
 
+def test_a_renamed_scope_goes_back_under_its_new_name_alone(store: Kycore, clock: Clock) -> None:
+    store.save("k", "v", scope="old")
+    then = clock.now / 1000
+    clock.advance(1)
+    store.save("k", "w", scope="old")
+    store.rename_scope("old", "new")
+    store.save("again", 1, scope="old")
+    for go_back in (store.restore_to, store.differences):
+        with pytest.raises(InvalidTimeError, match="'old' was renamed to 'new' after"):
+            go_back(then, "old")
+    assert store.getkey("again", scope="old") == 1
+    assert store.restore_to(then, "new") == 1
+    assert store.getkey("k", scope="new") == "v"
+    assert store.restore_to(clock.now / 1000, "old") == 0
+
+
 def test_a_change_before_a_renaming_is_undone_by_its_id(store: Kycore) -> None:
     store.save("k", "v", scope="old")
     store.save("k", "w", scope="old")
