@@ -20,6 +20,9 @@ was pruned. Three things follow from how rows refer to each other:
 - A removal that is older than the limit says nothing any more, and goes itself.
 - The newest row of the log stays, whatever it is: its id must not be given again.
 
+A known limit: where a transaction has changed several scopes, and the end of it was pruned
+in one of them, a time in the middle of it counts in the others as after it.
+
 How it is found. There is no index on the log for it, which every write would pay for. But
 ids are in the order of time: walking from the oldest id upwards, each row that is old
 enough makes those before it in its chain superfluous, and these are a few, because the walk

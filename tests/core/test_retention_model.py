@@ -6,7 +6,7 @@ from typing import Any
 
 import invariants
 import pytest
-from core.test_history_model import KEYS, QUICK, SCOPES, HistoryMachine
+from core.test_history_model import KEYS, QUICK, SCOPES, TTLS, VALUES, HistoryMachine
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -81,6 +81,14 @@ class RetentionMachine(HistoryMachine):
                     with pytest.raises(InvalidTimeError, match="reaches back to"):
                         self.store.get_entry("a", scope=scope, at=time / 1000)
         super().look_back(within)
+
+    @rule(
+        scope=st.sampled_from(SCOPES),
+        writes=st.lists(st.tuples(st.sampled_from(KEYS), VALUES, TTLS), max_size=5),
+    )
+    def transaction_that_takes_its_time(self, scope: str, writes: list[Any]) -> None:
+        """In one scope: a known limit, which the docstring of the module says, is others."""
+        super().transaction_that_takes_its_time([(scope, *write) for write in writes])
 
     @rule(
         scope=st.sampled_from([*SCOPES, None]),
