@@ -329,7 +329,9 @@ def json_patch(
         place = _Place(store, scope, path, key)
         found = place.document()
         if found is MISSING:
-            where = repr(path) if key is None else f"{key!r} with something at {path!r}"
+            where = repr(path if key is None else key)
+            if key is not None and place.value is not MISSING:
+                where += f" with something at {path!r}"
             raise MissingKeyError(f"no key {where} in scope {place.scope!r}")
         status = place.put(_patched(found, operations))
     store._sweep_after(1)
@@ -365,16 +367,56 @@ def _patched(document: Any, operations: list[dict[str, Any]]) -> Any:
         try:
             document = jsonpatch.apply_patch(document, [operation], in_place=True)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-            raise _misfit(number, operation, error) from None
+            raise _misfit(number, operation, document, error) from None
         except RecursionError:
             raise InvalidValueError("the document is nested too deeply") from None
     return document
 
 
-def _misfit(number: int, operation: dict[str, Any], error: Exception) -> KycliError:
+def _misfit(number: int, operation: dict[str, Any], document: Any, error: Exception) -> KycliError:
+    """Return the error for an operation that does not fit, without the words of the library."""
     import jsonpatch
 
-    where = f"operation {number} of the patch, {operation['op']!r} at {operation['path']!r}"
+    op = operation["op"]
+    where = f"operation {number} of the patch, {op!r} at {operation['path']!r}"
     if isinstance(error, jsonpatch.JsonPatchTestFailed):
-        return ConflictError(f"{where}: the value there is another")
-    return InvalidPathError(f"{where}: {error}")
+        return ConflictError(f"{where}: the value there is another, or there is none")
+    # A move that failed may have taken its value away already, so 'from' is looked at last.
+    reason = _why_not(document, operation["path"], op in ("add", "move", "copy"))
+    if not reason and op in ("move", "copy"):
+        source = operation["from"]
+        if op == "move" and operation["path"].startswith(f"{source}/"):
+            reason = f"what is at {source!r} cannot be moved into itself"
+        elif said := _why_not(document, source, False):
+            reason = f"'from' is {source!r}: {said}"
+    return InvalidPathError(f"{where}: {reason or 'it does not fit the value'}")
+
+
+def _why_not(document: Any, pointer: str, is_new: bool) -> str:
+    """Return why a JSON pointer, RFC 6901, leads nowhere, or "" when it does lead somewhere.
+
+    Parameters:
+        is_new: whether what it leads to need not be there yet.
+    """
+    if pointer and pointer[0] != "/":
+        return "a place begins with '/'"
+    if pointer.count("~") != pointer.count("~0") + pointer.count("~1"):
+        return "'~' stands only in '~0' and '~1'"
+    names = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for left, name in enumerate(names, 1 - len(names)):
+        may_be_new = is_new and left == 0
+        if type(document) is dict:
+            if name not in document:
+                return "" if may_be_new else f"there is no member {name!r}"
+            document = document[name]
+        elif type(document) is list:
+            if may_be_new and name == "-":
+                return ""
+            if not (name.isascii() and name.isdigit()) or (name[0] == "0" and len(name) > 1):
+                return f"{name!r} is no index of a list"
+            if len(name) > 18 or int(name) >= len(document) + may_be_new:
+                return f"the list there has {len(document)} items, so none at {name}"
+            document = document[int(name)] if int(name) < len(document) else None
+        else:
+            return f"there is no {name!r} in what is {kind_of(document)}"
+    return ""

@@ -598,6 +598,41 @@ def test_json_patch_of_what_is_missing(kv: Kycore) -> None:
     for attempt in attempts:
         with pytest.raises(MissingKeyError):
             attempt()
+    with pytest.raises(MissingKeyError, match=r"^no key 'nobody' in scope 'default'$"):
+        kv.json_patch("$", [], key="nobody")
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        ({"op": "add", "path": "/a/b", "value": 1}, "there is no 'b' in what is a number"),
+        ({"op": "remove", "path": "/a/b/c"}, "there is no 'b' in what is a number"),
+        ({"op": "replace", "path": "/no", "value": 1}, "there is no member 'no'"),
+        ({"op": "replace", "path": "/a~1b", "value": 1}, "there is no member 'a/b'"),
+        ({"op": "remove", "path": "/a~2"}, "'~' stands only in '~0' and '~1'"),
+        ({"op": "remove", "path": "a"}, "a place begins with '/'"),
+        ({"op": "remove", "path": "/list/1"}, "the list there has 1 items, so none at 1"),
+        ({"op": "add", "path": "/list/2", "value": 1}, "the list there has 1 items, so none at 2"),
+        ({"op": "remove", "path": "/list/-"}, "'-' is no index of a list"),
+        ({"op": "add", "path": "/list/01", "value": 1}, "'01' is no index of a list"),
+        ({"op": "copy", "from": "/no", "path": "/x"}, "'from' is '/no': there is no member 'no'"),
+        ({"op": "move", "from": "/no", "path": "/x"}, "'from' is '/no': there is no member 'no'"),
+        ({"op": "move", "from": "/a", "path": "/no/x"}, "there is no member 'no'"),
+        (
+            {"op": "move", "from": "/d", "path": "/d/x"},
+            "what is at '/d' cannot be moved into itself",
+        ),
+        ({"op": "remove", "path": ""}, "it does not fit the value"),
+    ],
+)
+def test_a_misfit_says_what_is_wrong_in_one_short_line(
+    store: Kycore, operation: Any, reason: str
+) -> None:
+    store.save("k", {"a": 1, "list": [1], "d": {}, "long": "x" * 1000})
+    with pytest.raises(InvalidPathError) as raised:
+        store.json_patch("k", [operation])
+    place = f"operation 1 of the patch, {operation['op']!r} at {operation['path']!r}"
+    assert str(raised.value) == f"{place}: {reason}"
 
 
 pointers = st.lists(
