@@ -76,10 +76,13 @@ Takes every item that is equal to VALUE out of a list, if there are any. VALUE
 is read as by 'set', and types count: --json 5 removes the number, 5 the text.
 Exit code 2 when there is no such list."""
 _EXEC_NOTES = """\
-Runs the stored text by sh, and exits as it does. ARGUMENTs are added to its end
-as words of their own, whatever they hold; they are $1, $2 … in it as well. What
-needs them elsewhere is a function: kys hi 'f() { echo "$1, hi"; }; f'. What
-follows {0} belongs to the command, so flags of kycli come before it."""
+Runs the stored text by sh, and exits as it does. ARGUMENTs are words of their
+own, whatever they hold. Text that uses $1 … $9, $@, $* or $# (in single quotes
+these are only text) gets them there: kys hi 'echo "$1, hi"'. To any other text
+they are added at its end, and refused where no word can follow: behind ; & | a
+comment, a here-document, fi, done, esac, } or ). --dry-run prints what would
+run. What follows {0} belongs to the command, so flags of kycli come
+before it."""
 _RUN_NOTES = """\
 Runs COMMAND with the keys of the scope in its environment, and exits as it
 does. --prefix chooses the keys; each is the name of its variable as it is. A

@@ -7,6 +7,7 @@ terminal are its own, and nothing of kycli waits in between.
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 from kycli.cli.values import plain, read_value, report_missing
@@ -44,11 +45,21 @@ def execute(env: Environment, arguments: list[str]) -> int:
         report_missing(env, scope, key)
         return 2
     command = _command(key, value)
+    appended = bool(words) and not _uses_arguments(command)
+    if appended and (end := _closed_end(command)):
+        raise InvalidValueError(
+            f"the command {key!r} ends in {end}, so no argument can be added to it",
+            hint='say "$@" in the stored command where its arguments belong',
+        )
     if "dry-run" in env.flags:
-        quoted = (b" " + _quoted(os.fsencode(word)) for word in words)
-        env.write(command + b"".join(quoted) + b"\n")
+        quoted = b" ".join(_quoted(os.fsencode(word)) for word in words)
+        if appended:
+            command += b" " + quoted
+        elif words:
+            command = b"set -- " + quoted + b"\n" + command
+        env.write(command + b"\n")
         return 0
-    if words:
+    if appended:
         command += b' "$@"'
     _become(env, [_SHELL, "-c", command, key, *words], os.environb)
 
@@ -75,6 +86,64 @@ def _command(key: str, value: object) -> bytes:
     if (len(command) - len(command.rstrip(b"\\"))) % 2:
         command = text[: len(command) + 1]
     return command
+
+
+# What is one piece to the shell: something escaped, quoted, or a comment.
+_PIECE = re.compile(
+    rb"""(?P<escaped>\\.)|(?P<single>'[^']*')|(?P<double>"(?:\\.|[^"\\])*")"""
+    rb"""|(?P<comment>(?<![^\s;&|()])\#[^\n]*)""",
+    re.DOTALL,
+)
+_ARGUMENTS = re.compile(rb"\$(?:[1-9@*#]|\{#?[1-9@*}])")
+_SUBSTITUTION = re.compile(rb"\$\([^()]*\)")
+_GROUP = re.compile(rb"(?<!\$)\([^()]*\)")
+_HERE_DOCUMENT = re.compile(rb"(?<!<)<<(?!<)")
+_CLOSING_WORD = re.compile(rb"(?:^|[;&\n)}]|\b(?:fi|done|esac))\s*(fi|done|esac|\})$")
+
+
+def _uses_arguments(command: bytes) -> bool:
+    """Whether a command says itself where its arguments go: ``$1``, ``$@``, ``$*`` or ``$#``.
+
+    In single quotes, in comments and behind a backslash these are only text.
+    """
+
+    def expanded(piece: re.Match[bytes]) -> bytes:
+        inside = piece["double"]
+        return b"" if inside is None else re.sub(rb"\\.", b"", inside, flags=re.DOTALL)
+
+    return _ARGUMENTS.search(_PIECE.sub(expanded, command)) is not None
+
+
+def _closed_end(command: bytes) -> str:
+    """Return what a command ends in that no word can follow, or "" when one can.
+
+    Behind any of these an argument would be a command of its own, lost, or an error.
+    """
+    ends_in_comment = False
+
+    def blanked(piece: re.Match[bytes]) -> bytes:
+        nonlocal ends_in_comment
+        if piece["comment"] is not None:
+            ends_in_comment = piece.end() == len(command)
+            return b""
+        return b" " if piece[0] == b"\\\n" else b"x"
+
+    bare = _PIECE.sub(blanked, command)
+    if ends_in_comment:
+        return "a comment"
+    if _HERE_DOCUMENT.search(bare):
+        return "a here-document"
+    if bare.endswith(b"\\"):
+        return "a backslash"
+    if bare[-1:] in (b";", b"&", b"|"):
+        return repr(bare[-1:].decode())
+    if closing := _CLOSING_WORD.search(bare):
+        return repr(closing[1].decode())
+    # $(…) is part of a word; any other parenthesis at the end closes a group of commands.
+    before = b""
+    while before != bare:
+        before, bare = bare, _GROUP.sub(b"\0", _SUBSTITUTION.sub(b"x", bare))
+    return "')'" if bare[-1:] in (b")", b"\0") else ""
 
 
 # The environment

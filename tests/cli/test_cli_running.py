@@ -161,7 +161,18 @@ def test_nothing_is_left_open(run: Call) -> None:
         ("echo a \\\n\n", ["b"], "a b\n"),
         ("printf %s\\\\n 'a'\n", ["b"], "a\nb\n"),
         ("printf '%s\n' a\\\\ \n", ["b"], "a\\\nb\n"),
-        ('f() { echo "$2-$1"; }; f', ["a", "b"], "b-a\n"),
+        ('f() { echo "$2-$1"; }; f "$@"', ["a", "b"], "b-a\n"),
+        ('printf "%s-%s\\n" "$1" x', ["it's"], "it's-x\n"),
+        ('if test "$1" = a; then echo "${2}"; fi', ["a", "; x"], "; x\n"),
+        ('echo "$#";', ["a", "b"], "2\n"),
+        ('for word do echo "$word"; done # of "$@"\necho "$*"', ["a", "b"], "a\nb\na b\n"),
+        ("echo a b | awk '{print $2}'", ["-"], "b\n"),
+        ('echo "\\$1" \\$1 # $1\necho', ["b"], "$1 $1\nb\n"),
+        ("echo $(echo a; (echo b))", ["c"], "a b c\n"),
+        ("echo $((1 + (2)))", ["c"], "3 c\n"),
+        ("A=fi; echo ${A} fi a#b", ["c"], "fi fi a#b c\n"),
+        ("echo \\;", ["c"], "; c\n"),
+        ("echo ';' \";\" '#' \"it's; # fi\"", ["c"], "; ; # it's; # fi c\n"),
         ('echo "$0: $#"', [], "k: 0\n"),
         ("printf %s", ["$HOME", ";", "x"], "$HOME;x"),
     ],
@@ -180,6 +191,45 @@ def test_arguments_go_to_the_end_of_the_command(
             check=True,
         ).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "end"),
+    [
+        ("echo a;", "';'"),
+        ("echo a ; \n", "';'"),
+        ("sleep 0 &", "'&'"),
+        ("true &&", "'&'"),
+        ("echo a |", "'|'"),
+        ("echo a # comment", "a comment"),
+        ("echo a\n# it's the end\n", "a comment"),
+        ("cat <<END\ntext\nEND", "a here-document"),
+        ("cat <<-'END' | cat\ntext\nEND\n", "a here-document"),
+        ("if true; then echo a; fi", "'fi'"),
+        ("if true\nthen\n(echo a) fi", "'fi'"),
+        ("for x in 1 2; do echo $x; done\n", "'done'"),
+        ("case a in a) echo a;; esac", "'esac'"),
+        ("{ echo a; }", "'}'"),
+        ("f() { echo a; }", "'}'"),
+        ("(cd /; (echo $(pwd)))", "')'"),
+        ("f() (echo a)", "')'"),
+        ("echo a\\", "a backslash"),
+    ],
+)
+def test_arguments_that_no_text_can_take_are_refused(run: Call, stored: str, end: str) -> None:
+    run("kys", "k", stdin=stored.encode())
+    for words in (["kyc", "k", "echo", "INJECTED"], ["kyc", "--dry-run", "k", "x"]):
+        refused = run(*words)
+        assert refused.failed_clearly
+        assert f"ends in {end}, so" in refused.err
+        assert '"$@"' in refused.err
+    assert run("kyc", "--dry-run", "k").out == stored.rstrip(" \n").encode() + b"\n"
+
+
+def test_a_dry_run_shows_where_the_arguments_go(run: Call) -> None:
+    run("kys", "k", 'echo "$1, hi"')
+    assert run("kyc", "--dry-run", "k", "it's").out == b"set -- 'it'\\''s'\necho \"$1, hi\"\n"
+    assert run("kyc", "--dry-run", "k").out == b'echo "$1, hi"\n'
 
 
 def test_commands_inside_documents(run: Call) -> None:
