@@ -129,10 +129,8 @@ def _of_file(store: Kycore) -> list[Problem]:
     """Check the file, page by page; the search index is looked at by itself."""
     try:
         verdicts = [text for (text,) in store._query(_INTEGRITY)]
-    except CorruptError:  # also where the index is such that SQLite cannot look at it
+    except StorageError:  # also where the index is such that SQLite cannot look at it
         verdicts = _of_tables(store)
-    except StorageError as error:
-        verdicts = [str(error)]
     return [Problem("file", text) for text in verdicts if text != "ok" and "fts" not in text]
 
 

@@ -16,7 +16,7 @@ import time
 
 from kycli.core.folding import fold, words
 from kycli.core.layout import BIGINT, BOOL, BYPASS, BYTES, FLOAT, INT, JSON, NONE, TEXT, TOKENIZER
-from kycli.errors import CorruptError, StorageError
+from kycli.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -310,11 +310,11 @@ def check(store: Kycore) -> list[str]:
     Looks at every part of the index and for every key whether it is there, and for some
     thousand keys whether they are found by their words.
     """
-    with store.snapshot():
-        try:
+    try:
+        with store.snapshot():
             return _problems(store)
-        except (CorruptError, StorageError) as error:
-            return [str(error)]
+    except StorageError as error:  # some of which end the snapshot
+        return [str(error)]
 
 
 def _problems(store: Kycore) -> list[str]:

@@ -116,6 +116,9 @@ INDEX_DAMAGES = {
     "sizes are no sizes": "UPDATE fts_kvstore_docsize SET sz = x'ffffff'",
     "one size is lost": "UPDATE fts_kvstore_docsize SET sz = NULL WHERE id = 99",
     "the averages are lost": "DELETE FROM fts_kvstore_data WHERE id = 1",
+    # SQLite is to allocate more than there is, and ends the transaction.
+    "it asks for too much memory": "UPDATE fts_kvstore_data SET "
+    "block = x'd0b6ccb27f35098649fbe194349cf54b10' WHERE id = 10",
     "its settings are emptied": "DELETE FROM fts_kvstore_config",
     "its sizes are emptied": "DELETE FROM fts_kvstore_docsize",
     "a key is lost": "DELETE FROM fts_docs WHERE key = 'k7'",
