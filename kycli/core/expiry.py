@@ -43,26 +43,27 @@ def parse_ttl(ttl: float | str) -> int:
             text = text[:-1]
         # float() would also take 'nan', '1_000', blanks and other scripts' digits.
         if not text or not all(c in "0123456789.eE+-" for c in text):
-            raise InvalidTTLError(f"{_shown(ttl)} is not a length of time", hint=_HINT)
+            raise InvalidTTLError(f"{shown(ttl)} is not a length of time", hint=_HINT)
         try:
             number = float(text)
         except ValueError:
-            raise InvalidTTLError(f"{_shown(ttl)} is not a length of time", hint=_HINT) from None
+            raise InvalidTTLError(f"{shown(ttl)} is not a length of time", hint=_HINT) from None
     elif isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidTTLError(f"a TTL is a number or text, not {type(ttl).__name__}", hint=_HINT)
     else:
         number = ttl
     # 'not >' so that NaN is refused too.
     if not number > 0:
-        raise InvalidTTLError(f"a TTL must be more than zero, not {_shown(ttl)}", hint=_HINT)
+        raise InvalidTTLError(f"a TTL must be more than zero, not {shown(ttl)}", hint=_HINT)
     if number > MAX_TTL_MS / factor:
-        raise InvalidTTLError(f"a TTL of {_shown(ttl)} is over 10,000 years", hint=_HINT)
+        raise InvalidTTLError(f"a TTL of {shown(ttl)} is over 10,000 years", hint=_HINT)
     return max(1, round(number * factor))
 
 
-def _shown(ttl: object) -> str:
+def shown(given: object) -> str:
+    """Return what somebody gave as a length or point of time, for a message."""
     try:
-        text = repr(ttl)
+        text = repr(given)
     except ValueError:  # an int of more digits than Python prints
         return "that many digits"
     return text if len(text) <= 40 else f"{text[:40]}…"

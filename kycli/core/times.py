@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from kycli.core.expiry import parse_ttl
+from kycli.core.expiry import parse_ttl, shown
 from kycli.errors import InvalidTimeError, InvalidTTLError
 
 TYPE_CHECKING = False
@@ -50,13 +50,13 @@ def parse_time(time: Time, now: int) -> int:
     """
     moment = _milliseconds(time, now)
     if moment < 0:
-        raise InvalidTimeError(f"{_shown(time)} is before 1970", hint=_HINT)
+        raise InvalidTimeError(f"{shown(time)} is before 1970", hint=_HINT)
     if moment > now:
         seconds = moment // 1000
         hint = _HINT
         if seconds > _FAR_SECONDS:
             hint = "a number is in seconds since the epoch, not in milliseconds"
-        raise InvalidTimeError(f"{_shown(time)} is in the future", hint=hint)
+        raise InvalidTimeError(f"{shown(time)} is in the future", hint=hint)
     return moment
 
 
@@ -79,7 +79,7 @@ def _of_text(text: str, now: int) -> int:
             return now - parse_ttl(words[: -len(_AGO)].rstrip())
         except InvalidTTLError:
             raise InvalidTimeError(
-                f"{_shown(text)} is not a time: before 'ago' stands a length of time, "
+                f"{shown(text)} is not a time: before 'ago' stands a length of time, "
                 "more than zero and up to 10,000 years",
                 hint=_HINT,
             ) from None
@@ -94,14 +94,14 @@ def _of_text(text: str, now: int) -> int:
     try:
         return _of_datetime(datetime.fromisoformat(words))
     except ValueError:
-        raise InvalidTimeError(f"{_shown(text)} is not a time", hint=_HINT) from None
+        raise InvalidTimeError(f"{shown(text)} is not a time", hint=_HINT) from None
 
 
 def _of_seconds(seconds: float, given: object) -> int:
     if isinstance(seconds, int):
         return seconds * 1000
     if not math.isfinite(seconds):
-        raise InvalidTimeError(f"{_shown(given)} is not a time", hint=_HINT)
+        raise InvalidTimeError(f"{shown(given)} is not a time", hint=_HINT)
     # The nearest microsecond first: 0.001 has no exact double, and must not become 0.
     return round(seconds * 1_000_000) // 1000
 
@@ -126,11 +126,3 @@ def time_text(moment: int) -> str:
     except OverflowError:  # after the year 9999, which only a wrong clock can write
         return f"{moment} ms"
     return f"{whole:%Y-%m-%d %H:%M:%S}.{moment % 1000:03d}"
-
-
-def _shown(time: object) -> str:
-    try:
-        text = repr(time)
-    except ValueError:  # an int of more digits than Python prints
-        return "that many digits"
-    return text if len(text) <= 40 else f"{text[:40]}…"
