@@ -69,6 +69,13 @@ class CannotOpenError(StorageError):
     """The database file or its directory cannot be opened or created."""
 
 
+class FileReplacedError(StorageError):
+    """The database file or its -wal was removed or replaced while a store had it open.
+
+    What the call wrote is not in the database. The store cannot write any more.
+    """
+
+
 class InputError(KycliError, ValueError):
     """Something given by the caller cannot be accepted."""
 

@@ -29,31 +29,6 @@
 
 cdef extern from *:
     """
-    #if defined(__linux__)
-    #include <sys/vfs.h>
-    /* The magic numbers of statfs(2). */
-    static int kycli_file_system(const char *path) {
-        struct statfs about;
-        if (statfs(path, &about) != 0) return 0;
-        switch ((unsigned long)about.f_type & 0xffffffffUL) {
-            case 0x6969UL: case 0xff534d42UL: case 0xfe534d42UL: case 0x517bUL:
-            case 0x01021997UL: case 0x5346414fUL: case 0x6b414653UL: case 0x73757245UL:
-            case 0x00c36400UL: case 0x47504653UL: case 0x0bd00bd0UL: case 0x19830326UL:
-                return 2;
-            case 0x65735546UL: return 1;
-        }
-        return 0;
-    }
-    #elif defined(__APPLE__)
-    #include <sys/param.h>
-    #include <sys/mount.h>
-    static int kycli_file_system(const char *path) {
-        struct statfs about;
-        return statfs(path, &about) == 0 && !(about.f_flags & MNT_LOCAL) ? 2 : 0;
-    }
-    #else
-    static int kycli_file_system(const char *path) { (void)path; return 1; }
-    #endif
     #if defined(__GNUC__) || defined(__clang__)
     #define kycli_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
     #else
@@ -61,20 +36,13 @@ cdef extern from *:
     #endif
     """
     void kycli_acquire() noexcept nogil
-    # 2: a network file system; 1: one that may be (FUSE); 0: a local one.
-    int kycli_file_system(const char* path) noexcept nogil
 
 cdef enum:
-    HEADER = 48          # bytes of one copy of the WAL-index header
-    SHM_REGION = 32768   # bytes that SQLite maps at a time
-    SHM_MAP = 13         # position of xShmMap among the pointers of sqlite3_io_methods
     CATCH_UP_ROWS = 256  # changes that are dropped one by one; with more, all is dropped
     ENTRY_OVERHEAD = 160 # bytes that an entry costs beside its text, about
 
 if CATCH_UP_ROWS != layout.CATCH_UP_ROWS:
     raise ImportError("kycli.core.storage was built from another layout: build it again")
-
-ctypedef int (*_shm_map)(void*, int, int, int, void**) noexcept nogil
 
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
 
@@ -90,30 +58,6 @@ cdef class _Expiring:
 
     cdef object value
     cdef int64_t expires_at
-
-
-cdef unsigned char* _wal_index_header(connection) except? NULL:
-    """Return SQLite's own mapping of the WAL-index header, or NULL where there is none.
-
-    Valid until the connection is closed or leaves WAL mode. The -shm file itself must
-    not be opened: closing it again would drop SQLite's locks on it.
-    """
-    cdef void* file = NULL
-    cdef void** methods
-    cdef void* header = NULL
-    if connection.pragma("journal_mode") != "wal":
-        return NULL  # xShmMap would leave a stray file
-    if not connection.file_control(
-        "main", apsw.SQLITE_FCNTL_FILE_POINTER, <size_t>&file
-    ) or file == NULL:
-        return NULL
-    methods = (<void***>file)[0]
-    # iVersion, padded, comes before the pointers; xShmMap is there from version 2 on.
-    if methods == NULL or (<int*>methods)[0] < 2 or methods[SHM_MAP] == NULL:
-        return NULL
-    if (<_shm_map>methods[SHM_MAP])(file, 0, SHM_REGION, 0, &header) != 0:
-        return NULL
-    return <unsigned char*>header
 
 
 @cython.final

@@ -161,6 +161,12 @@ cdef _settle(_Session db):
         if db.cache.header != NULL:
             db.cache.last_id = newest
             _keep_in_cache(db, committed)
+    except FileReplacedError as error:
+        count = deferred.count
+        deferred.clear()
+        _waiting.pop(id(db), None)
+        raise FileReplacedError(
+            f"{error}; {count} deferred writes are lost", hint=error.hint) from error
     except (apsw.Error, UnicodeError) as error:
         raise db.translated(error) from error
     finally:

@@ -1,95 +1,13 @@
-# The statements that are executed most, and SQLite's C functions inside APSW's own
-# library, which execute them without Python in between. Part of storage.pyx: one
-# extension is one file to load at start-up.
+# The statements that are executed most. Part of storage.pyx: one extension is one file to
+# load at start-up.
 #
-# APSW links SQLite statically and exports none of it. But an SQLite extension is handed
-# the table of SQLite's functions when it is loaded, so this module lets itself be loaded
-# as one, once, on a scratch connection. APSW goes on owning the connections; native are
-# only statements, prepared on a connection of its. Where that does not work (an APSW
+# APSW owns the connections. A native statement is prepared on one of them and executed by
+# SQLite's own functions, without Python in between. Where these cannot be reached (an APSW
 # without extension loading), and where a store is used for a call or two, the same
 # statements go through APSW.
 
-# Positions in struct sqlite3_api_routines (sqlite3ext.h), which only ever grows at its end.
-cdef enum:
-    BIND_BLOB = 2
-    BIND_DOUBLE = 3
-    BIND_INT64 = 5
-    BIND_NULL = 6
-    BIND_TEXT = 10
-    COLUMN_BLOB = 19
-    COLUMN_BYTES = 20
-    COLUMN_DOUBLE = 27
-    COLUMN_INT64 = 29
-    COLUMN_TEXT = 36
-    COLUMN_TYPE = 38
-    CHANGES = 15
-    ERRMSG = 53
-    FINALIZE = 57
-    LAST_INSERT_ROWID = 65
-    RESET = 77
-    STEP = 94
-    PREPARE_V3 = 217
-
 cdef enum:
     BINDINGS = 16  # positions below which ints are remembered
-    SQLITE_OK_LOAD_PERMANENTLY = 256
-    SQLITE_ROW = 100
-    SQLITE_DONE = 101
-    SQLITE_PREPARE_PERSISTENT = 1
-    SQLITE_INTEGER = 1
-    SQLITE_FLOAT
-    SQLITE_TEXT
-    SQLITE_BLOB
-
-ctypedef int (*_bind_bytes)(void*, int, const char*, int, void*) noexcept nogil
-ctypedef int (*_bind_double)(void*, int, double) noexcept nogil
-ctypedef int (*_bind_int64)(void*, int, int64_t) noexcept nogil
-ctypedef int (*_bind_null)(void*, int) noexcept nogil
-ctypedef const char* (*_column_bytes)(void*, int) noexcept nogil
-ctypedef int (*_column_int)(void*, int) noexcept nogil
-ctypedef int64_t (*_column_int64)(void*, int) noexcept nogil
-ctypedef double (*_column_double)(void*, int) noexcept nogil
-ctypedef int (*_prepare)(void*, const char*, int, unsigned int, void**, void*) noexcept nogil
-ctypedef int (*_on_statement)(void*) noexcept nogil
-ctypedef int64_t (*_of_connection)(void*) noexcept nogil
-ctypedef const char* (*_text_of_connection)(void*) noexcept nogil
-
-# The table; NULL until it was asked for, or where it cannot be had.
-cdef void** _sqlite = NULL
-cdef bint _asked_for_sqlite = False
-cdef bint _native_wanted = True
-
-
-cdef public int sqlite3_kycli_init(void* db, char** message, void** routines) noexcept nogil:
-    """What SQLite calls when it loads this file as an extension."""
-    global _sqlite
-    _sqlite = routines
-    return SQLITE_OK_LOAD_PERMANENTLY
-
-
-cdef bint _reach_sqlite():
-    """Get the table of functions, the first time; return whether it is there and wanted."""
-    global _asked_for_sqlite
-    if not _asked_for_sqlite:
-        _asked_for_sqlite = True
-        scratch = apsw.Connection(":memory:")
-        try:
-            scratch.enable_load_extension(True)
-            scratch.load_extension(__file__, "sqlite3_kycli_init")
-        except (AttributeError, apsw.Error):
-            pass
-        finally:
-            scratch.close()
-    return _native_wanted and _sqlite != NULL
-
-
-def _use_native_statements(bint wanted):
-    """Whether stores that set up their statements from now on may have any of their own.
-
-    For tests and benchmarks: what goes through APSW alone is the oracle of the rest.
-    """
-    global _native_wanted
-    _native_wanted = wanted
 
 
 cdef class _Statement:
@@ -225,11 +143,16 @@ cdef class _Native(_Statement):
     cdef unsigned int ints_bound  # bit by position
 
     cdef bint prepare(self) except -1:
+        """Return whether SQLite could prepare it; raise what the busy handler raised."""
         cdef bytes text = self.sql.encode()
+        cdef int code
         self.database = <void*><size_t>self.connection.sqlite3_pointer()
-        return (<_prepare>_sqlite[PREPARE_V3])(
+        code = (<_prepare>_sqlite[PREPARE_V3])(
             self.database, text, <int>len(text), SQLITE_PREPARE_PERSISTENT,
-            &self.handle, NULL) == 0
+            &self.handle, NULL)
+        if PyErr_Occurred() != NULL:
+            return -1
+        return code == 0
 
     cdef finalize(self):
         if self.handle != NULL:
@@ -335,10 +258,10 @@ cdef class _Native(_Statement):
         (<_on_statement>_sqlite[RESET])(self.handle)
 
     cdef int64_t last_id(self) except? -1:
-        return (<_of_connection>_sqlite[LAST_INSERT_ROWID])(self.database)
+        return (<_int64_of_connection>_sqlite[LAST_INSERT_ROWID])(self.database)
 
     cdef int64_t changes(self) except? -1:
-        return (<_column_int>_sqlite[CHANGES])(self.database, 0)
+        return (<_int_of_connection>_sqlite[CHANGES])(self.database)
 
     cdef int64_t int_at(self, int column) except? -1:
         return (<_column_int64>_sqlite[COLUMN_INT64])(self.handle, column)

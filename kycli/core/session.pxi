@@ -78,6 +78,7 @@ cdef class _Session:
     cdef object cursor
     cdef _Turn lock
     cdef object identity        # (device, inode) of the file
+    cdef _OpenFiles files       # None where nothing can be written, or nothing is in a file
     cdef _Patience patience
     cdef _Cache cache
     cdef _Deferred deferred     # None when each save is committed before it returns
@@ -147,6 +148,8 @@ cdef class _Session:
                 self.pid, self.change = os.getpid(), 0
             self.read_only = self.connection.readonly("main")
             self.identity = identity_of(self.path)
+            if self.path != MEMORY and not self.read_only:
+                self.files = _OpenFiles(self.path, self.connection.filename_wal)
             if kycli_file_system(self.path.encode()) == 2:
                 import warnings
 
@@ -199,12 +202,14 @@ cdef class _Session:
             return
         self.cache.switch_off()
         self.run.finalize()
+        if self.files is not None and not self.files.wal_is_ours():
+            self.leave_files_alone()
         _opening.acquire()
         try:
             self.connection.close()
         finally:
             _opening.release()
-            self.connection = self.cursor = self.run = None
+            self.connection = self.cursor = self.run = self.files = None
             self.is_warm = False
 
     # -- calls
@@ -349,11 +354,34 @@ cdef class _Session:
         self.archived = -1
 
     cdef commit_all(self):
+        """Commit, unless the commit would go into a file that nobody can find again.
+
+        Raises:
+            FileReplacedError: the transaction is still open, and must be rolled back.
+        """
+        self.check_files()
         self.patience.deaf = True
         try:
             self.run.commit.execute()
         finally:
             self.patience.deaf = False
+
+    cdef check_files(self):
+        cdef str missing = None if self.files is None else self.files.missing()
+        if missing is None:
+            return
+        self.leave_files_alone()
+        raise FileReplacedError(
+            f"{self.path}: {missing} while this store had it open; nothing was saved",
+            hint="open the store again; to copy a database that is in use, use SQLite's .backup",
+        )
+
+    cdef leave_files_alone(self):
+        """Let closing neither copy the log into the database nor remove it by its name.
+
+        Both would harm whoever uses the files that are there now.
+        """
+        self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
     cdef control(self, str sql):
         """Begin or end a transaction or a part of it: done or not done, never interrupted."""
@@ -532,7 +560,7 @@ cdef class _Session:
         for inherited in (self.connection, self.cursor, self.run):
             Py_INCREF(inherited)
         self.cache.switch_off()
-        self.connection = self.cursor = self.run = None
+        self.connection = self.cursor = self.run = self.files = None
         self.orphan = True
         if self.identity is not None:
             _inherited.add(self.identity)

@@ -2,7 +2,8 @@
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
 Read from top to bottom, with what is included in its place: keys and values as rows
-(``codec``), waiting (``process``), SQLite's own functions (``native``), the SQL
+(``codec``), waiting (``process``), the files of a database (``files``), SQLite's own
+functions (``sqlite``) and the statements that use them (``native``), the SQL
 (``statements``), the cache (``cache``), saves that wait to be committed (``deferred``), a
 connection with its lock, transactions and forks (``session``), changes of keys
 (``writing``), the methods whose work is done elsewhere (``surface``), the store,
@@ -26,6 +27,7 @@ from kycli.errors import (
     ClosedError,
     ConflictError,
     CorruptError,
+    FileReplacedError,
     ForkError,
     InvalidKeyError,
     InvalidValueError,
@@ -44,8 +46,10 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 from cpython.list cimport PyList_GET_ITEM, PyList_SetItem
 from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.errno cimport ENOENT, ENOTDIR, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
+from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
 
@@ -86,6 +90,8 @@ cdef int ROWS_AT_ONCE = 16
 
 include "codec.pxi"
 include "process.pxi"
+include "files.pxi"
+include "sqlite.pxi"
 include "native.pxi"
 include "statements.pxi"
 include "cache.pxi"
@@ -840,7 +846,7 @@ cdef class Kycore(_Surface):
                 count += _bury(db, now, scope, key, EXPIRED) != UNCHANGED
             db.commit_all()
             return count
-        except (apsw.Error, UnicodeError):
+        except (apsw.Error, UnicodeError, FileReplacedError):
             db.give_up()
             return 0
         except BaseException:
