@@ -39,12 +39,18 @@ cdef extern from *:
 
 cdef enum:
     CATCH_UP_ROWS = 256  # changes that are dropped one by one; with more, all is dropped
-    ENTRY_OVERHEAD = 160 # bytes that an entry costs beside its text, about
+    ENTRY_OVERHEAD = 300 # bytes that an entry takes beside its text, at most
+    SHARE = 8            # one entry, and all of ``mine``, take at most an eighth of the limits
 
 if CATCH_UP_ROWS != layout.CATCH_UP_ROWS:
     raise ImportError("kycli.core.storage was built from another layout: build it again")
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(str text) noexcept
+    int PyUnicode_KIND(str text) noexcept
+
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
+cdef int64_t ONE_WORD = 1 << 60  # ints up to this are within ENTRY_OVERHEAD
 
 # What the cache holds for a key that does not exist.
 cdef object _ABSENT = object()
@@ -70,10 +76,14 @@ cdef class _Cache:
     cdef dict scopes            # scope -> {key: value, _Expiring or _ABSENT}
     cdef dict here              # the entries of the store's own scope
     cdef dict mine              # id of a row of the log -> what this store saved there
+    cdef int64_t mine_bytes
+    cdef int64_t mine_last      # the newest of these ids
+    cdef int64_t max_mine
+    cdef int64_t max_share      # of the bytes: for one entry, and for all of ``mine``
     cdef int64_t max_entries
     cdef int64_t max_bytes
-    cdef int64_t entries
-    cdef int64_t bytes
+    cdef int64_t entries        # that are held, those of ``mine`` included
+    cdef int64_t bytes          # that they take, at most
     cdef int64_t hits
     cdef int64_t misses
     cdef int64_t catch_ups
@@ -82,6 +92,8 @@ cdef class _Cache:
     def __cinit__(self, str scope, int64_t max_entries, int64_t max_bytes):
         self.max_entries = max_entries
         self.max_bytes = max_bytes
+        self.max_mine = min(CATCH_UP_ROWS, max_entries // SHARE + 1)
+        self.max_share = max_bytes // SHARE
         self.here = {}
         self.scopes = {scope: self.here}
         self.mine = {}
@@ -112,32 +124,53 @@ cdef class _Cache:
             self.scopes = {scope: keys for scope, keys in self.scopes.items() if keys is self.here}
         self.here.clear()
         self.mine.clear()
-        self.entries = self.bytes = 0
+        self.entries = self.bytes = self.mine_bytes = self.mine_last = 0
 
     cdef bint is_empty(self) noexcept:
-        return not self.entries and not self.mine
+        return not self.entries
 
-    cdef void saved(self, int64_t id, object entry):
+    cdef saved(self, int64_t id, object entry):
         """Remember what this store wrote, to keep it when the log tells of it."""
+        cdef int64_t weight
         if self.header == NULL or entry is None:
             return
-        if len(self.mine) >= CATCH_UP_ROWS:
-            self.mine.clear()
+        weight = ENTRY_OVERHEAD + _held_by(entry)
+        if weight > self.max_share:
+            return
+        # Ids that go back are those of another log, after the file was replaced.
+        if (len(self.mine) >= self.max_mine or self.mine_bytes + weight > self.max_share
+                or id <= self.mine_last):
+            self.forget_mine()
         self.mine[id] = entry
+        self.mine_last = id
+        self.mine_bytes += weight
+        self.entries += 1
+        self.bytes += weight
+        self.keep_limits()
+
+    cdef forget_mine(self):
+        self.entries -= len(self.mine)
+        self.bytes -= self.mine_bytes
+        self.mine_bytes = self.mine_last = 0
+        self.mine.clear()
 
     cdef put(self, str scope, str key, object value):
         """Add an entry, in the place of what there was; make room where it is needed."""
         cdef int64_t weight = _weight(key, value)
         self.drop(scope, key)
-        if weight > self.max_bytes // 8:
+        if weight > self.max_share:
             return
         if scope not in self.scopes:
             self.scopes[scope] = {}
         self.scopes[scope][key] = value
         self.entries += 1
         self.bytes += weight
+        self.keep_limits()
+
+    cdef inline int keep_limits(self) except -1:
         while self.entries > self.max_entries or self.bytes > self.max_bytes:
             self.make_room()
+        return 0
 
     cdef make_room(self):
         """Drop the eighth that was added first of the scope that has the most entries.
@@ -149,6 +182,8 @@ cdef class _Cache:
             if fullest is None or len(keys) > len(self.scopes[fullest]):
                 fullest = scope
         keys = self.scopes[fullest]
+        if not keys:
+            self.forget_mine()
         for key in list(keys)[:len(keys) // 8 + 1]:
             self.drop(fullest, key)
 
@@ -167,11 +202,16 @@ cdef class _Cache:
 
     cdef changed(self, int64_t id, str scope, str key):
         """Take note of one row of the log."""
+        cdef int64_t weight
         if not scope:
             self.flush()
             return
         saved = self.mine.pop(id, None)
         if saved is not None:
+            weight = ENTRY_OVERHEAD + _held_by(saved)
+            self.mine_bytes -= weight
+            self.bytes -= weight
+            self.entries -= 1
             self.put(scope, key, saved)
         else:
             self.drop(scope, key)
@@ -179,7 +219,9 @@ cdef class _Cache:
 
 cdef object _entry_of(object value, object expires_at):
     """Return what to cache for a value; None for one that the caller could change."""
-    if type(value) is dict or type(value) is list:
+    cdef object kind = type(value)
+    if not (kind is str or kind is int or kind is bytes or kind is float or kind is bool
+            or value is None):
         return None
     if expires_at is None and value is not None:
         return value
@@ -190,11 +232,30 @@ cdef object _entry_of(object value, object expires_at):
 
 
 cdef int64_t _weight(str key, object value):
-    cdef int64_t weight = ENTRY_OVERHEAD + 2 * len(key)
+    """Return how many bytes an entry takes at most; the same at any time."""
+    return ENTRY_OVERHEAD + _text_bytes(key) + _held_by(value)
+
+
+cdef int64_t _held_by(object entry):
+    cdef object value = entry
     if type(value) is _Expiring:
         value = (<_Expiring>value).value
     if type(value) is str:
-        weight += len(<str>value) * (1 if (<str>value).isascii() else 4)
-    elif type(value) is bytes:
-        weight += len(<bytes>value)
-    return weight
+        return _text_bytes(value)
+    if type(value) is bytes:
+        return len(<bytes>value)
+    if type(value) is int and not -ONE_WORD < value < ONE_WORD:
+        return value.bit_length() * 2 // 15  # 30 bits in 4 bytes
+    return 0
+
+
+cdef inline int64_t _text_bytes(str text) noexcept:
+    """Return the bytes that the characters of a text take at most.
+
+    Each is as wide as the widest. Other than ASCII, Python keeps the text as UTF-8 too once
+    it was asked for that.
+    """
+    cdef int64_t width = PyUnicode_KIND(text)
+    if PyUnicode_IS_ASCII(text):
+        return len(text)
+    return len(text) * (8 if width == 4 else 2 * width + 1)

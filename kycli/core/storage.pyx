@@ -126,7 +126,7 @@ cdef class Kycore(_Surface):
             default 5000.
         cache_entries: how many values are cached at most; 0 switches the cache off. It
             is never stale, whichever process writes; where that cannot be known it is off.
-        cache_bytes: how much they take at most, about; default 64 MiB.
+        cache_bytes: how many bytes of memory they take at most; default 64 MiB.
         clock: a function that returns the time, in milliseconds since the epoch, for
             tests of expiry; default the system's clock.
         command: the name under which the history remembers what changed something, and
@@ -688,9 +688,9 @@ cdef class Kycore(_Surface):
     def cache_stats(self):
         """Return what the cache did: a dict of counts, and whether it is ``enabled`` now.
 
-        ``hits`` and ``misses`` of ``getkey``; ``entries`` and ``bytes`` held now;
-        ``catch_ups``: how often other commits were looked at; ``flushes``: how often all
-        entries were dropped.
+        ``hits`` and ``misses`` of ``getkey``; ``entries`` held now, and the ``bytes`` of memory
+        that they take at most; ``catch_ups``: how often other commits were looked at;
+        ``flushes``: how often all entries were dropped.
         """
         cdef _Cache cache = self._cache
         return {

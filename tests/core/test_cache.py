@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import random
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from conftest import Clock
 
 from kycli import Kycore
+from kycli.core.values import Opaque
 
 pytestmark = pytest.mark.usefixtures("_both_statements")
 
@@ -204,6 +207,81 @@ def test_limits_hold(path: Path) -> None:
         store.drop_scope("other")
         store.getkey("k1")
         assert store.cache_stats()["entries"] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "x" * 1000, "é" * 1000, "ж" * 1000, "\U0001f511" * 1000, "x" * 999 + "\U0001f511"),
+        *(b"x" * 1000, 10**3000, 10**18, 1.5, None),
+    ],
+    ids=lambda value: f"{type(value).__name__} {str(value)[-1:]!a}",
+)
+@pytest.mark.parametrize("saved", [True, False], ids=["saved", "read"])
+def test_what_is_held_is_counted_at_least_at_what_it_takes(
+    path: Path, value: Any, saved: bool
+) -> None:
+    def another(number: int) -> Any:
+        """Return an object of its own that takes as much as the value."""
+        if isinstance(value, (str, bytes)):
+            return value[1:] + value[:1] if value else str(number)
+        return value + number if isinstance(value, (int, float)) else value
+
+    keys = [f"ключ {number}" for number in range(100)]
+    with Kycore(path) as store:
+        store.save_many((key, another(number)) for number, key in enumerate(keys))
+        warm(store)
+        for _ in range(2):  # what is set up at the first use is not the cache's
+            for number, key in enumerate(keys[:2]):
+                store.save(key, another(number + 1))
+                store.getkey(key)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            held, counted = tracemalloc.get_traced_memory()[0], store.cache_stats()
+            for number, key in enumerate(keys[2:]):
+                if saved:
+                    store.save(key.upper(), another(number + 1))
+                else:
+                    store.getkey(key.lower())
+            held = tracemalloc.get_traced_memory()[0] - held
+        finally:
+            tracemalloc.stop()
+        stats = store.cache_stats()
+        assert stats["entries"] - counted["entries"] >= len(keys) - 3
+        assert stats["bytes"] - counted["bytes"] >= held
+
+
+def test_what_the_store_wrote_itself_is_within_the_limits(path: Path) -> None:
+    most = 1 << 20
+    with Kycore(path, cache_bytes=most, cache_entries=20) as store:
+        warm(store)
+        tracemalloc.start()
+        try:
+            for number in range(300):
+                store.save("k", bytes([number % 256]) * 100_000)
+                assert store.cache_stats()["bytes"] <= most
+            for number in range(300):
+                store.save("k", number)
+                assert store.cache_stats()["entries"] <= 20
+            for number in range(20):
+                store.save("k", bytes([number]) * 100_000)
+            # One value more is kept by the statement that wrote it.
+            assert tracemalloc.get_traced_memory()[0] < most + 200_000
+        finally:
+            tracemalloc.stop()
+        assert store.cache_stats()["bytes"] > 100_000
+        assert store["k"] == bytes([19]) * 100_000
+
+
+def test_a_value_that_the_caller_could_change_is_not_cached(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save("k", Opaque("enc:aGk="))
+        warm(store)
+        for _ in range(3):
+            found = store["k"]
+            assert found == Opaque("enc:aGk=")
+            found.ciphertext = "enc:changed"
 
 
 def test_an_own_write_that_is_too_large_to_cache_is_not_hidden_by_the_old_one(path: Path) -> None:
