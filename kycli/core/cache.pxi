@@ -20,6 +20,10 @@
 # that fetches the value begins. If a commit comes in between, the value may be newer than
 # the header, which the next comparison finds; it can never be older.
 #
+# A value that is read while the header has changed is added without looking at the log. It
+# may be newer than the header and the last row of the log that were seen, which does no
+# harm: the next look may drop it for a change that it already has.
+#
 # What is dropped. Each change of a key is a row of audit_log, in the order of the
 # commits. So a cache that has seen all rows up to an id reads those behind it, in the
 # same read transaction, and drops just their keys. Whoever changes keys or prunes the log
@@ -40,7 +44,7 @@ cdef extern from *:
 cdef enum:
     CATCH_UP_ROWS = 256  # changes that are dropped one by one; with more, all is dropped
     ENTRY_OVERHEAD = 300 # bytes that an entry takes beside its text, at most
-    SHARE = 8            # one entry, and all of ``mine``, take at most an eighth of the limits
+    SHARE = 8            # one entry takes at most an eighth of the bytes
 
 if CATCH_UP_ROWS != layout.CATCH_UP_ROWS:
     raise ImportError("kycli.core.storage was built from another layout: build it again")
@@ -73,17 +77,15 @@ cdef class _Cache:
     cdef unsigned char* header  # NULL: switched off
     cdef unsigned char seen[HEADER]
     cdef int64_t last_id        # newest row of the log that was looked at
+    cdef int64_t schema         # the schema version then, or what stands for it
     cdef dict scopes            # scope -> {key: value, _Expiring or _ABSENT}
     cdef dict here              # the entries of the store's own scope
-    cdef dict mine              # id of a row of the log -> what this store saved there
-    cdef int64_t mine_bytes
-    cdef int64_t mine_last      # the newest of these ids
-    cdef int64_t max_mine
-    cdef int64_t max_share      # of the bytes: for one entry, and for all of ``mine``
+    cdef set own_changes        # ids of rows of the log whose values are in the entries
+    cdef int64_t max_weight     # bytes of one entry
     cdef int64_t max_entries
     cdef int64_t max_bytes
-    cdef int64_t entries        # that are held, those of ``mine`` included
-    cdef int64_t bytes          # that they take, at most
+    cdef int64_t entries
+    cdef int64_t bytes          # that they take at most
     cdef int64_t hits
     cdef int64_t misses
     cdef int64_t catch_ups
@@ -92,11 +94,10 @@ cdef class _Cache:
     def __cinit__(self, str scope, int64_t max_entries, int64_t max_bytes):
         self.max_entries = max_entries
         self.max_bytes = max_bytes
-        self.max_mine = min(CATCH_UP_ROWS, max_entries // SHARE + 1)
-        self.max_share = max_bytes // SHARE
+        self.max_weight = max_bytes // SHARE
         self.here = {}
         self.scopes = {scope: self.here}
-        self.mine = {}
+        self.own_changes = set()
 
     cdef bint current(self) noexcept:
         """Whether no commit has returned since the entries were looked over."""
@@ -123,54 +124,34 @@ cdef class _Cache:
         if len(self.scopes) > 1:
             self.scopes = {scope: keys for scope, keys in self.scopes.items() if keys is self.here}
         self.here.clear()
-        self.mine.clear()
-        self.entries = self.bytes = self.mine_bytes = self.mine_last = 0
+        self.own_changes.clear()
+        self.entries = self.bytes = 0
 
     cdef bint is_empty(self) noexcept:
         return not self.entries
 
-    cdef saved(self, int64_t id, object entry):
-        """Remember what this store wrote, to keep it when the log tells of it."""
-        cdef int64_t weight
+    cdef saved(self, int64_t id, str scope, str key, object entry):
+        """Add what this store has just committed, and remember the row of the log for it."""
         if self.header == NULL or entry is None:
             return
-        weight = ENTRY_OVERHEAD + _held_by(entry)
-        if weight > self.max_share:
-            return
-        # Ids that go back are those of another log, after the file was replaced.
-        if (len(self.mine) >= self.max_mine or self.mine_bytes + weight > self.max_share
-                or id <= self.mine_last):
-            self.forget_mine()
-        self.mine[id] = entry
-        self.mine_last = id
-        self.mine_bytes += weight
-        self.entries += 1
-        self.bytes += weight
-        self.keep_limits()
-
-    cdef forget_mine(self):
-        self.entries -= len(self.mine)
-        self.bytes -= self.mine_bytes
-        self.mine_bytes = self.mine_last = 0
-        self.mine.clear()
+        if len(self.own_changes) > CATCH_UP_ROWS:
+            self.own_changes.clear()  # there is too much to catch up on by now
+        self.own_changes.add(id)
+        self.put(scope, key, entry)
 
     cdef put(self, str scope, str key, object value):
         """Add an entry, in the place of what there was; make room where it is needed."""
         cdef int64_t weight = _weight(key, value)
         self.drop(scope, key)
-        if weight > self.max_share:
+        if weight > self.max_weight:
             return
         if scope not in self.scopes:
             self.scopes[scope] = {}
         self.scopes[scope][key] = value
         self.entries += 1
         self.bytes += weight
-        self.keep_limits()
-
-    cdef inline int keep_limits(self) except -1:
         while self.entries > self.max_entries or self.bytes > self.max_bytes:
             self.make_room()
-        return 0
 
     cdef make_room(self):
         """Drop the eighth that was added first of the scope that has the most entries.
@@ -182,10 +163,13 @@ cdef class _Cache:
             if fullest is None or len(keys) > len(self.scopes[fullest]):
                 fullest = scope
         keys = self.scopes[fullest]
-        if not keys:
-            self.forget_mine()
         for key in list(keys)[:len(keys) // 8 + 1]:
             self.drop(fullest, key)
+
+    cdef bint holds(self, str scope, str key):
+        """Whether there is an entry, current or not."""
+        cdef dict keys = self.scopes.get(scope)
+        return keys is not None and key in keys
 
     cdef object find(self, str scope, str key):
         """Return the entry of a key, or None when there is none."""
@@ -200,21 +184,23 @@ cdef class _Cache:
             if not keys and keys is not self.here:
                 del self.scopes[scope]
 
-    cdef changed(self, int64_t id, str scope, str key):
-        """Take note of one row of the log."""
-        cdef int64_t weight
-        if not scope:
-            self.flush()
-            return
-        saved = self.mine.pop(id, None)
-        if saved is not None:
-            weight = ENTRY_OVERHEAD + _held_by(saved)
-            self.mine_bytes -= weight
-            self.bytes -= weight
-            self.entries -= 1
-            self.put(scope, key, saved)
-        else:
-            self.drop(scope, key)
+    cdef changed(self, list rows):
+        """Drop the entries of keys that others have changed.
+
+        Parameters:
+            rows: ``(id, scope, key)`` of the log, newest first. For each key the newest
+                row decides.
+        """
+        cdef set seen = set()
+        for id, scope, key in rows:
+            if not scope:
+                self.flush()
+                return
+            if (scope, key) not in seen:
+                seen.add((scope, key))
+                if id not in self.own_changes:
+                    self.drop(scope, key)
+        self.own_changes.clear()
 
 
 cdef object _entry_of(object value, object expires_at):
@@ -229,6 +215,15 @@ cdef object _entry_of(object value, object expires_at):
     entry.value = value
     entry.expires_at = NEVER if expires_at is None else <int64_t>expires_at
     return entry
+
+
+cdef _add_live(dict found, str key, object entry, int64_t now):
+    """Add the value of an entry, unless there is none at the given time."""
+    if type(entry) is _Expiring:
+        if (<_Expiring>entry).expires_at > now:
+            found[key] = (<_Expiring>entry).value
+    elif entry is not _ABSENT:
+        found[key] = entry
 
 
 cdef int64_t _weight(str key, object value):

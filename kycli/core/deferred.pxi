@@ -141,7 +141,7 @@ cdef _settle(_Session db):
                 try:
                     _catch_up(db)
                 finally:
-                    db.run.newest.reset()
+                    db.run.changes.reset()
             # In the history each was saved when it was called, or when the last writer of
             # another process wrote, if that was later: it is in order. The bound is for a
             # clock that was set back.
@@ -192,7 +192,7 @@ cdef _keep_in_cache(_Session db, dict committed):
         except apsw.Error:
             cache.flush()  # the next read will see about it
         finally:
-            db.run.newest.reset()
+            db.run.changes.reset()
 
 
 # ---------------------------------------------------------------- stores that went quiet

@@ -92,6 +92,13 @@ cdef class _Statement:
         """Return how many rows the last statement of the connection has changed."""
         return self.connection.changes()
 
+    cdef int times_prepared_again(self) noexcept:
+        """Return how often SQLite had to prepare it again because the schema changed.
+
+        Always 0 for a statement that APSW executes.
+        """
+        return 0
+
     cdef int64_t int_at(self, int column) except? -1:
         return self.row[column]
 
@@ -262,6 +269,10 @@ cdef class _Native(_Statement):
 
     cdef int64_t changes(self) except? -1:
         return (<_int_of_connection>_sqlite[CHANGES])(self.database)
+
+    cdef int times_prepared_again(self) noexcept:
+        return (<_stmt_status>_sqlite[STMT_STATUS])(
+            self.handle, SQLITE_STMTSTATUS_REPREPARE, 0)
 
     cdef int64_t int_at(self, int column) except? -1:
         return (<_column_int64>_sqlite[COLUMN_INT64])(self.handle, column)

@@ -74,6 +74,10 @@ cdef class _Turn:
         self.bell = _thread.allocate_lock()
         self.bell.acquire()
 
+    cdef inline bint is_mine(self) noexcept:
+        """Whether the calling thread holds it."""
+        return self.owner != 0 and self.owner == PyThreadState_GetID(PyThreadState_Get())
+
     cdef bint acquire(self, int64_t timeout_ms) except -1:
         # The system gives the number of a thread that has ended to the next one.
         cdef uint64_t me = PyThreadState_GetID(PyThreadState_Get())

@@ -89,6 +89,7 @@ cdef class _Session:
     cdef int64_t pid
     cdef int64_t change         # that the rows written are part of; 0 before there is one
     cdef int64_t change_before  # the call under way
+    cdef int64_t schema         # what tells that the schema has changed; -1 before it is known
     cdef bint is_open
     cdef bint read_only
     cdef bint orphan            # the connection is a parent process's
@@ -143,7 +144,7 @@ cdef class _Session:
             self.connection = connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
             self.run = _Statements(self.connection, self.cursor, False)
-            self.author = 0
+            self.author, self.schema = 0, -1
             if self.pid != os.getpid():  # else the same process goes on after a fork
                 self.pid, self.change = os.getpid(), 0
             self.read_only = self.connection.readonly("main")
@@ -168,12 +169,16 @@ cdef class _Session:
         self.use_native_statements()
         if (self.cache.max_entries and self.path != MEMORY
                 and kycli_file_system(self.path.encode()) == 0):
+            self.cache.last_id = _newest(self)
+            self.cache.schema = (
+                0 if self.run.native else self.connection.pragma("schema_version"))
             self.cache.header = _wal_index_header(self.connection)
 
     cdef use_native_statements(self):
         """Execute the hot path's statements without APSW, where that works."""
         if not self.run.native and _reach_sqlite():
             self.run = _Statements(self.connection, self.cursor, True)
+            self.schema = -1
 
     cdef close(self):
         if not self.is_open:
@@ -341,6 +346,28 @@ cdef class _Session:
             from kycli.core.authors import number_of
 
             self.author = number_of(self.connection, self.command or "")
+
+    cdef notice_restore(self):
+        """Look up the author anew, inside a transaction, when the schema has changed.
+
+        It may be another database by now: one restored by SQLite's backup API, which has
+        other numbers for authors and for changes.
+        """
+        cdef int64_t schema
+        if self.run.native:
+            # One of the two has been executed in each transaction that writes.
+            schema = (self.run.before.times_prepared_again()
+                      + self.run.newest.times_prepared_again())
+        else:
+            schema = self.connection.pragma("schema_version")
+        if schema == self.schema:
+            return
+        if self.schema >= 0 and self.author:
+            from kycli.core.authors import number_of
+
+            self.author = number_of(self.connection, self.command or "")
+            self.change = 0
+        self.schema = schema
 
     cdef take_write_lock(self):
         """Begin a transaction that writes; what is read from now on is what it changes."""

@@ -9,8 +9,9 @@ cdef str _GET_ROW = f"""
 SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at, k.seq
 FROM kvstore k WHERE scope = ?1 AND key = ?2"""
 
-# What the cache has not seen yet, of any scope.
-cdef str _CHANGES = "SELECT id, scope, key FROM audit_log WHERE id > ?1 ORDER BY id"
+# What the cache has not seen yet, of any scope, newest first, and the last row it has seen.
+cdef str _CHANGES = f"""
+SELECT id, scope, key FROM audit_log WHERE id >= ?1 ORDER BY id DESC LIMIT {CATCH_UP_ROWS + 2}"""
 cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
 # A change of a key: what was there, or where a key that is gone has left off; the row of

@@ -401,7 +401,7 @@ cdef class Kycore(_Surface):
                 db, now, scope, key, stored, kind, size <= INLINE_MAX, expires_at)
             db.commit_call()
             if operation != UNCHANGED and db.depth == 0:
-                self._cache.saved(db.last_id, _entry_of(value, expires_at))
+                self._cache.saved(db.last_id, scope, key, _entry_of(value, expires_at))
             return _status(operation)
         except BaseException as error:
             raise db.failed_call(error)
@@ -555,7 +555,9 @@ cdef class Kycore(_Surface):
                 found = self._waiting(row)
                 return self._read(place, key, default, False) if found is _NOTHING else found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
-        if (self._db.depth == 0 and self._db.generation == _forks and not include_expired
+        # Another thread's transaction has not changed anything in the cache yet.
+        if ((self._db.depth == 0 or not self._db.lock.is_mine())
+                and self._db.generation == _forks and not include_expired
                 and at is None and type(key) is str and self._cache.current()):
             found = self._cached(
                 self._cache.here if scope is None
@@ -611,7 +613,9 @@ cdef class Kycore(_Surface):
             if db.depth == 0 and self._cache.header != NULL and not include_expired:
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins
-            if caching and memcmp(header, self._cache.seen, HEADER) != 0:
+            # Where the key is not cached, reading it is all there is to do: see cache.pxi.
+            if (caching and memcmp(header, self._cache.seen, HEADER) != 0
+                    and self._cache.holds(scope, key)):
                 try:
                     _catch_up(db)
                     memcpy(self._cache.seen, header, HEADER)
@@ -620,7 +624,7 @@ cdef class Kycore(_Surface):
                         return default if found is _ABSENT else found
                     row = _row_of(db, scope, key)
                 finally:
-                    db.run.newest.reset()  # ends the transaction of the catching up
+                    db.run.changes.reset()  # ends the transaction of the catching up
             else:
                 row = _row_of(db, scope, key)
             if row is None:
@@ -666,23 +670,69 @@ cdef class Kycore(_Surface):
     def get_many(self, keys, *, scope=None):
         """Return a dict of those keys that exist, all as of one moment."""
         cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef dict found = {}
+        cdef list wanted = [self._key(place, key) for key in _key_list(keys)]
+        cdef _Session db = self._db
+        cdef unsigned char header[HEADER]
+        cdef bint caching
         cdef int64_t now
-        cdef list wanted = _key_list(keys)
-        wanted = [self._key(place, key) for key in wanted]
-        with _Transaction(self._db, self, True):
-            self._db.use_native_statements()
+        cdef dict found = self._all_cached(place, wanted)
+        if found is not None:
+            return found
+        found = {}
+        # Before the transaction begins, as in _read.
+        caching = self._cache.header != NULL and self._cache.copy_header(header)
+        with _Transaction(db, self, True):
+            db.use_native_statements()
             now = self._now()
-            self._db.enter()
+            db.enter()
             try:
+                # In a transaction of the caller's the database may differ from the cache.
+                caching = caching and db.depth == 1
+                if caching:
+                    try:
+                        _catch_up(db)
+                    finally:
+                        db.run.changes.reset()
+                    memcpy(self._cache.seen, header, HEADER)
                 for key in wanted:
-                    row = _row_of(self._db, place, key)
-                    if row is not None and (row[2] is None or <int64_t>row[2] > now):
-                        found[key] = decode(row[0], row[1])
+                    if caching:
+                        entry = self._cache.find(place, key)
+                        if entry is not None:
+                            _add_live(found, key, entry, now)
+                            continue
+                    row = _row_of(db, place, key)
+                    if row is None:
+                        entry = _ABSENT
+                    else:
+                        value = decode(row[0], row[1])
+                        if row[2] is None or <int64_t>row[2] > now:
+                            found[key] = value
+                        entry = _entry_of(value, row[2])
+                    if caching and entry is not None:
+                        self._cache.put(place, key, entry)
             except (apsw.Error, UnicodeError) as error:
-                raise self._db.translated(error) from error
+                raise db.translated(error) from error
             finally:
-                self._db.leave()
+                db.leave()
+        return found
+
+    cdef dict _all_cached(self, str scope, list keys):
+        """Return the values of those keys that exist; None unless all are cached and current."""
+        cdef _Session db = self._db
+        cdef int64_t now = self._now()
+        cdef dict found = {}
+        cdef dict entries = self._cache.scopes.get(scope)
+        cdef PyObject* entry
+        if (entries is None or db.depth and db.lock.is_mine() or db.generation != _forks
+                or db.deferred is not None and db.deferred.count
+                or not self._cache.current()):
+            return None
+        for key in keys:  # no Python code runs in here, so the entries are of one moment
+            entry = PyDict_GetItem(entries, key)
+            if entry == NULL:
+                return None
+            _add_live(found, <str>key, <object>entry, now)
+        self._cache.hits += len(keys)
         return found
 
     def cache_stats(self):

@@ -183,6 +183,7 @@ cdef int64_t _log(
     cdef _Statement log = db.run.log
     cdef bint gone = operation == DELETED or operation == EXPIRED
     cdef int64_t id
+    db.notice_restore()
     log.bind_text(1, scope)
     log.bind_text(2, key)
     log.bind(3, value)
@@ -281,30 +282,44 @@ cdef object _row_of(_Session db, str scope, str key):
 cdef _catch_up(_Session db):
     """Drop from the cache what has changed since it last looked at the log.
 
-    The read transaction of a native statement stays open until ``newest`` is reset, so
-    that what is read next is of the same moment and costs no more locks.
+    Reads the log from its end back to the row that was the last one then, so that one
+    statement tells both what is new and where the log ends now. The read transaction of a
+    native statement stays open until ``changes`` is reset: what is read before that is of
+    the same moment and takes no more locks.
     """
     cdef _Cache cache = db.cache
-    cdef int64_t newest
-    db.run.newest.has_row()
-    newest = db.run.newest.int_at(0)
-    cache.catch_ups += 1
-    if cache.is_empty() or not 0 <= newest - cache.last_id <= CATCH_UP_ROWS:
-        cache.flush()
-    else:
-        try:
-            _drop_changed(db)
-        except UnicodeDecodeError:  # a damaged row, of whatever key
-            cache.flush()
-    cache.last_id = newest
-
-
-cdef _drop_changed(_Session db):
-    cdef _Cache cache = db.cache
     cdef _Statement changes = db.run.changes
+    cdef list rows = []
+    cdef int64_t newest, id
+    # Before the log is read: what changes in between is noticed the next time.
+    cdef int64_t schema = 0 if db.run.native else db.connection.pragma("schema_version")
+    cache.catch_ups += 1
     changes.bind_int(1, cache.last_id)
+    if not changes.has_row():
+        cache.flush()
+        cache.last_id = 0
+        return
+    newest = id = changes.int_at(0)
+    if db.run.native:
+        schema = changes.times_prepared_again()
+    # A database that was restored with SQLite's backup API has another schema version than
+    # before. Its log is another one, which may by now be as long.
+    if schema != cache.schema:
+        cache.schema = schema
+        cache.flush()
     try:
-        while changes.has_row():
-            cache.changed(changes.int_at(0), changes.at(1), changes.at(2))
-    finally:
-        changes.reset()
+        while id > cache.last_id and not cache.is_empty():
+            rows.append((id, changes.at(1), changes.at(2)))
+            if len(rows) > CATCH_UP_ROWS:
+                cache.flush()
+                break
+            if not changes.has_row():
+                if cache.last_id:  # and that row is gone
+                    cache.flush()
+                break
+            id = changes.int_at(0)
+    except UnicodeDecodeError:  # a damaged row, of whatever key
+        cache.flush()
+    if not cache.is_empty():
+        cache.changed(rows)
+    cache.last_id = newest

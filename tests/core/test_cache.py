@@ -6,6 +6,10 @@ import gc
 import multiprocessing
 import os
 import random
+import shutil
+import subprocess
+import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -205,7 +209,8 @@ def test_limits_hold(path: Path) -> None:
             assert len(store["huge"]) == 50_000
         store.drop_scope("default")
         store.drop_scope("other")
-        store.getkey("k1")
+        for _ in range(2):  # the second read finds the entry of the first, and looks at the log
+            store.getkey("k1")
         assert store.cache_stats()["entries"] == 1
 
 
@@ -496,3 +501,145 @@ def test_no_read_is_ever_stale(path: Path) -> None:
 @pytest.mark.soak
 def test_no_read_is_ever_stale_for_long(path: Path) -> None:
     stress(path, 300)
+
+
+RESTORE = """
+import sqlite3, sys
+source, target = (sqlite3.connect(path) for path in sys.argv[1:])
+source.backup(target)
+"""
+
+
+def restore(backup: Path, path: Path) -> None:
+    """Copy a database over another one by SQLite's backup API, as another process."""
+    subprocess.run([sys.executable, "-c", RESTORE, backup, path], check=True)
+
+
+@pytest.fixture
+def restored(path: Path, store: Kycore, clock: Clock) -> Kycore:
+    """A store with a warm cache, whose database was restored from a backup and written again.
+
+    The log of the restored database is by now longer than the one that the cache has seen.
+    """
+    for number in range(20):
+        store.save(f"k{number}", "before")
+    backup = path.with_name("backup.db")
+    restore(path, backup)
+    for number in range(20):
+        store.save(f"k{number}", "later")
+    warm(store)
+    for number in range(20):
+        assert store[f"k{number}"] == "later"
+    restore(backup, path)
+    with Kycore(path, clock=clock) as other:
+        for number in range(60):
+            other.save(f"other{number}", number)
+    return store
+
+
+def test_a_restored_database_empties_the_cache(restored: Kycore) -> None:
+    assert [restored[f"k{number}"] for number in range(20)] == ["before"] * 20
+    assert restored["other59"] == 59
+
+
+def test_get_many_sees_a_restored_database(restored: Kycore) -> None:
+    keys = [f"k{number}" for number in range(20)]
+    assert restored.get_many(keys) == dict.fromkeys(keys, "before")
+
+
+def test_the_author_is_looked_up_anew_in_a_restored_database(path: Path, clock: Clock) -> None:
+    """A number of an author means another one, or nobody, in another lineage."""
+    with Kycore(path, clock=clock) as first:
+        first.save("k", "v")
+    backup = path.with_name("backup.db")
+    shutil.copy(path, backup)
+    with Kycore(path, clock=clock, command="tested") as store:
+        warm(store)
+        for number in range(10):
+            store.save("k", number)
+        restore(backup, path)
+        with Kycore(path, clock=clock, command="another") as other:
+            other.save("k", "another")
+        store.save("k", "again")
+        assert store.get_history("k")[0].command == "tested"
+
+
+def test_a_cached_read_does_not_wait_for_the_transaction_of_another_thread(store: Kycore) -> None:
+    store.save("k", "v")
+    warm(store)
+    store.getkey("k")
+    store.getkey("k")
+    inside, done = threading.Event(), threading.Event()
+
+    def transact() -> None:
+        with store.transaction():
+            store.save("k", "w")
+            inside.set()
+            assert done.wait(30)
+
+    thread = threading.Thread(target=transact)
+    thread.start()
+    assert inside.wait(30)
+    try:
+        before = hits(store)
+        assert (store["k"], store.get_many(["k"])) == ("v", {"k": "v"})
+        assert hits(store) == before + 2
+    finally:
+        done.set()
+        thread.join()
+    assert store["k"] == "w"
+
+
+def test_get_many_takes_what_is_cached_and_caches_what_it_reads(store: Kycore) -> None:
+    keys = [f"k{number}" for number in range(10)]
+    store.save_many((key, key.upper()) for key in keys)
+    warm(store)
+    expected = {key: key.upper() for key in keys}
+    assert store.get_many([*keys, "missing"]) == expected
+    before = hits(store)
+    assert store.get_many([*keys, "missing"]) == expected
+    assert hits(store) == before + 11
+    assert store["k3"] == "K3"
+    assert hits(store) == before + 12
+
+
+def test_get_many_is_of_one_moment_whatever_is_cached(store: Kycore, other: Kycore) -> None:
+    with other.transaction():
+        other.save_many([("left", 0), ("right", 0)])
+    warm(store)
+    for number in range(1, 30):
+        store.getkey("left" if number % 2 else "right")  # one of them is cached
+        with other.transaction():
+            other.save_many([("left", number), ("right", number)])
+        assert store.get_many(["left", "right"]) == {"left": number, "right": number}
+
+
+def test_get_many_hides_cached_keys_that_have_expired(store: Kycore, clock: Clock) -> None:
+    store.save("k", "v", ttl=5)
+    store.save("l", "w")
+    warm(store)
+    for _ in range(2):
+        assert store.get_many(["k", "l"]) == {"k": "v", "l": "w"}
+    clock.advance(5)
+    assert store.get_many(["k", "l"]) == {"l": "w"}
+
+
+def test_get_many_in_a_transaction_reads_what_it_wrote(store: Kycore) -> None:
+    store.save("k", "v")
+    warm(store)
+    store.get_many(["k"])
+    with store.transaction():
+        store.save("k", "w")
+        assert store.get_many(["k"]) == {"k": "w"}
+    assert store.get_many(["k"]) == {"k": "w"}
+    with store.snapshot():
+        assert store.get_many(["k"]) == {"k": "w"}
+
+
+def test_get_many_sees_deferred_writes(path: Path) -> None:
+    with Kycore(path, durability="async") as store:
+        store.save("k", "v")
+        warm(store)
+        store.get_many(["k"])
+        store.save("k", "w")
+        assert store.get_many(["k"]) == {"k": "w"}
