@@ -142,13 +142,21 @@ cdef class _Cache:
     cdef put(self, str scope, str key, object value):
         """Add an entry, in the place of what there was; make room where it is needed."""
         cdef int64_t weight = _weight(key, value)
-        self.drop(scope, key)
+        cdef PyObject* found = PyDict_GetItem(self.scopes, scope)
+        cdef dict keys
         if weight > self.max_weight:
+            self.drop(scope, key)
             return
-        if scope not in self.scopes:
-            self.scopes[scope] = {}
-        self.scopes[scope][key] = value
-        self.entries += 1
+        if found == NULL:
+            keys = self.scopes[scope] = {}
+        else:
+            keys = <dict>found
+        found = PyDict_GetItem(keys, key)
+        if found == NULL:
+            self.entries += 1
+        else:
+            weight -= _weight(key, <object>found)
+        keys[key] = value
         self.bytes += weight
         while self.entries > self.max_entries or self.bytes > self.max_bytes:
             self.make_room()

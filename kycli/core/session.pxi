@@ -94,6 +94,7 @@ cdef class _Session:
     cdef bint read_only
     cdef bint orphan            # the connection is a parent process's
     cdef bint in_call           # between enter and leave
+    cdef int uses               # of this connection, until it is warmed up
     cdef bint is_warm           # warm_up was called for this connection
     cdef int reading            # the level of the outermost block that is a snapshot; 0: none
     cdef int generation         # the value of _forks that the connection belongs to
@@ -161,6 +162,15 @@ cdef class _Session:
             raise self.translated(error) from error
         finally:
             _opening.release()
+
+    cdef note_use(self):
+        """Warm the connection up at one of its first uses. Between ``enter`` and ``leave``."""
+        if self.is_warm:
+            return
+        self.uses += 1
+        if self.uses >= USES_BEFORE_WARM_UP and self.depth == 0:
+            self.uses = 0
+            self.warm_up()
 
     cdef warm_up(self):
         """Set up what pays only for a store that is used more than a few times."""
@@ -310,6 +320,7 @@ cdef class _Session:
     cdef begin(self, _Transaction block):
         self.enter()
         try:
+            self.note_use()
             if block.reading:
                 if self.depth == 0:
                     self.control("BEGIN")
@@ -429,6 +440,7 @@ cdef class _Session:
         """Take the connection and the write lock, until ``leave``."""
         self.enter()
         try:
+            self.note_use()
             self.check_writing()
             if self.depth == 0:
                 self.take_write_lock()

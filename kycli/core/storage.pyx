@@ -79,8 +79,8 @@ cdef int64_t SWEEP_AGAIN_MS = 50
 # How long it remembers in which scopes keys are the same in any case.
 cdef int64_t FOLDS_MS = 1000
 
-# A store that is used as often as this sets up its cache and its own statements.
-cdef int CALLS_BEFORE_WARM_UP = 8
+# A connection that is used as often as this gets a cache and native statements.
+cdef int USES_BEFORE_WARM_UP = 8
 
 # Rows of a bulk load between two moments in which other threads may run.
 cdef int ROWS_AT_ONCE = 16
@@ -153,7 +153,6 @@ cdef class Kycore(_Surface):
     cdef _Cache _cache
     cdef object _clock
     cdef str _scope
-    cdef int _calls
     cdef int64_t _next_sweep
     cdef int64_t _unswept
     cdef bint _limited          # some scope limits its history or archive, when last looked
@@ -182,7 +181,6 @@ cdef class Kycore(_Surface):
         path = default_db_path() if db_path is None else database_file(os.fspath(db_path))
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
-        self._calls = 0
         self._cache = _Cache(
             self._scope, _check_count(cache_entries, "cache_entries"),
             _check_count(cache_bytes, "cache_bytes"))
@@ -259,22 +257,6 @@ cdef class Kycore(_Surface):
         raise WrongTypeError(
             "a store cannot be copied or pickled", hint="open another one on the same path"
         )
-
-    cdef _warm_up(self):
-        """Set up, at one of the first calls, what pays for a store that lives longer."""
-        cdef _Session db = self._db
-        if db.is_warm:
-            return
-        self._calls += 1
-        if self._calls >= CALLS_BEFORE_WARM_UP:
-            self._calls = 0
-            db.enter()
-            try:
-                db.warm_up()
-            except apsw.Error as error:
-                raise db.translated(error) from error
-            finally:
-                db.leave()
 
     cpdef int64_t _now(self) except? -1:
         """Return the time now, in milliseconds since the epoch."""
@@ -391,7 +373,6 @@ cdef class Kycore(_Surface):
             status = self._save_later(scope, key, kind, stored, size, lifetime)
             if status is not None:
                 return status
-        self._warm_up()
         db.begin_call()
         try:
             now = self._now()  # the lock is held, so that it is in the order of the log
@@ -604,12 +585,12 @@ cdef class Kycore(_Surface):
         cdef bint caching = False
         cdef object row, found
         key = self._key(scope, key)
-        self._warm_up()
         db.enter_ahead()
         if db.deferred is not None and db.deferred.find(scope, key) is not None:
             db.leave()
             db.enter()
         try:
+            db.note_use()
             if db.depth == 0 and self._cache.header != NULL and not include_expired:
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,10 +85,10 @@ def mend(path: Path) -> None:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
+def path(tmp_path: Path) -> Path:
     directory = tmp_path / "place"
     directory.mkdir()
-    yield directory / "kycli.db"
+    return directory / "kycli.db"
 
 
 WRITES: dict[str, Callable[[Kycore], object]] = {
