@@ -24,8 +24,11 @@ from kycli.errors import InvalidTimeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from kycli.core.storage import Kycore
+
+Row: TypeAlias = "tuple[Any, ...]"  # of _ROWS
 
 PAGE_ROWS = 500
 PAGE_BYTES = 1 << 20
@@ -41,19 +44,6 @@ UNION ALL
 SELECT * FROM (SELECT seq, NULL FROM archive WHERE scope = ?1 AND key = ?2
                ORDER BY id DESC LIMIT 1)
 LIMIT 1"""
-
-# The chain from ?1 on, for as many rows and bytes.
-_CHAIN = """
-WITH RECURSIVE chain (id, prev, timestamp, size, number, total) AS (
-    SELECT id, prev, timestamp, ifnull(octet_length(value), 0), 1, 0
-    FROM audit_log WHERE id = ?1
-    UNION ALL
-    SELECT a.id, a.prev, a.timestamp, ifnull(octet_length(a.value), 0), number + 1,
-        total + chain.size
-    FROM chain JOIN audit_log a ON a.id = chain.prev
-    WHERE number < ?2 AND total + chain.size < ?3
-)
-SELECT id, prev, timestamp FROM chain"""
 
 # Of a part of the log, newest first.
 _SLICE = f"""
@@ -189,8 +179,8 @@ def _changes(
         else _pages_of_key(store, start, oldest, times, limit)
     )
     values = _Values(store)
-    for ids in filter(None, pages):
-        for row in store._query(_ROWS, (json.dumps(ids),)):
+    for rows in pages:
+        for row in rows:
             yield _change(row, values)
             if limit is not None:
                 limit -= 1
@@ -200,25 +190,25 @@ def _changes(
 
 def _pages_of_key(
     store: Kycore, id: int | None, oldest: int, times: tuple[int, int], limit: int | None
-) -> Iterator[list[int]]:
-    first, last = times
-    size = PAGE_ROWS if limit is None or last < MAX_TIME else min(PAGE_ROWS, limit)
+) -> Iterator[list[Row]]:
+    since, until = times
+    size = PAGE_ROWS if limit is None or until < MAX_TIME else min(PAGE_ROWS, limit)
     while id is not None and id > oldest and limit != 0:
-        rows = store._query(_CHAIN, (id, size, PAGE_BYTES))
-        yield [id for id, _, at in rows if id > oldest and first <= at <= last]
-        id = rows[-1][1] if rows else None
+        rows, id = store._changes_of_key(id, since, until, size)
+        yield [row for row in rows if row[0] > oldest and since <= row[7] <= until]
 
 
 def _pages_of_scope(
     store: Kycore, scope: str, oldest: int, times: tuple[int, int], limit: int | None
-) -> Iterator[list[int]]:
+) -> Iterator[list[Row]]:
     newest = store._query(_NEWEST)[0][0]
     size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit)
     while newest > oldest and limit != 0:
         start = max(oldest, newest - SCAN_ROWS)
         rows = store._query(_SLICE, (start, newest, scope, size, *times))
         ids = [id for place, (id, total) in enumerate(rows) if place == 0 or total <= PAGE_BYTES]
-        yield ids
+        if ids:
+            yield store._query(_ROWS, (json.dumps(ids),))
         newest = ids[-1] - 1 if len(ids) < len(rows) or len(rows) == size else start
 
 
@@ -231,7 +221,7 @@ def head(store: Kycore, scope: str, key: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _change(row: tuple[Any, ...], values: _Values) -> Change:
+def _change(row: Row, values: _Values) -> Change:
     id, scope, key, value, kind, op, version, at, expires_at, change, pid, *who = row
     if kind is not None:
         value = decode(values.of(id, scope, key, op, value), kind)

@@ -14,6 +14,16 @@ cdef str _CHANGES = f"""
 SELECT id, scope, key FROM audit_log WHERE id >= ?1 ORDER BY id DESC LIMIT {CATCH_UP_ROWS + 2}"""
 cdef str _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
+# One change of a key, with its value where the time is within bounds, and the change before.
+cdef enum:
+    CHANGE_COLUMNS = 14  # besides the last
+
+cdef str _CHANGE = """
+SELECT a.id, a.scope, a.key, CASE WHEN a.timestamp BETWEEN ?2 AND ?3 THEN a.value END,
+    a.kind, a.op, a.version, a.timestamp, a.expires_at, coalesce(a.change, a.id), a.pid,
+    w.user, w.host, w.command, a.prev
+FROM audit_log a LEFT JOIN authors w ON w.id = a.author WHERE a.id = ?1"""
+
 # A change of a key: what was there, or where a key that is gone has left off; the row of
 # the log; the live row. Replacing sets off no trigger.
 cdef str _BEFORE = """

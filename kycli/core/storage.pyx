@@ -5,8 +5,8 @@ Read from top to bottom, with what is included in its place: keys and values as 
 (``codec``), waiting (``process``), the files of a database (``files``), SQLite's own
 functions (``sqlite``) and the statements that use them (``native``), the SQL
 (``statements``), the cache (``cache``), saves that wait to be committed (``deferred``), a
-connection with its lock, transactions and forks (``session``), changes of keys
-(``writing``), the methods whose work is done elsewhere (``surface``), the store,
+connection with its lock, transactions and forks (``session``), rows that are read
+(``reading``), changes of keys (``writing``), the methods whose work is done elsewhere (``surface``), the store,
 listings. What the tables mean is said in ``kycli.core.layout``. What is not on the way of
 a get or a save lives in a module of its own and is imported by the method that needs it.
 """
@@ -97,6 +97,7 @@ include "statements.pxi"
 include "cache.pxi"
 include "deferred.pxi"
 include "session.pxi"
+include "reading.pxi"
 include "writing.pxi"
 include "surface.pxi"
 
@@ -971,6 +972,17 @@ cdef class Kycore(_Surface):
     def _query(self, sql, bindings=()):
         """Execute one statement; return its rows as a list of tuples."""
         return self._db.fetch_all(sql, bindings)
+
+    def _changes_of_key(self, id, since, until, most):
+        """Return a page of one key's changes, newest first; see ``_chain_of``."""
+        cdef _Session db = self._db
+        db.enter()
+        try:
+            return _chain_of(db, id, since, until, most)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
 
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
