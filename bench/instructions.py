@@ -45,6 +45,7 @@ class Operation:
     rows: int = 1
     """How many rows one time has; the count is for one."""
     cached: bool = True
+    deferred: bool = False
 
 
 def get_hit(store: Any, times: int) -> None:
@@ -88,6 +89,22 @@ def save_many(store: Any, times: int) -> None:
         store.save_many(new_pairs(1_000, f"batch {number}"))
 
 
+def get_many(store: Any, times: int) -> None:
+    from workload import KEYS
+
+    for _ in range(times):
+        store.get_many(KEYS[:1_000])
+
+
+def newest_changes(store: Any, times: int) -> None:
+    from workload import KEYS, value
+
+    for generation in range(20):
+        store.save_many((key, value(key, generation)) for key in KEYS[:10])
+    for key in islice(cycle(KEYS[:10]), times):
+        store.get_history(key, limit=10)
+
+
 def scan(store: Any, times: int) -> None:
     for _ in range(times):
         for _pair in store.scan("user:", limit=1_000):
@@ -106,9 +123,13 @@ OPERATIONS = {
     "get, uncached": Operation(get_hit, 2_000, 7_000, cached=False),
     "save over": Operation(save_over, 500, 2_500),
     "save new": Operation(save_new, 500, 2_500),
+    "save over, deferred": Operation(save_over, 500, 5_500, deferred=True),
+    "save new, deferred": Operation(save_new, 500, 5_500, deferred=True),
     "delete": Operation(delete, 500, 2_500),
     "incr": Operation(incr, 500, 2_500),
     "save_many, per row": Operation(save_many, 2, 10, rows=1_000),
+    "get_many, per row": Operation(get_many, 10, 40, rows=1_000),
+    "history, newest 10": Operation(newest_changes, 100, 500),
     "scan, per row": Operation(scan, 2, 12, rows=1_000),
     "open and close": Operation(opening, 5, 45),
 }
@@ -119,7 +140,7 @@ def drive(name: str, database: Path, times: int) -> None:
     from peers import kycore
 
     operation = OPERATIONS[name]
-    with kycore(database, cached=operation.cached) as store:
+    with kycore(database, cached=operation.cached, deferred=operation.deferred) as store:
         operation.work(store, times)
 
 

@@ -36,9 +36,16 @@ ALL = "SELECT key, value FROM kv ORDER BY key"
 BUSY_MS = 60_000
 
 
-def kycore(path: Path, *, cached: bool = True, durability: str = "normal") -> Kycore:
-    """Open a store of kycli's, without its read cache where it has one and is asked to."""
+def kycore(
+    path: Path, *, cached: bool = True, durability: str = "normal", deferred: bool = False
+) -> Kycore:
+    """Open a store of kycli's, without its read cache where it has one and is asked to.
+
+    With ``deferred`` writes are committed every 500, however long that takes.
+    """
     options: dict[str, Any] = {"busy_timeout_ms": BUSY_MS, "durability": durability}
+    if deferred:
+        options |= {"durability": "async", "clock": lambda: 1_700_000_000_000}
     if not cached and hasattr(Kycore, "cache_stats"):
         options["cache_entries"] = 0
     return Kycore(path, **options)

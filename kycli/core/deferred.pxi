@@ -35,7 +35,7 @@ cdef class _Session
 cdef class _Deferred:
     """The saves of one store that are yet to be committed."""
 
-    cdef list rows        # (now, scope, key, kind, stored, size, expires_at), in order
+    cdef list rows        # (now, scope, key, kind, stored, size, expires_at, new), in order
     cdef dict newest      # scope -> {key: its last row}
     cdef Py_ssize_t count
     cdef int64_t bytes
@@ -99,7 +99,8 @@ cdef object _defer(
             status = _STATUS_OVERWRITTEN
     if not db.deferred.count:
         _look_after(db)
-    db.deferred.add((now, scope, key, kind, stored, size, expires_at), scope, key, size)
+    new = before is None
+    db.deferred.add((now, scope, key, kind, stored, size, expires_at, new), scope, key, size)
     return status
 
 
@@ -130,7 +131,8 @@ cdef _settle(_Session db):
     Runs under the session's lock, outside of a call and of a transaction.
     """
     cdef _Deferred deferred = db.deferred
-    cdef int64_t now, last, at, newest
+    cdef int64_t now, last, at, newest, bound, size
+    cdef int kind
     cdef dict committed
     deferred.committing = True
     try:
@@ -147,12 +149,21 @@ cdef _settle(_Session db):
             # clock that was set back.
             last = db.fetch(_NEWEST_TIME, ()) or 0
             now = deferred.time(CLOCK_REALTIME)
-            for at, scope, key, kind, stored, size, expires_at in deferred.rows:
-                at = max(at, min(last, now))
-                if db.command is None:
-                    db.change = 0  # each save is a change of its own
-                _write_row(db, at, scope, key, stored, kind, size <= INLINE_MAX, expires_at,
-                           UNCHANGED, True)
+            bound = min(last, now)
+            db.enter()
+            try:
+                for at, scope, key, kind, stored, size, expires_at, new in deferred.rows:
+                    if db.command is None:
+                        db.change = 0  # each save is a change of its own
+                    if at < bound:
+                        at = bound
+                    if new and size <= INLINE_MAX:
+                        _add_or_change(db, at, scope, key, stored, kind, expires_at)
+                    else:
+                        _change(db, at, scope, key, stored, kind, size <= INLINE_MAX,
+                                expires_at)
+            finally:
+                db.leave()
             newest = _newest(db)
         # At once, so that whatever happens now, nothing is committed twice.
         committed = deferred.newest

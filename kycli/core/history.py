@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kycli.core.storage import Kycore
 
-Row: TypeAlias = "tuple[Any, ...]"  # of _ROWS
+LogRow: TypeAlias = "tuple[Any, ...]"  # of _ROWS
 
 PAGE_ROWS = 500
 PAGE_BYTES = 1 << 20
@@ -190,7 +190,7 @@ def _changes(
 
 def _pages_of_key(
     store: Kycore, id: int | None, oldest: int, times: tuple[int, int], limit: int | None
-) -> Iterator[list[Row]]:
+) -> Iterator[list[LogRow]]:
     since, until = times
     size = PAGE_ROWS if limit is None or until < MAX_TIME else min(PAGE_ROWS, limit)
     while id is not None and id > oldest and limit != 0:
@@ -200,7 +200,7 @@ def _pages_of_key(
 
 def _pages_of_scope(
     store: Kycore, scope: str, oldest: int, times: tuple[int, int], limit: int | None
-) -> Iterator[list[Row]]:
+) -> Iterator[list[LogRow]]:
     newest = store._query(_NEWEST)[0][0]
     size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit)
     while newest > oldest and limit != 0:
@@ -221,7 +221,7 @@ def head(store: Kycore, scope: str, key: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _change(row: Row, values: _Values) -> Change:
+def _change(row: LogRow, values: _Values) -> Change:
     id, scope, key, value, kind, op, version, at, expires_at, change, pid, *who = row
     if kind is not None:
         value = decode(values.of(id, scope, key, op, value), kind)
