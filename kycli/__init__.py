@@ -4,3 +4,16 @@ from kycli.core.storage import Kycore
 from kycli.errors import KycliError
 
 __all__ = ["Kycore", "KycliError"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name):
+        # Asked of the installed package, which takes longer than a whole get.
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("kycli")
+        raise AttributeError(f"module 'kycli' has no attribute {name!r}")

@@ -65,18 +65,22 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
     if len(parts) > 3:
         raise InvalidAddressError(
             f"the address {text!r} has {len(parts)} parts and not 1 to 3",
-            hint=f"{_forms(delimiter)}; for a key that holds {delimiter!r}, {_way_out(text)}",
+            hint=f"{_FORMS.format(delimiter)}; {_way_out(text, delimiter)}",
         )
     if not all(parts):
         raise InvalidAddressError(
             f"the address {text!r} has an empty part" if text else "an empty address",
-            hint=_forms(delimiter),
+            hint=_FORMS.format(delimiter) + (f"; {_way_out(text, delimiter)}" if text else ""),
         )
     key = parts[-1]
     if len(parts) == 1:
         return current, key
     project = parts[0] if len(parts) == 3 else split_scope(current)[0]
-    return _scope_of(project, parts[-2], text), key
+    try:
+        return _scope_of(project, parts[-2], text), key
+    except InvalidScopeError as error:
+        error.hint = f"{error.hint}; {_way_out(text, delimiter)}"
+        raise
 
 
 def fixed_scope(
@@ -127,7 +131,7 @@ def fixed_key(text: str, delimiter: str) -> str:
         raise InvalidKeyError(
             f"the key {text!r} holds the delimiter {delimiter!r}",
             hint="with -p, -n or --scope the argument is a key and not an address: "
-            f"leave the flags out, or {_way_out(text)}",
+            f"leave the flags out; {_way_out(text, delimiter)}",
         )
     return text
 
@@ -219,7 +223,8 @@ def parse_listing(
     if len(parts) != 2 or not all(parts):
         raise InvalidAddressError(
             f"{first!r} names no scope: it is not two names with {delimiter!r} between them",
-            hint=f"write {form}, then the prefix as an argument of its own",
+            hint=f"for keys that begin so, use --prefix {first}; a scope is {form}, "
+            "with the prefix as an argument of its own",
         )
     return _scope_of(parts[0], parts[1], first), (args[1] or None) if len(args) == 2 else None
 
@@ -232,11 +237,8 @@ def _scope_of(project: str, namespace: str, text: str) -> str:
         raise InvalidScopeError(f"{text!r}: {error}", hint=error.hint) from None
 
 
-def _forms(delimiter: str) -> str:
-    return _FORMS.format(delimiter)
-
-
-def _way_out(text: str) -> str:
-    """Say how to name a key that holds the delimiter: with one that it does not hold."""
+def _way_out(text: str, delimiter: str) -> str:
+    """Say how to name a key that holds the delimiter."""
     free = next((char for char in "|/:;,%@" if char not in text), None)
-    return f"choose another delimiter: --ns-delim '{free}'" if free else "use the short commands"
+    other = f", or --ns-delim '{free}'" if free else ""
+    return f"for a key that holds {delimiter!r}, say 'ky' in place of 'kycli'{other}"

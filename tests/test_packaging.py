@@ -23,7 +23,7 @@ from kycli.core import storage
 ROOT = Path(__file__).parent.parent
 STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
 COMMANDS = {
-    *("kycli", "kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
+    *("kycli", "ky", "kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
     *("kyv", "kyr", "kyrt", "kyco", "kyfo", "kyuse", "kyh"),
 }
 
@@ -141,6 +141,20 @@ def test_the_scripts_of_the_commands_differ_in_name_alone() -> None:
     scripts = {path.name: path.read_bytes() for path in (ROOT / "bin").iterdir()}
     assert scripts.keys() == COMMANDS
     assert len(set(scripts.values())) == 1
+
+
+def test_the_module_runs_what_the_scripts_run() -> None:
+    _, script = (ROOT / "bin" / "kycli").read_text(encoding="utf-8").split("\n", 1)
+    module = (ROOT / "kycli" / "__main__.py").read_text(encoding="utf-8")
+    assert module.endswith(script)
+    done = run(sys.executable, "-m", "kycli", "--version", cwd=Path(sys.executable).parent)
+    assert done == f"kycli {PROJECT['project']['version']}\n"
+
+
+def test_the_version_of_the_module_is_that_of_the_package() -> None:
+    assert kycli.__version__ == PROJECT["project"]["version"]
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = kycli.no_such_name  # type: ignore[attr-defined]
 
 
 def test_the_commands_are_installed_beside_the_interpreter() -> None:

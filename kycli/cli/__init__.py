@@ -12,7 +12,7 @@ import sys
 
 from kycli.cli.env import Environment
 from kycli.cli.parse import parse
-from kycli.cli.registry import PROGRAMS
+from kycli.cli.registry import KY, PROGRAMS
 
 INTERRUPTED = 130
 """The exit code of a command that the user interrupted, as shells count it."""
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None, program: str | None = None) -> int:
 
     Parameters:
         argv: the arguments after the program's name; those of the process by default.
-        program: the name it was called by, ``kycli`` or a short command; by
+        program: the name it was called by, ``kycli``, ``ky`` or a short command; by
             default that of the process. Any other name counts as ``kycli``.
     """
     if program is None:
@@ -67,8 +67,9 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
     """Run ``argv`` in an environment; never raises, whatever happens."""
     try:
         try:
-            command, env.flags, arguments = parse(argv, program if program in PROGRAMS else None)
-            env.short = command.name in PROGRAMS
+            known = program in PROGRAMS or program == KY
+            command, env.flags, arguments = parse(argv, program if known else None)
+            env.short = command.is_short
             env.command = command.full_name()
             code = command.load()(env, arguments)
             env.flush()

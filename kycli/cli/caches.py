@@ -19,14 +19,14 @@ def choose(env: Environment, arguments: list[str]) -> int:
 
 
 def create(env: Environment, arguments: list[str]) -> int:
-    """``admin create-cache PROJECT.NAMESPACE timeout=TTL``"""
+    """``admin create-cache PROJECT.NAMESPACE [timeout=]TTL``"""
     scope, timeout = _declared(arguments)
     env.store(create=True).create_cache(scope, timeout)
     return 0
 
 
 def change(env: Environment, arguments: list[str]) -> int:
-    """``admin set-cache PROJECT.NAMESPACE timeout=TTL``"""
+    """``admin set-cache PROJECT.NAMESPACE [timeout=]TTL``"""
     scope, timeout = _declared(arguments)
     env.store().set_cache(scope, timeout)
     return 0
@@ -50,10 +50,11 @@ def list_all(env: Environment, arguments: list[str]) -> int:
 
 
 def _declared(arguments: list[str]) -> tuple[str, str]:
-    name, equals, timeout = arguments[1].partition("=")
-    if name != "timeout" or not equals:
-        raise UsageError(f"{arguments[1]!r} is not timeout=TTL", hint="such as timeout=1800")
-    return check_scope(arguments[0]), timeout
+    scope, given = arguments
+    name, equals, timeout = given.rpartition("=")
+    if equals and name != "timeout":
+        raise UsageError(f"{given!r} is not timeout=TTL", hint="such as timeout=1800")
+    return check_scope(scope), timeout
 
 
 def _seconds(timeout: float) -> float:

@@ -34,7 +34,7 @@ def report(error: BaseException, env: Environment) -> int:
     if isinstance(error, NoCommandError):
         from kycli.cli.help import overview
 
-        for line in overview().splitlines():
+        for line in overview(program=error.program).splitlines():
             env.error_line(line)
         return ERROR
     message, hint = _explained(error)

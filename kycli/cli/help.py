@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
-from kycli.cli.registry import COMMANDS, PROGRAMS, UNIVERSAL, Command, resolve, unknown_part
+from kycli.cli.registry import (
+    COMMANDS,
+    KY,
+    PROGRAMS,
+    UNIVERSAL,
+    Command,
+    resolve,
+    unknown_part,
+)
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,12 +66,21 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
 }
 """Flag -> commands -> what it means to them, where FLAGS only says it in general."""
 
-_FIXED = {
-    "SOURCE": "With --scope, -p or -n both arguments are keys of that scope.",
+_ADDRESSED = {
+    "SOURCE": "Both are addresses, also of different scopes. With --scope, -p or -n both are\n"
+    "keys of that scope.",
     "ADDRESS": "With --scope, -p or -n an argument is a key of that scope, and no address.",
-    "PREFIX": "With --scope, -p or -n the only argument is a prefix.",
+    "PREFIX": "A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;\n"
+    "otherwise it is a prefix in the current scope. With --scope, -p or -n the only\n"
+    "argument is a prefix.",
 }
-"""Kind of argument -> what becomes of it when flags fix the scope."""
+"""Kind of argument -> how a command that takes addresses reads it."""
+
+_SHORT = {
+    "SOURCE": "Both are keys of the current scope, and may hold dots.",
+    "KEY": "KEY may hold dots.",
+}
+"""Kind of argument -> how a command that takes keys of the current scope reads it."""
 
 _INTRODUCTION = """\
 A key-value store: one SQLite file, many isolated scopes, values that expire.
@@ -72,18 +89,27 @@ An ADDRESS is PROJECT.NAMESPACE.KEY, or NAMESPACE.KEY in the current project, or
 KEY in the current scope. The short commands take a KEY in the current scope. A
 SCOPE is PROJECT or PROJECT.NAMESPACE."""
 
+_KY_INTRODUCTION = """\
+Does what 'kycli VERB' does, to keys of the current scope: a KEY is never an
+address, and may hold dots. -p, -n and --scope choose another scope. The other
+commands can be called so too: 'ky undo' is 'kycli undo', and 'ky l' is 'kyl'."""
+
 
 def show(env: Environment, arguments: list[str]) -> int:
-    """``help [COMMAND]``: everything, or one command."""
-    if not arguments:
-        env.write(overview(env).encode())
+    """``help [COMMAND]``: everything, or one command; ``help ky [VERB]``: that program's."""
+    words = " ".join(arguments).split()
+    program = None
+    if words and words[0] == KY:
+        program, *words = words
+    if not words:
+        env.write(overview(env, program).encode())
         return 0
-    command, more = resolve(None, " ".join(arguments).split())
+    command, more = resolve(program, words)
     if more and command.parts():
         raise unknown_part(command, more[0])
     if more:
         raise UsageError(
-            f"'help {command.name}' does not expect {more[0]!r}",
+            f"'help {command.called}' does not expect {more[0]!r}",
             hint=Command("help").usage_hint(),
         )
     env.write(page(env, command).encode())
@@ -92,21 +118,42 @@ def show(env: Environment, arguments: list[str]) -> int:
 
 def version(env: Environment, arguments: list[str]) -> int:
     """``version``: the name and version of the installed package."""
-    from importlib.metadata import version as version_of
+    from kycli import __version__
 
-    env.write(f"kycli {version_of('kycli')}\n".encode())
+    env.write(f"kycli {__version__}\n".encode())
     return 0
 
 
-def overview(env: Environment | None = None) -> str:
-    """Return the help on the whole command line, styled for an environment if one is given."""
-    lines = [_heading(env, "Usage") + " kycli [FLAGS] COMMAND [ARGUMENTS]", "", _INTRODUCTION]
+def overview(env: Environment | None = None, program: str | None = None) -> str:
+    """Return the help on all commands of a program.
+
+    Parameters:
+        env: the environment to style it for, if any.
+        program: ``ky``, whose help lists the verbs that take keys; or None for ``kycli``.
+    """
+    usage, introduction = "kycli [FLAGS] COMMAND [ARGUMENTS]", _INTRODUCTION
+    if program == KY:
+        usage, introduction = f"{KY} [FLAGS] VERB [ARGUMENTS]", _KY_INTRODUCTION
+    lines = [f"{_heading(env, 'Usage')} {usage}", "", introduction]
     for heading, modules in _SECTIONS.items():
-        names = [n for n, entry in COMMANDS.items() if entry[0] in modules and n not in PROGRAMS]
-        lines += ["", _heading(env, heading), *_summaries(names)]
-    lines += ["", _heading(env, "Short commands"), *_summaries(list(PROGRAMS))]
+        commands = [
+            Command(name, verb=program == KY)
+            for name, entry in COMMANDS.items()
+            if entry[0] in modules and name not in PROGRAMS
+        ]
+        if program == KY:
+            commands = [command for command in commands if command.takes_keys]
+        if commands:
+            lines += ["", _heading(env, heading), *map(_summary, commands)]
+    if program is None:
+        lines += ["", _heading(env, "Short commands"), *map(_summary, map(Command, PROGRAMS))]
+        lines += [f"  {f'{KY} VERB KEY...':20}do to keys of the current scope what VERB does above"]
     lines += ["", _heading(env, "Flags of every command"), *_flags(list(UNIVERSAL))]
-    lines += ["", "'kycli help COMMAND' explains a command. Exit codes: 0 done, 1 an error,"]
+    lines += [_no_flag()]
+    explained = "'kycli help COMMAND' explains a command"
+    if program == KY:
+        explained = f"'{KY} help VERB' explains a verb"
+    lines += ["", f"{explained}. Exit codes: 0 done, 1 an error,"]
     lines += ["2 the key is missing or expired, 130 interrupted."]
     return "\n".join(lines) + "\n"
 
@@ -114,20 +161,50 @@ def overview(env: Environment | None = None) -> str:
 def page(env: Environment, command: Command) -> str:
     """Return the help on one command."""
     lines = [f"{_heading(env, 'Usage')} {command.usage()}", "", _sentence(command.summary)]
-    fixed = [text for word, text in _FIXED.items() if word in command.arguments]
     notes = [command.notes] if command.notes else []
-    notes += fixed if "scope" in command.flags else []
+    if "scope" in command.flags:
+        kinds = _SHORT if command.is_short else _ADDRESSED
+        found = [text for word, text in kinds.items() if word in command.arguments]
+        notes += [text for text in found if text not in command.notes]
     if notes:
         lines += ["", *notes]
     if command.parts():
-        parts = [f"{command.name} {part}" for part in command.parts()]
-        lines += ["", _heading(env, "Commands"), *_summaries(parts)]
+        parts = [Command(f"{command.name} {part}") for part in command.parts()]
+        lines += ["", _heading(env, "Commands"), *map(_summary, parts)]
     # Every command accepts -y, but few ask.
     flags = [name for name in FLAGS if command.takes(name)]
     flags = [name for name in flags if name != "yes" or name in command.flags]
     lines += ["", _heading(env, "Flags"), *_flags(flags, command)]
-    lines += ["", _heading(env, "Examples"), *(f"  {example}" for example in command.examples)]
+    if command.arguments:
+        lines += [_no_flag(": a key may begin with '-'" if command.takes_keys else "")]
+    lines += ["", _heading(env, "Examples"), *(f"  {line}" for line in examples(command))]
     return "\n".join(lines) + "\n"
+
+
+def examples(command: Command) -> list[str]:
+    """Return command lines that show what a command is for.
+
+    Those of ``ky`` are the registry's, said to ``ky``: of its short command, or of ``kycli``
+    as far as they name no other scope.
+    """
+    if not command.verb:
+        return list(command.examples)
+    if command.name in PROGRAMS:
+        return [
+            text.replace(f"{command.name} ", f"{KY} {command.verb} ") for text in command.examples
+        ]
+    plain = [text for text in command.examples if f"{_ELSEWHERE}." not in text]
+    if not plain:
+        plain = [" ".join(_key_of(word) for word in command.examples[0].split(" "))]
+    return [text.replace("kycli ", f"{KY} ") for text in plain]
+
+
+_ELSEWHERE = "alpha"
+"""The project of the examples that are about another scope than the current one."""
+
+
+def _key_of(word: str) -> str:
+    return word.rpartition(".")[2] if word.startswith(f"{_ELSEWHERE}.") else word
 
 
 def _heading(env: Environment | None, text: str) -> str:
@@ -138,8 +215,12 @@ def _sentence(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
 
 
-def _summaries(names: list[str]) -> list[str]:
-    return [f"  {name:20}{COMMANDS[name][4]}" for name in names]
+def _summary(command: Command) -> str:
+    return f"  {command.called:20}{command.summary}"
+
+
+def _no_flag(so: str = "") -> str:
+    return f"  {'    --':28}what follows is no flag{so}"
 
 
 def _flags(names: list[str], command: Command | None = None) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 from kycli.address import parse_listing
 from kycli.cli.output import record, write_listing, write_texts
@@ -10,13 +11,18 @@ from kycli.cli.values import plain
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kycli.cli.env import Environment
+
+_Item = TypeVar("_Item")
 
 
 def list_addressed(env: Environment, arguments: list[str]) -> int:
     """``keys [PROJECT.NAMESPACE] [PREFIX]``: one key per line."""
     scope, prefix = _range(env, arguments)
-    write_texts(env, env.store().iterkeys(prefix, limit=env.count("limit"), scope=scope))
+    keys = env.store().iterkeys(prefix, limit=env.count("limit"), scope=scope)
+    write_texts(env, _if_any(env, arguments, keys))
     return 0
 
 
@@ -29,6 +35,7 @@ def scan(env: Environment, arguments: list[str]) -> int:
         scope=scope,
         include_expired="include-expired" in env.flags,
     )
+    entries = _if_any(env, arguments, entries)
     write_listing(env, entries, lambda e: e.key.encode() + b"=" + plain(e.value), record)
     return 0
 
@@ -50,9 +57,29 @@ def list_matching(env: Environment, arguments: list[str]) -> int:
 
 
 def _range(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
-    return parse_listing(
-        arguments,
-        fixed=env.scope if env.scope_is_fixed else None,
-        current=env.scope,
-        delimiter=env.delimiter,
-    )
+    """Return the scope and the prefix that the arguments and ``--prefix`` name."""
+    prefix = env.flags.get("prefix")
+    fixed = env.scope if env.short or env.scope_is_fixed else None
+    if prefix is not None and arguments and (fixed or env.delimiter not in arguments[0]):
+        raise UsageError("PREFIX and --prefix exclude each other", hint="give one of them")
+    scope, given = parse_listing(arguments, fixed=fixed, current=env.scope, delimiter=env.delimiter)
+    if prefix is not None and given is not None:
+        raise UsageError("PREFIX and --prefix exclude each other", hint="give one of them")
+    return scope, given if prefix is None else prefix or None
+
+
+def _if_any(env: Environment, arguments: list[str], items: Iterator[_Item]) -> Iterator[_Item]:
+    """Return the items. Where there are none, say so if a scope's name is also a prefix.
+
+    ``kycli keys user.na`` lists the namespace ``na`` of the project ``user``.
+    """
+    first = next(items, None)
+    if first is not None:
+        return chain((first,), items)
+    if len(arguments) == 1 and not (env.short or env.scope_is_fixed or "prefix" in env.flags):
+        text = arguments[0]
+        if env.delimiter in text and any(env.store().iterkeys(text, limit=1, scope=env.scope)):
+            from kycli.cli.suggest import prefix_not_scope
+
+            env.note(f"hint: {prefix_not_scope(env, text)}")
+    return items

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from kycli.cli.registry import SPELLED, Command, resolve
+from kycli.cli.registry import KY, SPELLED, Command, named, resolve
 from kycli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "yes": ("-y", "", "answer yes instead of being asked"),
     "quiet": ("-q", "", "no remarks on standard error, only errors"),
     "help": ("-h", "", "show help and exit"),
-    "version": ("", "", "show the version and exit"),
+    "version": ("-V", "", "show the version and exit"),
 }
 
 _SHORT = {short: name for name, (short, _, _) in FLAGS.items() if short}
@@ -86,7 +86,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
 
     Parameters:
         argv: the words after the program's name.
-        program: the short command that was called, or None for ``kycli``, where
+        program: the short command that was called; or None for ``kycli`` and ``ky``, where
             the first argument names the command.
 
     Raises:
@@ -100,16 +100,19 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
     own = 1 if program in PASSING_ON else 0
     for token in tokens:
         if token[:1] != "-" or token == "-" or _is_number(token):
+            if program is None and not words and token == KY:
+                program = KY  # 'kycli ky get' is 'ky get', as 'kycli kyg' is 'kyg'
+                continue
             words.append(token)
             if len(words) == own:
                 words += unread
-            elif program is None and len(words) == 1 and token in PASSING_ON:
+            elif len(words) == 1 and program in (None, KY) and _is(PASSING_ON, program, words):
                 own = 2
         elif token == "--":
             words += unread if own else tokens
         elif token[:2] == "--":
             name, equals, value = token[2:].partition("=")
-            if name == "version" and _names(VERSIONED, program, words):
+            if name == "version" and _is(VERSIONED, program, words):
                 given = value if equals else next(tokens, None)
                 if given is not None:  # "" too: it is what an empty variable leaves behind
                     name, equals, value = "at-version", "=", given
@@ -135,8 +138,8 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                 flags[name] = ""
     if "version" in flags:
         return Command("version"), flags, []
-    if "help" in flags and not words and program is None:
-        return Command("help"), flags, []
+    if "help" in flags and not words and program in (None, KY):
+        return Command("help"), flags, [KY] if program else []
     command, arguments = resolve(program, words)
     if "-n" in flags:
         given = flags.pop("-n")
@@ -148,10 +151,10 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
             )
         _put(flags, "limit" if counted else "namespace", given)
     if "help" in flags:
-        return Command("help"), flags, [command.name]
+        return Command("help"), flags, [KY, command.verb] if command.verb else [command.name]
     for name in flags:
         if not command.takes(name):
-            raise UsageError(f"'{command.name}' takes no --{name}", hint=command.usage_hint())
+            raise UsageError(f"'{command.called}' takes no --{name}", hint=command.usage_hint())
     command.check_count(arguments)
     return command, flags, arguments
 
@@ -160,9 +163,11 @@ def _is_number(token: str) -> bool:
     return token != "-0" and token[1 + (token[1] == ".") :][:1].isdecimal()
 
 
-def _names(commands: tuple[str, ...], program: str | None, words: list[str]) -> bool:
+def _is(commands: tuple[str, ...], program: str | None, words: list[str]) -> bool:
     """Return whether what was read so far names one of these commands."""
-    return (program or (words[0] if words else "")) in commands
+    if program is None or program == KY:
+        return bool(words) and named(program, words[0]) in commands
+    return program in commands
 
 
 def _put(flags: dict[str, str], name: str, value: str | None) -> None:
@@ -192,12 +197,14 @@ def _unknown_flag(
     from kycli.cli.suggest import nearest
 
     known = list(FLAGS)
-    usage = "'kycli help' lists the flags"
-    if words or program:
+    usage = f"'{program or 'kycli'} help' lists the flags"
+    if words or program not in (None, KY):
         # An unknown command is the better explanation, and raises here.
         command, _ = resolve(program, words)
         known = [name for name in FLAGS if command.takes(name)]
         usage = command.usage_hint()
+        if command.takes_keys:
+            usage += "; a key that begins with '-' goes after '--'"
     if cluster:
         where = "" if cluster == flag else f" in {cluster!r}"
         hint = "an argument that begins with '-' goes after '--'"

@@ -20,7 +20,15 @@ PROGRAMS = (
 )
 """The short commands, which are programs of their own and commands of ``kycli``."""
 
-ALIASES = {"ls": "keys"}
+KY = "ky"
+"""The program whose first word is a verb: what a command of ``kycli`` does, done to keys of
+the current scope."""
+
+KEYED = ("ADDRESS", "KEY", "SOURCE", "PREFIX")
+"""The arguments that are keys, or say where keys are."""
+
+ALIASES = {"ls": "scan", "delete": "del", "create-cache": "admin create-cache"}
+"""What a command is called as well."""
 
 SPELLED = {"at-version": "version"}
 """How a flag is called in messages that is mostly typed under another name."""
@@ -95,9 +103,7 @@ be read by sh too. In json, what is not UTF-8 is {"$base64": …}."""
 _DEL_NOTES = """\
 Deletes all that exist, together; exit code 2 when any did not. --prefix asks
 first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
-_LISTING_NOTES = """\
-A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;
-otherwise it is a prefix in the current scope. Prefixes are taken literally."""
+_LISTING_NOTES = "PREFIX is taken literally; --prefix PREFIX says the same."
 _PATTERN_NOTES = """\
 PATTERN is a regular expression that the key matches from its start, in the
 syntax of RE2: no pattern takes long, so there are no backreferences and no
@@ -105,9 +111,9 @@ lookaround; \\w, \\d and \\s are ASCII, \\pL is a letter of any script, and \\z 
 is the end. GLOB is a shell pattern that matches the whole key: *, ?, [a-z],
 [!a-z]. What begins with literal text reads only the keys that do."""
 _COPY_NOTES = """\
-Both are addresses. The value keeps its type and the time that it has left; in a
-cache a permanent one gets the cache's default. A namespace that is no cache
-takes no value that expires."""
+The value keeps its type and the time that it has left; in a cache a permanent
+one gets the cache's default. A namespace that is no cache takes no value that
+expires."""
 _TIMES = """
 The times in records are milliseconds since the epoch, 1970-01-01 UTC."""
 _A_TIME = """\
@@ -220,7 +226,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "delete",
         "[ADDRESS...]",
         _ADDRESS + _DEL,
-        "delete keys",
+        "delete keys (also: delete)",
         _DEL_NOTES,
         ("kycli del alpha.prod.greeting", "kycli del -p alpha --prefix tmp_ -y"),
     ),
@@ -228,8 +234,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "listing",
         "list_addressed",
         "[PROJECT.NAMESPACE] [PREFIX]",
-        _SCOPE + "ns-delim limit " + _LISTING,
-        "list keys (also: ls)",
+        _SCOPE + "ns-delim prefix limit " + _LISTING,
+        "list keys",
         _LISTING_NOTES,
         (
             "kycli keys",
@@ -241,10 +247,10 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "listing",
         "scan",
         "[PROJECT.NAMESPACE] [PREFIX]",
-        _SCOPE + "ns-delim limit include-expired " + _LISTING,
-        "list keys with their values, as key=value",
+        _SCOPE + "ns-delim prefix limit include-expired " + _LISTING,
+        "list keys with their values, as key=value (also: ls)",
         _LISTING_NOTES + _TIMES,
-        ("kycli scan alpha.prod", "kycli scan user_ --jsonl"),
+        ("kycli scan user_ --jsonl", "kycli ls --prefix user.", "kycli scan alpha.prod"),
     ),
     "patch": (
         "documents",
@@ -359,16 +365,16 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "copy",
         "SOURCE DESTINATION",
         _SCOPE + "ns-delim force",
-        "copy a key, also between scopes",
+        "copy a key",
         _COPY_NOTES,
-        ("kycli copy alpha.prod.api_url alpha.test.api_url --force",),
+        ("kycli copy draft backup", "kycli copy alpha.prod.api_url alpha.test.api_url --force"),
     ),
     "move": (
         "removal",
         "move",
         "SOURCE DESTINATION",
         _SCOPE + "ns-delim force",
-        "rename a key, also between scopes",
+        "rename a key",
         _COPY_NOTES,
         ("kycli move draft final",),
     ),
@@ -392,7 +398,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _KEY + "ns-delim limit json jsonl",
         "show who changed a key: user, host, command, process",
         "Newest first: time, operation, version, user@host, command[process], change.",
-        ("kycli blame alpha.prod.greeting",),
+        ("kycli blame greeting", "kycli blame alpha.prod.greeting -n 3"),
     ),
     "restore": (
         "recovery",
@@ -476,7 +482,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "",
         "project " + _LISTING,
         "list the namespaces of a project",
-        "The current project when -p is left out. Keys outside any namespace are in\n'default'.",
+        "-p names it. Keys outside any namespace are in 'default'. 'kycli nss' lists the\n"
+        "scopes of all projects.",
         ("kycli namespaces -p alpha",),
     ),
     "nss": (
@@ -539,7 +546,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "PROJECT.NAMESPACE timeout=TTL",
         "",
         "declare a cache with a default time to live",
-        "Keys that are set in it without --ttl expire after the timeout: seconds, or 30s\n5m 2h.",
+        "Keys that are set in it without --ttl expire after the timeout: seconds, or 30s\n"
+        "5m 2h. 'kycli create-cache PROJECT.NAMESPACE TTL' does the same.",
         ("kycli admin create-cache alpha.sessions timeout=1800",),
     ),
     "admin set-cache": (
@@ -793,25 +801,49 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
 
 
 class NoCommandError(UsageError):
-    """There was nothing to do; the whole usage is the answer."""
+    """There was nothing to do; the whole usage is the answer.
+
+    Attributes:
+        program: ``ky``, or None for ``kycli``.
+    """
+
+    def __init__(self, program: str | None) -> None:
+        super().__init__("no command given")
+        self.program = program
 
 
 class Command:
     """One command of the registry.
 
     Attributes:
-        name: as it is called, such as ``admin create-cache``.
+        name: its name in the registry, such as ``admin create-cache``.
+        verb: the command of ``kycli`` that ``ky`` was asked for; "" for any other program.
         arguments: what it takes, as its usage line says.
         flags: the names of the flags it takes beside the universal ones.
         summary, notes, examples: for its help.
+
+    Parameters:
+        verb: make of the command what ``ky`` makes of it. That is the short command with
+            the same function, where there is one; otherwise its addresses become keys.
     """
 
-    __slots__ = ("arguments", "examples", "flags", "function", "module", "name", "notes", "summary")
+    __slots__ = (
+        *("arguments", "examples", "flags", "function", "module"),
+        *("name", "notes", "summary", "verb"),
+    )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, verb: bool = False) -> None:
+        self.verb = name if verb else ""
+        if verb:
+            does = COMMANDS[name][:2]
+            name = next((short for short in PROGRAMS if COMMANDS[short][:2] == does), name)
         self.name = name
         self.module, self.function, self.arguments, flags, *_ = COMMANDS[name]
         *_, self.summary, self.notes, self.examples = COMMANDS[name]
+        if self.verb and name not in PROGRAMS and self.takes_keys:
+            within = self.arguments.removeprefix("[PROJECT.NAMESPACE] ")
+            self.arguments = within.replace("ADDRESS", "KEY")
+            flags = flags.replace("ns-delim", "")
         self.flags = flags.split()
 
     def load(self) -> Callable[[Environment, list[str]], int]:
@@ -823,8 +855,24 @@ class Command:
     def takes(self, flag: str) -> bool:
         return flag in self.flags or flag in UNIVERSAL
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its arguments are keys of the scope in effect, and not addresses."""
+        return self.verb != "" or self.name in PROGRAMS
+
+    @property
+    def takes_keys(self) -> bool:
+        return any(word in self.arguments for word in KEYED)
+
+    @property
+    def called(self) -> str:
+        """The name without the program: ``kyg``, ``get``."""
+        return self.verb or self.name
+
     def full_name(self) -> str:
-        """Return the name as it is typed: ``kyg``, ``kycli get``."""
+        """Return the name as it is typed: ``kyg``, ``kycli get``, ``ky get``."""
+        if self.verb:
+            return f"{KY} {self.verb}"
         return self.name if self.name in PROGRAMS else f"kycli {self.name}"
 
     def usage(self) -> str:
@@ -849,42 +897,55 @@ class Command:
         required = [word for word in expected if word[0] != "["]
         if len(arguments) < len(required):
             missing = " and ".join(word.rstrip(".") for word in required[len(arguments) :])
-            raise UsageError(f"'{self.name}' needs {missing}", hint=self.usage_hint())
+            raise UsageError(f"'{self.called}' needs {missing}", hint=self.usage_hint())
         if len(arguments) > len(expected) and "..." not in self.arguments:
             raise UsageError(
-                f"'{self.name}' does not expect {arguments[len(expected)]!r}",
+                f"'{self.called}' does not expect {arguments[len(expected)]!r}",
                 hint=f"{self.usage_hint()}; quote what has blanks",
             )
+
+
+def named(program: str | None, word: str) -> str:
+    """Return the registry's name for what a program calls ``word``, or the word.
+
+    ``ky g`` is ``kyg``, unless ``kycli`` has a command of that name.
+    """
+    name = ALIASES.get(word, word)
+    if program == KY and name not in COMMANDS and KY + name in PROGRAMS:
+        return KY + name
+    return name
 
 
 def resolve(program: str | None, words: list[str]) -> tuple[Command, list[str]]:
     """Find the command that ``words`` name, and return it with the words after it.
 
     Parameters:
-        program: the short command that was called, or None for ``kycli``.
+        program: the short command that was called, ``ky``, or None for ``kycli``.
         words: everything that is no flag.
 
     Raises:
         NoCommandError: when there are no words.
         UsageError: for a command that does not exist, with the nearest names.
     """
-    if program is not None:
+    if program is not None and program != KY:
         return Command(program), words
     if not words:
-        raise NoCommandError("no command given")
-    name = ALIASES.get(words[0], words[0])
-    if len(words) > 1 and f"{name} {words[1]}" in COMMANDS:
-        return Command(f"{name} {words[1]}"), words[2:]
-    if name in COMMANDS and " " not in name:
-        return Command(name), words[1:]
-    raise unknown_command(words[0], [name for name in (*COMMANDS, *ALIASES) if " " not in name])
+        raise NoCommandError(program)
+    name, rest = named(program, words[0]), words[1:]
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    elif name not in COMMANDS or " " in words[0]:
+        raise unknown_command(words[0], [*COMMANDS, *ALIASES], program)
+    if program == KY and name == "help":
+        rest = [KY, *rest]  # its own help
+    return Command(name, verb=program == KY and name not in PROGRAMS), rest
 
 
-def unknown_command(name: str, known: list[str]) -> UsageError:
+def unknown_command(name: str, known: list[str], program: str | None = None) -> UsageError:
     """Return the error for a command that is not ``known``, with the nearest of those."""
     from kycli.cli.suggest import nearest
 
-    hint = nearest(name, known) or "'kycli help' lists the commands"
+    hint = nearest(name, known) or f"'{program or 'kycli'} help' lists the commands"
     return UsageError(f"unknown command {name!r}", hint=hint)
 
 

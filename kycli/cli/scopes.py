@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
 from kycli.config import save_config
 from kycli.core.names import check_scope, split_scope
-from kycli.errors import MissingKeyError
+from kycli.errors import MissingKeyError, UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -28,6 +28,11 @@ def list_projects(env: Environment, arguments: list[str]) -> int:
 
 def list_namespaces(env: Environment, arguments: list[str]) -> int:
     """``namespaces -p PROJECT``: the second parts of the project's scopes."""
+    if "project" not in env.flags:
+        raise UsageError(
+            "which project?",
+            hint="'kycli namespaces -p PROJECT'; 'kycli nss' lists the scopes of all projects",
+        )
     project, _ = split_scope(env.scope)
     scopes = map(split_scope, env.store().scopes())
     write_texts(env, sorted(name for owner, name in scopes if owner == project))

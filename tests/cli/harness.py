@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kycli.cli import run
 from kycli.cli.env import Environment
-from kycli.cli.registry import PROGRAMS
+from kycli.cli.registry import KY, PROGRAMS
 
 BIN = os.path.dirname(sys.executable)
 
@@ -87,7 +87,7 @@ def call_command(*words: str, stdin: bytes | io.BytesIO = b"", tty: bool = False
         tty: whether standard output and standard error are a terminal.
     """
     name, *arguments = words
-    assert name == "kycli" or name in PROGRAMS
+    assert name in ("kycli", KY, *PROGRAMS)
     out = Terminal() if tty else io.BytesIO()
     err = Screen() if tty else io.StringIO()
     source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin

@@ -109,7 +109,9 @@ def test_lifetimes_in_a_cache(call: Call) -> None:
         [],
         ["create-cache"],
         ["create-cache", "a.b"],
-        ["create-cache", "a.b", "5"],
+        ["create-cache", "a.b", ""],
+        ["create-cache", "a.b", "=5"],
+        ["create-cache", "a.b", "5=timeout"],
         ["create-cache", "a.b", "time=5"],
         ["create-cache", "a.b", "timeout="],
         ["create-cache", "a.b", "timeout=0"],
@@ -123,3 +125,12 @@ def test_lifetimes_in_a_cache(call: Call) -> None:
 def test_bad_admin_commands(call: Call, arguments: list[str]) -> None:
     assert call("kycli", "admin", *arguments).failed_clearly
     assert call("kycli", "admin", "list-caches").out == b""
+
+
+@pytest.mark.parametrize("words", [["admin", "create-cache"], ["create-cache"]])
+@pytest.mark.parametrize("timeout", ["timeout=90", "90", "1.5m"])
+def test_ways_to_declare_a_cache(call: Call, words: list[str], timeout: str) -> None:
+    assert call("kycli", *words, "a.b", timeout) == (0, b"", "")
+    assert call("kycli", "admin", "list-caches").lines == ["a.b\t90"]
+    assert call("kycli", "admin", "set-cache", "a.b", "60") == (0, b"", "")
+    assert call("kycli", "admin", "list-caches").lines == ["a.b\t60"]

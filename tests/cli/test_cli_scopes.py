@@ -99,7 +99,7 @@ def test_bad_addresses(call: Call, words: list[str]) -> None:
 def test_keys_and_scan(call: Call) -> None:
     fill(call, "a1", "a2", "b", "alpha.prod.x", "alpha.prod.y")
     assert call("kycli", "keys") == (0, b"a1\na2\nb\n", "")
-    assert call("kycli", "ls", "a").lines == ["a1", "a2"]
+    assert call("kycli", "ls", "a").lines == ["a1=<a1>", "a2=<a2>"]
     assert call("kycli", "keys", "alpha.prod", "y").lines == ["y"]
     assert call("kycli", "keys", "-p", "alpha", "-n", "prod").lines == ["x", "y"]
     assert call("kycli", "keys", "--limit", "2").lines == ["a1", "a2"]
@@ -116,6 +116,44 @@ def test_keys_and_scan(call: Call) -> None:
     assert call("kycli", "scan", "--scope", "empty", "--json") == (0, b"[]\n", "")
     assert call("kycli", "keys", "alpha.prod", "x", "more").failed_clearly
     assert call("kycli", "keys", "--limit", "-1").failed_clearly
+
+
+@pytest.mark.parametrize("name", ["keys", "scan"])
+def test_prefix_as_a_flag(call: Call, name: str) -> None:
+    fill(call, "a1", "b", "alpha.prod.x", "alpha.prod.y")
+    call("kys", "a.1", "v")
+
+    def keys(*words: str) -> list[str]:
+        done = call("kycli", name, *words)
+        assert (done.code, done.err) == (0, "")
+        return [line.partition("=")[0] for line in done.lines]
+
+    assert keys("--prefix", "a") == ["a.1", "a1"]
+    assert keys("--prefix", "a.") == ["a.1"], "a prefix and no scope"
+    assert keys("--prefix", "") == keys() == ["a.1", "a1", "b"]
+    assert keys("alpha.prod", "--prefix", "y") == ["y"]
+    assert keys("-p", "alpha", "-n", "prod", "--prefix=x") == ["x"]
+    for words in (["b"], ["alpha.prod", "x"], ["-p", "alpha", "x"]):
+        both = call("kycli", name, *words, "--prefix", "x")
+        assert both.failed_clearly
+        assert "exclude" in both.err
+
+
+def test_a_prefix_that_was_taken_for_a_scope(call: Call) -> None:
+    call("kys", "user.name", "v")
+    for name, shown in (("keys", b"user.name\n"), ("ls", b"user.name=v\n")):
+        said = call("kycli", name, "user.na")
+        assert (said.code, said.out) == (0, b"")
+        assert said.err.startswith("hint: scope 'default' has keys that begin with 'user.na': ky ")
+        assert call("ky", name, "user.na") == (0, shown, "")
+        assert call("kycli", name, "user.na", "-q").err == ""
+    call("kycli", "set", "-p", "user", "-n", "na", "k", "v")
+    assert call("kycli", "keys", "user.na") == (0, b"k\n", "")
+    assert call("kycli", "keys", "user.na", "x") == (0, b"", "")
+    bad = call("kycli", "keys", "user.")
+    assert bad.failed_clearly
+    assert "--prefix user." in bad.err
+    assert call("kycli", "keys", "--prefix", "user.").lines == ["user.name"]
 
 
 def test_scan_prints_records(call: Call) -> None:
@@ -180,7 +218,10 @@ def test_discovery(call: Call) -> None:
     assert call("kycli", "projects").lines == ["alpha", "beta", "default"]
     assert call("kycli", "namespaces", "-p", "alpha").lines == ["prod", "test"]
     assert call("kycli", "namespaces", "-p", "beta").lines == ["default"]
-    assert call("kycli", "namespaces").lines == ["default"]
+    for flags in ([], ["-n", "prod"]):
+        unnamed = call("kycli", "namespaces", *flags)
+        assert unnamed.failed_clearly
+        assert "'kycli nss'" in unnamed.err or flags
     assert call("kycli", "namespaces", "-p", "nope") == (0, b"", "")
     assert call("kycli", "projects", "--json").out == b'["alpha","beta","default"]\n'
     assert call("kycli", "nss", "-0").out == b"alpha.prod\0alpha.test\0beta\0default\0"

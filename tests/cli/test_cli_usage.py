@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from cli.harness import Call, program
 from kycli.cli.env import Environment
 from kycli.cli.help import page
 from kycli.cli.parse import FLAGS, parse
-from kycli.cli.registry import ALIASES, COMMANDS, PROGRAMS, UNIVERSAL, Command
+from kycli.cli.registry import ALIASES, COMMANDS, KY, PROGRAMS, UNIVERSAL, Command
 
 NAMES = sorted(COMMANDS)
+KEYED = [name for name in NAMES if Command(name).takes_keys]
 
 
 def test_no_arguments(run: Call) -> None:
@@ -91,7 +94,9 @@ def test_help_says_what_json_is_here(name: str) -> None:
         ("set", "VALUE is JSON"),
         ("set", "printf - | kys KEY"),
         ("get", "an argument is a key"),
-        ("copy", "both arguments are keys"),
+        ("copy", "both are keys of that scope"),
+        ("scan", "also: ls"),
+        ("del", "also: delete"),
         ("keys", "the only argument is a prefix"),
         ("persist", "of a cache"),
         ("projects", "keys or caches"),
@@ -142,10 +147,34 @@ def test_examples_are_command_lines_of_their_command(name: str) -> None:
             pytest.fail(f"{example!r} does not show {name!r}")
 
 
+@pytest.mark.parametrize("name", KEYED)
+def test_two_dashes_are_in_the_help_of_what_takes_keys_and_work(call: Call, name: str) -> None:
+    (line,) = (s for s in call("kycli", "help", name).lines if s.startswith("      -- "))
+    assert "a key may begin with '-'" in line
+    program = name if name in PROGRAMS else None
+    words = [] if program else [name]
+    given = ["-a", "--db"][: 2 if name in ("copy", "move", "expire") else 1]
+    command, flags, arguments = parse([*words, "-q", "--", *given], program)
+    assert (command.name, flags, arguments) == (name, {"quiet": ""}, given)
+
+
+def test_keys_that_begin_with_a_dash(call: Call) -> None:
+    assert call("kys", "--", "-k", "-v").code == 0
+    for words in (["kyg"], ["ky", "get"], ["kycli", "get"], ["kycli", "get", "--raw"]):
+        assert call(*words, "--", "-k").out.rstrip() == b"-v"
+    assert call("kycli", "incr", "--", "--n", "-5").out == b"-5\n"
+    assert call("kycli", "keys", "--", "-").lines == ["--n", "-k"]
+    unknown = call("kyg", "-k")
+    assert unknown.failed_clearly
+    assert "'--'" in unknown.err
+    assert call("kyd", "--", "-k", "--n").code == 0
+
+
 def test_programs_are_installed_for_all_short_commands() -> None:
-    for name in ("kycli", *PROGRAMS):
+    for name in ("kycli", KY, *PROGRAMS):
         assert os.access(program(name), os.X_OK)
     assert set(ALIASES.values()) <= COMMANDS.keys()
+    assert set(ALIASES).isdisjoint(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +189,7 @@ def test_programs_are_installed_for_all_short_commands() -> None:
         ("list-keys", "keys"),
         ("Get", "get"),
         ("SCAN", "scan"),
+        ("set-cache", "admin set-cache"),
     ],
 )
 def test_unknown_commands_name_the_nearest(call: Call, typed: str, meant: str) -> None:
@@ -227,9 +257,31 @@ def test_version(run: Call) -> None:
     from importlib.metadata import version
 
     expected = f"kycli {version('kycli')}\n".encode()
-    for words in (["version"], ["--version"], ["get", "k", "--version"]):
+    for words in (["version"], ["--version"], ["-V"], ["get", "k", "--version"], ["get", "-qV"]):
         assert run("kycli", *words) == (0, expected, "")
-    assert run("kyg", "--version").out == expected
+    for name in ("kyg", "kyr", "ky"):
+        assert run(name, "--version").out == run(name, "-V").out == expected
+
+
+def test_aliases(call: Call) -> None:
+    call("kys", "k", "v")
+    assert call("kycli", "ls") == call("kycli", "scan") == (0, b"k=v\n", "")
+    assert call("kycli", "delete", "k") == (0, b"", "deleted 1 key\n")
+    for alias, name in ALIASES.items():
+        shown = call("kycli", "help", alias)
+        assert shown.code == 0
+        assert shown == call("kycli", "help", *name.split())
+        assert shown == call("kycli", alias, "--help")
+
+
+def test_the_module_is_a_program(home: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([sys.executable, "-m", "kycli", *words], capture_output=True)
+
+    assert run("set", "k", "v").returncode == 0
+    assert run("get", "k").stdout == b"v\n"
+    assert run("get", "no").returncode == 2
+    assert run().stderr.startswith(b"Usage: kycli ")
 
 
 @pytest.mark.parametrize(
