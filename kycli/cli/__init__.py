@@ -13,13 +13,19 @@ import sys
 from kycli.cli.env import Environment
 from kycli.cli.parse import parse
 from kycli.cli.registry import KY, PROGRAMS
+from kycli.errors import ConflictError, InvalidTTLError, KycliError, MissingKeyError
 
 INTERRUPTED = 130
 """The exit code of a command that the user interrupted, as shells count it."""
 
+_NONE = object()
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
+
+    from kycli.cli.registry import Command
 
 
 def program() -> NoReturn:
@@ -72,7 +78,14 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
             env.short = command.is_short
             env.command = command.full_name()
             code = command.load()(env, arguments)
+            if env.addressed and (code == 2 or env.created or env.defaulted):
+                for hint in _dotted_keys(env, command, arguments):
+                    env.note(f"hint: {hint}")
             env.flush()
+        except (MissingKeyError, ConflictError, InvalidTTLError) as error:
+            if env.addressed:
+                error.hint = next(_dotted_keys(env, command, arguments), error.hint)
+            raise
         finally:
             env.close()
     except BaseException as error:
@@ -80,3 +93,37 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
 
         code = report(error, env)
     return code
+
+
+def _dotted_keys(env: Environment, command: Command, arguments: list[str]) -> Iterator[str]:
+    """Yield a hint for each address that may have been meant as a key of the current scope.
+
+    ``kycli incr user.visits`` counts in the key ``visits`` of the namespace ``user``. Where
+    it missed or made that key, and the current scope has a key ``user.visits``, it says so.
+    """
+    for text, scope, key in env.addressed:
+        if not _is_known(env, command, env.scope, text):
+            continue
+        made = (scope, key) in env.created
+        if made:
+            # Only now, as this is no part of the one look-up that such a command may cost more:
+            # a sum that is all that was added may also have begun at 0.
+            change = next(env.store().iter_history(key, scope=scope, limit=1), None)
+            fits = change is not None and change.operation == "created"
+        else:
+            fits = not _is_known(env, command, scope, key)
+        if fits:
+            from kycli.cli.suggest import key_not_address
+
+            yield key_not_address(env, command, arguments, text, (scope, key), made)
+
+
+def _is_known(env: Environment, command: Command, scope: str, key: str) -> bool:
+    """Look up whether there is such a key, or was one where it is the past that is asked for."""
+    store = env.store()
+    try:
+        if command.module in ("history", "recovery"):
+            return next(store.iter_history(key, scope=scope, limit=1), None) is not None
+        return store.getkey(key, _NONE, scope=scope) is not _NONE
+    except KycliError:
+        return False  # it cannot be a key, or the command's own error is the one to report

@@ -21,14 +21,16 @@ def patch(env: Environment, arguments: list[str]) -> int:
     place, exact = (key, None) if path is None else (path, key)
     if form not in ("merge", "json-patch"):
         value = given_value(env, arguments[1:], "VALUE")
-        env.store(create=True).patch(place, value, key=exact, scope=scope)
+        status = env.store(create=True).patch(place, value, key=exact, scope=scope)
+        _note_created(env, scope, key, status)
         return 0
     if len(arguments) > 1:
         raise UsageError(f"VALUE and --{form} exclude each other")
     given = env.flags[form]
     if form == "merge":
         change = _parsed(env.read_input() if given == "-" else given, "--merge")
-        env.store(create=True).merge_patch(place, change, key=exact, scope=scope)
+        status = env.store(create=True).merge_patch(place, change, key=exact, scope=scope)
+        _note_created(env, scope, key, status)
     else:
         change = _parsed(env.read_input() if given == "-" else _contents(given), given)
         env.store().json_patch(place, change, key=exact, scope=scope)
@@ -39,7 +41,9 @@ def push(env: Environment, arguments: list[str]) -> int:
     """``push ADDRESS [VALUE]``: add to the end of a list."""
     scope, key, path = _locate(env, arguments[0])
     value = given_value(env, arguments[1:], "VALUE")
-    env.store(create=True).push(key, value, "unique" in env.flags, path=path, scope=scope)
+    unique = "unique" in env.flags
+    status = env.store(create=True).push(key, value, unique, path=path, scope=scope)
+    _note_created(env, scope, key, status)
     return 0
 
 
@@ -66,6 +70,11 @@ def _locate(env: Environment, argument: str) -> tuple[str, str, str | None]:
     if path is None:
         path = None if may_be_path(env, key) else "$"
     return scope, key, path
+
+
+def _note_created(env: Environment, scope: str, key: str, status: str) -> None:
+    if status == "created":
+        env.created.append((scope, key))
 
 
 def _contents(file: str) -> bytes:

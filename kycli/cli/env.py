@@ -36,6 +36,10 @@ class Environment:
         flags: the flags given, by long name; a switch has the value "".
         short: whether arguments are keys of the current scope, and not addresses.
         command: what the history says made the changes, such as ``kycli set``.
+        addressed: the arguments that name another key than the same text does in a short
+            command: each with the scope and the key that it means.
+        created: the keys that the command knows it has made, by scope and key.
+        defaulted: whether a key was missing and ``--default`` was printed for it.
     """
 
     def __init__(
@@ -52,6 +56,9 @@ class Environment:
         self.flags: dict[str, str] = {}
         self.short = False
         self.command = "kycli"
+        self.addressed: list[tuple[str, str, str]] = []
+        self.created: list[tuple[str, str]] = []
+        self.defaulted = False
         self._config: Config | None = None
         self._store: Kycore | None = None
         self._scope: tuple[str, str] | None = None
@@ -266,7 +273,10 @@ class Environment:
                 key = fixed_key(text, self.delimiter)
             else:
                 scope, key = parse_address(text, current=scope, delimiter=self.delimiter)
-        return scope, add_context(key, self.flags.get("context"))
+        context = self.flags.get("context")
+        if key != text:
+            self.addressed.append((add_context(text, context), scope, add_context(key, context)))
+        return scope, add_context(key, context)
 
     # The store
 

@@ -18,5 +18,8 @@ def increment(env: Environment, arguments: list[str]) -> int:
     by = parse_number(arguments[1]) if len(arguments) > 1 else 1
     if by is None:
         raise UsageError(f"{arguments[1]!r} is not a number", hint="write it like 5, -5 or 0.25")
-    env.write(plain(env.store(create=True).incr(key, by, scope=scope)) + b"\n")
+    total = env.store(create=True).incr(key, by, scope=scope)
+    if total == by:
+        env.created.append((scope, key))
+    env.write(plain(total) + b"\n")
     return 0

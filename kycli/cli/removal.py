@@ -74,6 +74,8 @@ def move(env: Environment, arguments: list[str]) -> int:
 def _transfer(env: Environment, arguments: list[str], transfer: Callable[..., bool]) -> int:
     (scope, key), (to_scope, to_key) = map(env.locate, arguments)
     if transfer(key, to_key, scope=scope, to_scope=to_scope, overwrite="force" in env.flags):
+        if "force" not in env.flags:
+            env.created.append((to_scope, to_key))
         return 0
     report_missing(env, scope, key)
     return 2

@@ -31,7 +31,9 @@ def store_value(env: Environment, arguments: list[str]) -> int:
         if_absent="if-absent" in env.flags,
         if_version=env.count("if-version"),
     )
-    if status == "nochange" and "if-absent" in env.flags:
+    if status == "created":
+        env.created.append((scope, key))
+    elif status == "nochange" and "if-absent" in env.flags:
         raise ConflictError(f"key {key!r} exists already in scope {scope!r}")
     return 0
 
@@ -40,7 +42,8 @@ def append(env: Environment, arguments: list[str]) -> int:
     """``append ADDRESS [SUFFIX]``: add to the end of a value."""
     scope, key = env.locate(arguments[0])
     suffix = given_value(env, arguments[1:], "SUFFIX")
-    env.store(create=True).append(key, suffix, scope=scope)
+    if env.store(create=True).append(key, suffix, scope=scope) == len(suffix):
+        env.created.append((scope, key))
     return 0
 
 
@@ -63,7 +66,11 @@ def print_values(env: Environment, arguments: list[str]) -> int:
 
     def read(scope: str, key: str) -> Any:
         if form != "meta":
-            return read_value(env, scope, key, default)
+            value = read_value(env, scope, key, _MISSING)
+            if value is _MISSING and default is not _MISSING:
+                env.defaulted = True
+                return default
+            return value
         entry = store.get_entry(key, scope=scope, **_which(env))
         return _MISSING if entry is None else (entry, scope)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
+from typing import Any
 
 import pytest
-from cli.harness import Call
+from cli.harness import Call, Result
 
+import kycli.cli
 from kycli.cli.env import Environment
 from kycli.cli.help import examples, page
 from kycli.cli.parse import parse
@@ -198,3 +201,164 @@ def test_what_is_passed_on_is_not_read(call: Call) -> None:
     for words in (["exec"], ["c"], ["kyc"]):
         command, _, arguments = parse([*words, "k", "-q", "--", "--scope"], KY)
         assert (command.name, arguments) == ("kyc", ["k", "-q", "--", "--scope"])
+
+
+# An address where a key was meant
+
+
+def remarks(result: Result) -> list[str]:
+    return [line for line in result.err.splitlines() if line.startswith("hint: ")]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "way"),
+    [
+        ("get user.k", 2, "ky get user.k"),
+        ("get user.k --default x", 0, "ky get user.k …"),
+        ("get user.k --path a", 2, "ky get user.k …"),
+        ("get user.k --context c", 2, "ky get user.k__c"),
+        ("get user.k --json", 2, "ky get user.k …"),
+        ("del user.k", 2, "ky del user.k"),
+        ("delete user.k", 2, "ky del user.k"),
+        ("ttl user.k", 2, "ky ttl user.k"),
+        ("persist user.k", 2, "ky persist user.k"),
+        ("expire user.k 5m", 1, "ky expire user.k …"),
+        ("remove user.k x", 2, "ky remove user.k …"),
+        ("history user.k", 2, "ky history user.k"),
+        ("blame user.k", 2, "ky blame user.k"),
+        ("restore user.k", 2, "ky restore user.k"),
+        ("restore user.gone", 2, "ky restore user.gone"),
+        ("exec user.k", 2, "ky exec user.k"),
+        ("copy user.k other", 2, "ky copy user.k …"),
+        ("move user.k other", 2, "ky move user.k …"),
+        ("set user.k v --ttl 5", 1, "ky set user.k …"),
+        ("set user.k v --if-version 3", 1, "ky set user.k …"),
+        ("set user.k v", 0, "ky set user.k …"),
+        ("set user.k --if-absent v", 0, "ky set user.k …"),
+        ("incr user.k", 0, "ky incr user.k"),
+        ("incr user.k 5", 0, "ky incr user.k …"),
+        ("append user.k x", 0, "ky append user.k …"),
+        ("push user.k x", 0, "ky push user.k …"),
+        ("patch user.k x --path a", 0, "ky patch user.k …"),
+        ("patch user.k --merge {}", 0, "ky patch user.k …"),
+        ("copy plain user.k", 0, "ky copy … user.k"),
+        ("move plain user.k", 0, "ky move … user.k"),
+        ("set default.user.k v", 0, None),
+        ("get user.other", 2, None),
+        ("incr user.other", 0, None),
+        ("incr -n user k", 0, None),
+        ("get -n user k", 2, None),
+        ("get user|k --ns-delim |", 2, None),
+    ],
+)
+def test_a_key_of_the_current_scope_that_was_read_as_an_address(
+    call: Call, line: str, code: int, way: str | None
+) -> None:
+    call("kys", "user.k", "v")
+    call("kys", "user.k__c", "v")
+    call("kys", "plain", "v")
+    call("kys", "user.gone", "v")
+    call("kyd", "user.gone")
+    result = call("kycli", *line.split())
+    assert result.code == code
+    found = remarks(result)
+    if way is None:
+        assert not any(" ky " in line for line in found)
+        return
+    (said,) = found
+    assert said.endswith(f": {way}")
+    assert "scope 'default'" in said
+    assert ("this made" in said) == (code == 0 and "--default" not in line)
+
+
+def test_what_is_shown_can_be_typed(call: Call, tmp_path: Path) -> None:
+    database = str(tmp_path / "it is.db")
+    for key in ("user.it's", "-x.y"):
+        call("kys", "-d", database, "--", key, "5")
+        (said,) = remarks(call("kycli", "incr", "-d", database, "--", key))
+        line = shlex.split(said.partition(": ky ")[2])
+        assert call(KY, *line).out == b"6\n"
+
+
+def test_each_key_that_was_missed_is_named(call: Call) -> None:
+    for key in ("a.x", "a.y"):
+        call("kys", key, "v")
+    call("kycli", "set", "-n", "a", "z", "v")
+    result = call("kycli", "get", "a.x", "a.z", "a.y", "a.none")
+    assert (result.code, result.out) == (2, b"v\n")
+    assert [line.rpartition(": ")[2] for line in remarks(result)] == ["ky get a.x", "ky get a.y"]
+
+
+def test_a_remark_is_left_out_with_q(call: Call) -> None:
+    call("kys", "user.k", "v")
+    assert call("kycli", "-q", "get", "user.k") == (2, b"", "")
+    assert call("kycli", "-q", "incr", "user.k") == (0, b"1\n", "")
+
+
+def test_nothing_is_said_where_the_address_had_a_key(call: Call) -> None:
+    call("kycli", "set", "user.n", "--json", "0")
+    call("kycli", "set", "user.text", "")
+    for key in ("user.n", "user.text"):
+        call("kys", key, "5")
+    # Neither sum nor length tells that these were there.
+    assert call("kycli", "incr", "user.n", "3") == (0, b"3\n", "")
+    assert call("kycli", "append", "user.text", "x") == (0, b"", "")
+    assert call("kycli", "get", "user.n", "--default", "3") == (0, b"3\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "lookups"),
+    [
+        ("get user.k", 0),
+        ("get user.k user.k", 0),
+        ("get user.k --default 1", 0),
+        ("set user.k 2", 0),
+        ("set user.k 1", 0),
+        ("incr user.k", 0),
+        ("append user.k 5", 0),
+        ("ttl user.k", 0),
+        ("del user.k", 0),
+        ("get no", 0),
+        ("set new 1", 0),
+        ("set -n user new 1", 0),
+        ("get user.no", 1),
+        ("get user.no --default 1", 1),
+        ("set user.new 1", 1),
+        ("incr user.new", 1),
+        ("append user.new x", 1),
+        ("ttl user.no", 1),
+        ("del user.no", 1),
+    ],
+)
+def test_only_what_missed_or_made_a_key_looks_for_another(
+    call: Call, monkeypatch: pytest.MonkeyPatch, line: str, lookups: int
+) -> None:
+    call("kycli", "set", "user.k", "1")
+    count = 0
+    is_known = kycli.cli._is_known
+
+    def counted(*arguments: Any) -> bool:
+        nonlocal count
+        count += 1
+        return is_known(*arguments)
+
+    monkeypatch.setattr(kycli.cli, "_is_known", counted)
+    call("kycli", *line.split())
+    assert count == lookups
+
+
+@pytest.mark.parametrize(
+    ("line", "way"),
+    [
+        ("get a.b.c.d", "'ky' in place of 'kycli'"),
+        ("set user. v", "'ky' in place of 'kycli'"),
+        ("set https://example.org v", "'ky' in place of 'kycli'"),
+        ("get -n prod a.b", "'ky' in place of 'kycli'"),
+    ],
+)
+def test_what_is_no_address_may_be_a_key(call: Call, line: str, way: str) -> None:
+    words = line.split()
+    refused = call("kycli", *words)
+    assert refused.failed_clearly
+    assert way in refused.err
+    assert call("ky", *words).code in (0, 2)
