@@ -28,7 +28,7 @@ def run(env: Environment, arguments: list[str]) -> int:
         return _bring_in(env, arguments)
     for flag in ("into", "map"):
         if flag in env.flags:
-            raise UsageError(f"--{flag} goes with --from", hint="kycli help migrate")
+            raise UsageError(f"--{flag} goes with --from", hint="see 'kycli help migrate'")
     if len(arguments) > 1:
         raise UsageError(
             "one database at a time is migrated in place",
@@ -148,7 +148,7 @@ def _found(argument: str) -> Found:
     if found is None:
         raise NotADatabaseError(
             f"{path}: no earlier KyCLI wrote this file",
-            hint="a database of this version is imported with 'kycli import'",
+            hint="a database of this version is used as it is: name it with -d",
         )
     return found
 

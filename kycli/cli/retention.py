@@ -8,7 +8,7 @@ from kycli.cli.output import write_listing
 from kycli.cli.progress import progress
 from kycli.core.names import check_scope
 from kycli.core.numbers import parse_number
-from kycli.core.retention import SETTINGS
+from kycli.core.retention import SETTINGS, check_days
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _MB = 1 << 20
 def compact(env: Environment, arguments: list[str]) -> int:
     """``compact [DAYS]``: purge what is older, 15 days by default."""
     days = _number(arguments[0], "DAYS") if arguments else 15
+    check_days(days, "DAYS")  # the engine would call it by the name of its own parameter
     vacuum = True if "vacuum" in env.flags else None
     with progress(env, "compacting") as show:
         done = env.store().compact(days, vacuum=vacuum, progress=show)

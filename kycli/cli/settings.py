@@ -63,7 +63,7 @@ def unset(env: Environment, arguments: list[str]) -> int:
 def print_path(env: Environment, arguments: list[str]) -> int:
     """``config path``: the config file in effect; 2 when there is none."""
     if env.config.source is None:
-        env.note("kycli: no config file; 'kycli config set' makes one")
+        env.note("kycli: no config file; 'kycli config set NAME VALUE' makes one")
         return 2
     env.write(os.fsencode(f"{env.config.source}\n"))
     return 0

@@ -147,7 +147,8 @@ def _document_of(key: str, value: Any) -> Any:
         return value
     if value.lstrip()[:1] not in ("{", "["):
         raise WrongTypeError(
-            f"the value of {key!r} is text, not JSON", hint="--json stores a JSON value"
+            f"the value of {key!r} is text, not JSON",
+            hint="'kys --json KEY VALUE' stores a JSON value",
         )
     from kycli.core.values import parse
 

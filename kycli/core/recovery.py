@@ -192,8 +192,11 @@ def _earlier(
             return earlier
     where = f"{key!r} in scope {scope!r}"
     if version is not None:
+        from shlex import quote
+
         raise MissingKeyError(
-            f"no version {version} of {where}", hint="kycli history KEY shows those there are"
+            f"no version {version} of {where}",
+            hint=f"to see those there are: kyv --scope {scope} -- {quote(key)}",
         )
     raise MissingKeyError(
         f"no earlier value of {where}" if live else f"nothing to restore: no key {where}"
@@ -255,7 +258,7 @@ def _time_to_go_back_to(store: Kycore, scope: str | None, time: Time) -> int:
             raise InvalidTimeError(
                 f"scope {scope!r} was renamed to {new!r} after {time_text(at)}, "
                 "and its past with it",
-                hint=f"go back in scope {new!r}, or first: kycli rename-scope {new} {scope}",
+                hint=f"go back in scope {new!r}, or first 'kycli rename-scope {new} {scope}'",
             )
     return at
 
@@ -332,8 +335,8 @@ def _newest_change(store: Kycore, scope: str) -> int:
         raise UnknownChangeError(
             f"the newest change is that scope {old!r} was renamed to {new!r}, "
             "which undo does not take back",
-            hint=f"kycli rename-scope {new} {old}; or undo a change by its id, "
-            f"which kycli history --scope {new} shows",
+            hint=f"'kycli rename-scope {new} {old}' does; or undo a change by its id, "
+            f"which 'kycli history --scope {new}' shows",
         )
     if not rows:
         raise UnknownChangeError(f"there is nothing to undo in scope {scope!r}")
@@ -374,14 +377,14 @@ def _extent(store: Kycore, change: int) -> tuple[int, int]:
         if 0 < change <= newest and back_to is not None:
             raise _pruned(change, back_to)
         raise UnknownChangeError(
-            f"there is no change {change}", hint="kycli history shows the changes"
+            f"there is no change {change}", hint="'kycli history' shows the changes"
         )
     beginning = store._query(_BEGINNING, (change,))
     if not beginning or beginning[0][1] != change:
         if known[0][0] == EXPIRED:
             raise UnknownChangeError(
                 f"change {change} is the expiry of a key, which nobody did",
-                hint="kyr KEY brings back its value",
+                hint="'kyr KEY' brings back its value",
             )
         raise _part_of(store, change)
     first, _, alone, command = beginning[0]

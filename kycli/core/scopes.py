@@ -121,7 +121,8 @@ def create_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
     with store.transaction():
         if is_cache(store, scope):
             raise ConflictError(
-                f"{scope!r} is a cache already", hint=f"kycli admin set-cache {scope} timeout=SEC"
+                f"{scope!r} is a cache already",
+                hint=f"to change its timeout: kycli admin set-cache {scope} timeout=SEC",
             )
         store._query(_DECLARE, (scope, timeout_ms, store._now()))
 
@@ -129,14 +130,14 @@ def create_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
 def set_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
     """Change the timeout of a cache."""
     with store.transaction():
-        _check_cache(store, scope)
+        _check_cache(store, scope, _how_to_declare(scope))
         store._query(_SET_CACHE_MS, (scope, timeout_ms))
 
 
 def drop_cache(store: Kycore, scope: str) -> None:
     """Make a cache an ordinary namespace again."""
     with store.transaction():
-        _check_cache(store, scope)
+        _check_cache(store, scope, "'kycli admin list-caches' lists the caches")
         _drop_cache(store, scope)
 
 
@@ -169,7 +170,7 @@ def _check_namespace(scope: str) -> None:
     if is_plain(scope):
         raise InvalidScopeError(
             f"{scope!r} names no namespace: keys of a plain scope have a TTL each",
-            hint=f"a cache is a namespace, such as {scope + '.cache'!r}",
+            hint=_how_to_declare(scope),
         )
 
 
@@ -186,16 +187,22 @@ def default_lifetime(store: Kycore, scope: str) -> int | None:
     return lifetime
 
 
-def _check_cache(store: Kycore, scope: str) -> None:
+def _check_cache(store: Kycore, scope: str, hint: str) -> None:
     if not is_cache(store, scope):
-        raise MissingKeyError(
-            f"{scope!r} is not a cache", hint=f"kycli admin create-cache {scope} timeout=SEC"
-        )
+        raise MissingKeyError(f"{scope!r} is not a cache", hint=hint)
+
+
+def _how_to_declare(scope: str) -> str:
+    """Say how to make a scope a cache, or a namespace of it where it is a plain scope."""
+    if is_plain(scope):
+        scope += ".cache"
+        return f"a cache is a namespace: kycli admin create-cache {scope} timeout=SEC"
+    return f"to make it one: kycli admin create-cache {scope} timeout=SEC"
 
 
 def not_a_cache(scope: str) -> InvalidTTLError:
     """Return the error for a TTL in a namespace that was not declared a cache."""
     return InvalidTTLError(
         f"{scope!r} is not a cache, so its keys take no TTL",
-        hint=f"declare it with: kycli admin create-cache {scope} timeout=SEC",
+        hint=_how_to_declare(scope),
     )

@@ -102,9 +102,9 @@ def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> i
 
 def _joined(key: str, value: Any, suffix: str | bytes) -> str | bytes:
     if type(value) is not str and type(value) is not bytes:
-        raise WrongTypeError(
-            f"the value of {key!r} is of type {type(value).__name__}, neither text nor bytes"
-        )
+        from kycli.core.paths import kind_of
+
+        raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, neither text nor bytes")
     if isinstance(value, str) and isinstance(suffix, str):
         return value + suffix
     return _as_bytes(value) + _as_bytes(suffix)

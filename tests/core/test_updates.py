@@ -99,7 +99,7 @@ def test_append(store: Kycore) -> None:
     assert store.append("log", b"\xff") == 603
     assert store["log"] == "é".encode() + b"x" * 600 + b"\xff"
     store.save("n", 1)
-    with pytest.raises(WrongTypeError, match="int"):
+    with pytest.raises(WrongTypeError, match="is a number, neither text nor bytes"):
         store.append("n", "x")
     with pytest.raises(WrongTypeError, match="list"):
         store.append("log", ["x"])  # type: ignore[arg-type]
