@@ -73,12 +73,14 @@ cdef str _FIX_SNAPSHOT = "SELECT 1 FROM sys_namespaces LIMIT 1"
 # A listing starts at ?3 and ends before ?4, which is a BLOB where there is no end:
 # SQLite sorts every text before every BLOB.
 _RANGE = f"scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"
-cdef str _PAGE_OF_KEYS = f"SELECT key FROM kvstore WHERE {_RANGE} ORDER BY key LIMIT ?5"
-cdef str _PAGE_OF_PAIRS = f"""
-SELECT k.key, {VALUE}, k.kind FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
-cdef str _PAGE_OF_ENTRIES = f"""
-SELECT k.key, {VALUE}, k.kind, k.version, k.expires_at, k.updated_at
-FROM kvstore k WHERE {_RANGE} ORDER BY key LIMIT ?5"""
+_ROW = f"k.key, {VALUE}, k.kind"
+# By what a row is, and by whether the order is reversed.
+cdef tuple _PAGES = tuple(
+    f"SELECT {columns} FROM kvstore k WHERE {_RANGE} ORDER BY key {order} LIMIT ?5"
+    for columns in ("k.key", _ROW, f"{_ROW}, k.version, k.expires_at, k.updated_at")
+    for order in ("ASC", "DESC"))
+cdef str _PAGE_OF_KEYS = _PAGES[0]
+cdef str _EXISTS = f"SELECT 1 FROM kvstore WHERE scope = ?2 AND key = ?3 AND {LIVE}"
 cdef str _COUNT = f"SELECT count(*) FROM kvstore WHERE {_RANGE}"
 
 

@@ -80,6 +80,7 @@ class Kycore:
         at: Time | None = None,
     ) -> Entry | None: ...
     def cache_stats(self) -> dict[str, int]: ...
+    def exists(self, key: str, *, scope: str | None = None) -> bool: ...
     def delete(self, key: str, *, scope: str | None = None) -> bool: ...
     def incr(self, key: str, by: float = 1, *, scope: str | None = None) -> int | float: ...
     def append(self, key: str, suffix: str | bytes, *, scope: str | None = None) -> int: ...
@@ -136,6 +137,8 @@ class Kycore:
         *,
         glob: str | None = None,
         prefix: str | None = None,
+        after: str | None = None,
+        reverse: bool = False,
         limit: int | None = None,
         scope: str | None = None,
     ) -> list[str]: ...
@@ -145,16 +148,30 @@ class Kycore:
         *,
         pattern: str | None = None,
         glob: str | None = None,
+        after: str | None = None,
+        reverse: bool = False,
         limit: int | None = None,
         scope: str | None = None,
     ) -> Iterator[str]: ...
     def scan(
-        self, prefix: str | None = None, *, limit: int | None = None, scope: str | None = None
+        self,
+        prefix: str | None = None,
+        *,
+        pattern: str | None = None,
+        glob: str | None = None,
+        after: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        scope: str | None = None,
     ) -> Iterator[tuple[str, Any]]: ...
     def entries(
         self,
         prefix: str | None = None,
         *,
+        pattern: str | None = None,
+        glob: str | None = None,
+        after: str | None = None,
+        reverse: bool = False,
         limit: int | None = None,
         scope: str | None = None,
         include_expired: bool = False,

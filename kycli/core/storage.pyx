@@ -6,8 +6,9 @@ Read from top to bottom, with what is included in its place: keys and values as 
 functions (``sqlite``) and the statements that use them (``native``), the SQL
 (``statements``), the cache (``cache``), saves that wait to be committed (``deferred``), a
 connection with its lock, transactions and forks (``session``), rows that are read
-(``reading``), changes of keys (``writing``), the methods whose work is done elsewhere (``surface``), the store,
-listings. What the tables mean is said in ``kycli.core.layout``. What is not on the way of
+(``reading``), changes of keys (``writing``), the methods whose work is done elsewhere
+(``surface``), listings, the store. What the tables mean is said in
+``kycli.core.layout``. What is not on the way of
 a get or a save lives in a module of its own and is imported by the method that needs it.
 """
 
@@ -100,11 +101,12 @@ include "session.pxi"
 include "reading.pxi"
 include "writing.pxi"
 include "surface.pxi"
+include "listing.pxi"
 
 
 # ---------------------------------------------------------------- the store
 
-cdef class Kycore(_Surface):
+cdef class Kycore(_Listings):
     """A key-value store in one file, for any number of processes and threads.
 
     Every call that returned has committed, unless ``durability`` is ``"async"``. Threads
@@ -887,86 +889,6 @@ cdef class Kycore(_Surface):
         finally:
             db.leave()
 
-    # -- listing
-
-    def listkeys(self, pattern=None, *, glob=None, prefix=None, limit=None, scope=None):
-        """Return the keys of a scope, sorted by code point, as a list; as ``iterkeys``.
-
-        >>> with Kycore(":memory:") as kv:
-        ...     kv.save_many((name, 1) for name in ("user:1", "user:22", "visits"))
-        ...     kv.listkeys(r"user:\\d$"), kv.listkeys(glob="*2")
-        3
-        (['user:1'], ['user:22'])
-        """
-        return list(self.iterkeys(prefix, pattern=pattern, glob=glob, limit=limit, scope=scope))
-
-    def iterkeys(self, prefix=None, *, pattern=None, glob=None, limit=None, scope=None):
-        """Iterate over the keys of a scope, sorted by code point, streaming.
-
-        Reads only the range of keys in which all that is asked for must lie: that of the
-        prefix, and that which the pattern itself implies, such as by its beginning.
-
-        Parameters:
-            prefix: only keys that begin with this text.
-            pattern: only keys that match this regular expression from their start. The
-                syntax is that of RE2, which takes time in proportion to the key, whatever
-                the pattern: there are no backreferences and no lookaround, ``\\w``,
-                ``\\d`` and ``\\s`` are ASCII (``\\pL``: letters of any script), and
-                the end is ``$`` or ``\\z``.
-            glob: only keys that match this shell pattern as a whole: ``*``, ``?``,
-                ``[a-z]``, ``[!a-z]``, and a backslash before what is meant literally.
-            limit: at most so many.
-            scope: default the store's.
-
-        Raises:
-            InvalidKeyError: when ``pattern`` or ``glob`` is none.
-            MisuseError: when both are given.
-        """
-        cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef object matches = None
-        first, past = _range_of(prefix)
-        if pattern is not None or glob is not None:
-            from kycli.core.patterns import select
-
-            least, end, matches = select(pattern, glob)
-            first, past = max(first, least), past if end == b"" else min(past or end, end)
-        _check_limit(limit)
-        keys = _Listing(self, _PAGE_OF_KEYS, place, (first, past),
-                        limit if matches is None else None)
-        return keys if matches is None else _iterate_matching(keys, matches, limit)
-
-    def scan(self, prefix=None, *, limit=None, scope=None):
-        """Iterate over ``(key, value)``, sorted by key, streaming.
-
-        Rows come in pages; each page is as of one moment, and no transaction is open
-        between them, so a slow reader holds nobody up. A key that is written while
-        the scan is under way is seen with its old or its new value.
-
-        Parameters:
-            prefix: only keys that begin with this text.
-            limit: at most so many.
-            scope: default the store's.
-        """
-        return _Listing(self, _PAGE_OF_PAIRS,
-                        self._scope if scope is None else check_scope(scope),
-                        _range_of(prefix), _check_limit(limit))
-
-    def entries(self, prefix=None, *, limit=None, scope=None, include_expired=False):
-        """Iterate over ``Entry``, sorted by key, streaming; as ``scan``.
-
-        Parameters:
-            include_expired: also what has expired and is not yet archived.
-        """
-        return _Listing(self, _PAGE_OF_ENTRIES,
-                        self._scope if scope is None else check_scope(scope),
-                        _range_of(prefix), _check_limit(limit), include_expired)
-
-    def count(self, prefix=None, *, scope=None):
-        """Return how many keys there are; the cost grows with their number."""
-        cdef str place = self._scope if scope is None else check_scope(scope)
-        first, past = _range_of(prefix)
-        return self._db.fetch(_COUNT, (self._now(), place, first, past))
-
     # -- for the engine's other modules
 
     def _query(self, sql, bindings=()):
@@ -1036,8 +958,3 @@ cdef class Kycore(_Surface):
 
 
 cdef object _MISSING = object()
-
-
-# ---------------------------------------------------------------- listings
-
-include "listing.pxi"
