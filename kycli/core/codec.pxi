@@ -166,7 +166,7 @@ cpdef object _past(str prefix):
     return b""
 
 
-cdef tuple _range_of(object prefix):
+cpdef tuple _range_of(object prefix):
     if prefix is None or prefix == "":
         return "", b""
     if not isinstance(prefix, str):

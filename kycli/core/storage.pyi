@@ -4,6 +4,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, overload
 
+from kycli.core.diff import Diff
 from kycli.core.doctor import Problem
 from kycli.core.entry import Entry
 from kycli.core.history import Change
@@ -18,6 +19,7 @@ def encode(value: object) -> tuple[int, Any, int]: ...
 def decode(value: Any, kind: int) -> Any: ...
 def _use_native_statements(wanted: bool) -> None: ...
 def _past(prefix: str) -> str | bytes: ...
+def _range_of(prefix: str | None) -> tuple[str, str | bytes]: ...
 
 class Kycore:
     def __init__(
@@ -82,6 +84,16 @@ class Kycore:
     def cache_stats(self) -> dict[str, int]: ...
     def exists(self, key: str, *, scope: str | None = None) -> bool: ...
     def delete(self, key: str, *, scope: str | None = None) -> bool: ...
+    def pop(self, key: str, default: Any = ..., *, scope: str | None = None) -> Any: ...
+    def update(
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        default: Any = ...,
+        *,
+        attempts: int = 100,
+        scope: str | None = None,
+    ) -> Any: ...
     def incr(self, key: str, by: float = 1, *, scope: str | None = None) -> int | float: ...
     def append(self, key: str, suffix: str | bytes, *, scope: str | None = None) -> int: ...
     def getset(
@@ -177,6 +189,38 @@ class Kycore:
         include_expired: bool = False,
     ) -> Iterator[Entry]: ...
     def count(self, prefix: str | None = None, *, scope: str | None = None) -> int: ...
+    def copy_many(
+        self,
+        prefix: str | None = None,
+        *,
+        scope: str | None = None,
+        to_scope: str | None = None,
+        to_prefix: str | None = None,
+        on_conflict: str = "error",
+    ) -> int: ...
+    def move_many(
+        self,
+        prefix: str | None = None,
+        *,
+        scope: str | None = None,
+        to_scope: str | None = None,
+        to_prefix: str | None = None,
+        on_conflict: str = "error",
+    ) -> int: ...
+    def diff_scopes(
+        self, scope: str, other: str, *, prefix: str | None = None
+    ) -> Iterator[Diff]: ...
+    def diff_times(
+        self,
+        since: Time,
+        until: Time | None = None,
+        *,
+        prefix: str | None = None,
+        scope: str | None = None,
+    ) -> Iterator[Diff]: ...
+    def diff_versions(
+        self, key: str, version: int, other: int | None = None, *, scope: str | None = None
+    ) -> Diff | None: ...
 
     # for the engine's other modules
     def _now(self) -> int: ...

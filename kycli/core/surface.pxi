@@ -12,6 +12,49 @@ cdef class _Surface:
 
         return updates.getset(self, key, value, default, ttl, scope)
 
+    def pop(self, key, default=..., *, scope=None):
+        """Delete a key, as ``delete`` does, and return its value. Atomic.
+
+        Parameters:
+            default: what to return when there is no such key.
+
+        Raises:
+            MissingKeyError: when there is no such key, and no default was given.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv["job"] = "backup"
+        ...     kv.pop("job"), kv.pop("job", "none left")
+        ('backup', 'none left')
+        """
+        from kycli.core import updates
+
+        return updates.pop(self, key, default, scope)
+
+    def update(self, key, function, default=..., *, attempts=100, scope=None):
+        """Save what a function makes of a value, and return it. Atomic.
+
+        The function is called with the value, without any lock. When the value was changed
+        meanwhile, nothing is saved, and the function is called again with the new one. What
+        it raises is passed on, and nothing is saved. The key keeps its lifetime. Inside a
+        transaction nobody can change the key, and the function is called once.
+
+        Parameters:
+            function: takes the value and returns the new one.
+            default: what it is called with when there is no such key, which is then made.
+            attempts: how often it is called at most.
+
+        Raises:
+            MissingKeyError: when there is no such key, and no default was given.
+            ConflictError: when the key has changed during each of the attempts.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.update("names", lambda names: sorted([*names, "Ada"]), [])
+        ['Ada']
+        """
+        from kycli.core import updates
+
+        return updates.update(self, key, function, default, attempts, scope)
+
     def incr(self, key, by=1, *, scope=None):
         """Add to a number and return the sum. Atomic across processes.
 
@@ -87,6 +130,105 @@ cdef class _Surface:
         from kycli.core import updates
 
         return updates.transfer(self, key, to_key, scope, to_scope, overwrite, True)
+
+    def copy_many(self, prefix=None, *, scope=None, to_scope=None, to_prefix=None,
+                  on_conflict="error"):
+        """Copy all keys of a scope, or those that begin with ``prefix``: all or none. Atomic.
+
+        Values keep their type and the lifetime they have left, as with ``copy``. It is one
+        change of the history.
+
+        Parameters:
+            prefix: only keys that begin with this text.
+            to_scope: default the scope itself; ``to_prefix`` must then be another prefix.
+            to_prefix: what to write in place of ``prefix``; default the same.
+            on_conflict: what to do when there is a key at the destination: ``"error"``,
+                ``"skip"`` to leave it as it is, ``"overwrite"``.
+
+        Returns:
+            How many keys were copied.
+
+        Raises:
+            ConflictError: when keys are there, and ``on_conflict`` is ``"error"``.
+            InvalidTTLError: when a key expires and the destination's namespace is no cache.
+            InvalidKeyError: when source and destination overlap, or a key gets too long.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     _ = kv.save_many({"user:1": "Ada", "user:2": "Grace", "visits": 7})
+        ...     kv.copy_many("user:", to_scope="backup"), kv.listkeys(scope="backup")
+        (2, ['user:1', 'user:2'])
+        """
+        from kycli.core import copying
+
+        return copying.copy_many(
+            self, prefix, scope, to_scope, to_prefix, on_conflict, remove=False)
+
+    def move_many(self, prefix=None, *, scope=None, to_scope=None, to_prefix=None,
+                  on_conflict="error"):
+        """Move keys as ``copy_many`` copies them; what is skipped stays where it was."""
+        from kycli.core import copying
+
+        return copying.copy_many(
+            self, prefix, scope, to_scope, to_prefix, on_conflict, remove=True)
+
+    # -- comparing
+
+    def diff_scopes(self, scope, other, *, prefix=None):
+        """Iterate over the keys in which two scopes differ: ``Diff``, sorted by key, streaming.
+
+        Keys are compared by value and type, and by when they expire. Rows come in pages;
+        both scopes are read as of one moment for each page. Costs in proportion to what
+        the scopes hold.
+
+        Parameters:
+            prefix: only keys that begin with this text.
+
+        Returns:
+            ``Diff(key, operation, before, after)``: the operation is ``"added"``,
+            ``"removed"``, ``"changed"``, or ``"lifetime"`` where only the expiry is another;
+            ``before`` and ``after`` are the ``Entry`` in ``scope`` and in ``other``, or None.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     _ = kv.save("url", "example.org", scope="shop.prod")
+        ...     _ = kv.save("url", "localhost", scope="shop.test")
+        ...     for diff in kv.diff_scopes("shop.prod", "shop.test"):
+        ...         diff.key, diff.operation, diff.before.value, diff.after.value
+        ('url', 'changed', 'example.org', 'localhost')
+        """
+        from kycli.core import diff
+
+        return diff.diff_scopes(self, scope, other, prefix)
+
+    def diff_times(self, since, until=None, *, prefix=None, scope=None):
+        """Iterate over the keys in which a scope at two times differs, as ``diff_scopes``.
+
+        Costs in proportion to what has changed since. A key that has expired counts as
+        removed.
+
+        Parameters:
+            since, until: times as for ``get_history``; default of ``until`` is now.
+
+        Raises:
+            InvalidTimeError: a time that cannot be read, is to come, or is before the
+                retained history, or before the scope of that name was renamed to another.
+        """
+        from kycli.core import diff
+
+        return diff.diff_times(self, since, until, prefix, scope)
+
+    def diff_versions(self, key, version, other=None, *, scope=None):
+        """Return the ``Diff`` between two versions of a key, or None where there is none.
+
+        Parameters:
+            version, other: as ``get_history`` shows them; default of ``other`` is what is
+                there now.
+
+        Raises:
+            MissingKeyError: when the history holds no such version.
+        """
+        from kycli.core import diff
+
+        return diff.diff_versions(self, key, version, other, scope)
 
     # -- history and recovery
 

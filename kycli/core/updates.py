@@ -1,23 +1,38 @@
 """Changes that depend on what is there: counting, appending, lifetimes, copying.
 
-Each is one transaction that takes the write lock before it reads.
+Each is one transaction that takes the write lock before it reads. Only ``update``, which
+calls a function of the caller's, reads and computes first, takes the lock when it is done,
+and begins again when the key has changed meanwhile.
 """
 
 from __future__ import annotations
 
 import math
+import random
+import time
 
 from kycli.core.expiry import parse_ttl
 from kycli.core.numbers import parse_number
 from kycli.core.scopes import is_cache, is_plain, not_a_cache
 from kycli.core.storage import check_scope, decode, encode
-from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, WrongTypeError
+from kycli.errors import (
+    ConflictError,
+    InvalidKeyError,
+    InvalidValueError,
+    MissingKeyError,
+    MisuseError,
+    WrongTypeError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kycli.core.storage import Kycore
+
+_MAX_PAUSE = 0.5
+"""Longest pause between two attempts of ``update``, in seconds."""
 
 
 def _place(store: Kycore, key: str, scope: str | None) -> tuple[str, str]:
@@ -50,6 +65,80 @@ def getset(
         store._put(now, place, key, kind, stored, size, lifetime)
     store._sweep_after(1)
     return default if row is None else decode(row[1], row[2])
+
+
+def pop(store: Kycore, key: str, default: Any, scope: str | None) -> Any:
+    """Delete a key and return its value, or ``default`` unless that is ``...``."""
+    place, key = _place(store, key, scope)
+    with store.transaction():
+        row = store._live_row(store._now(), place, key)
+        if row is not None:
+            store._remove(place, key)
+    store._sweep_after(1)
+    if row is not None:
+        return decode(row[1], row[2])
+    if default is ...:
+        raise _missing(place, key)
+    return default
+
+
+def update(
+    store: Kycore,
+    key: str,
+    function: Callable[[Any], Any],
+    default: Any,
+    attempts: int,
+    scope: str | None,
+) -> Any:
+    """Save what a function makes of the value, unless the key has changed meanwhile."""
+    place, key = _place(store, key, scope)
+    if not callable(function):
+        raise WrongTypeError(f"update takes a function, not {type(function).__name__}")
+    if type(attempts) is not int:
+        raise WrongTypeError(f"attempts is a whole number, not {attempts!r}")
+    if attempts < 1:
+        raise InvalidValueError(f"attempts is a whole number from 1 up, not {attempts}")
+    if store._in_snapshot():
+        raise MisuseError("a snapshot is for reading, not for writing")
+    kind, stored, _ = (0, None, 0) if default is ... else encode(default)
+    for attempt in range(1, attempts + 1):
+        started = time.monotonic()
+        seen = store._live_row(store._now(), place, key)
+        if seen is None and default is ...:
+            raise _missing(place, key)
+        # What the function is given is its own to change, the default too.
+        value = function(decode(stored, kind) if seen is None else decode(seen[1], seen[2]))
+        encoded = encode(value)
+        with store.transaction():
+            now = store._now()
+            row = store._live_row(now, place, key)
+            if _is_same(row, seen):
+                if row is None:
+                    store._put(now, place, key, *encoded, None)
+                else:
+                    store._write(now, place, key, *encoded, row[4])
+                break
+        if attempt == attempts:
+            raise ConflictError(
+                f"the key {key!r} has changed during each of {attempts} attempts to update it",
+                hint="try again when fewer others write to it",
+            )
+        # In proportion to what an attempt takes, so that those who compete get apart.
+        pause = (time.monotonic() - started) * attempt
+        time.sleep(random.uniform(0, min(pause, _MAX_PAUSE)))
+    store._sweep_after(1)
+    return value
+
+
+def _is_same(row: tuple[Any, ...] | None, seen: tuple[Any, ...] | None) -> bool:
+    """Whether a key still has the value that was seen; its lifetime may be another."""
+    if row is None or seen is None:
+        return row is seen
+    return row[6] == seen[6] or row[1:4] == seen[1:4]
+
+
+def _missing(scope: str, key: str) -> MissingKeyError:
+    return MissingKeyError(f"no key {key!r} in scope {scope!r}")
 
 
 def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
