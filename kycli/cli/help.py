@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
 _SECTIONS = {
-    "Values": ("values", "removal", "numbers", "expiry"),
+    "Values": ("values", "updating", "removal", "copying", "numbers", "expiry"),
     "Documents": ("documents",),
     "Running programs": ("running",),
-    "Listings": ("listing", "search"),
-    "History": ("history", "recovery", "retention"),
+    "Listings": ("listing", "existence", "search"),
+    "History": ("history", "differences", "recovery", "retention"),
     "Scopes": ("scopes", "caches"),
     "Other": ("doctor", "migration", "settings", "help"),
 }
@@ -35,7 +35,7 @@ _PRINTED = ("get", "kyg")
 _NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
 _RECORDS = (
     *("scan", "list-scopes", "admin list-caches", "admin show-scope", "config"),
-    *("history", "kyv", "blame", "search", "migrate", "doctor"),
+    *("history", "kyv", "blame", "search", "migrate", "doctor", "diff"),
 )
 _WOULD_CHANGE = ("restore-to", "kyrt")
 
@@ -47,6 +47,10 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         _NAMES: "print one JSON array of names",
         _RECORDS: "print one JSON array of records",
         _WOULD_CHANGE: "with --dry-run: one JSON array of records",
+        ("del", "kyd"): "with --get: print as JSON",
+        ("update",): "COMMAND reads and prints JSON, also of text",
+        ("exists",): "print an object of each key and whether it exists",
+        ("count",): "print the number as JSON",
     },
     "jsonl": {
         _PRINTED: "print each value as a line of JSON",
@@ -58,7 +62,19 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         _READ: "VALUE is base64",
         _PRINTED: "print the value as base64",
         ("append",): "SUFFIX is base64",
+        ("del", "kyd"): "with --get: print as base64",
     },
+    "raw": {
+        ("set", "kys", "del", "kyd"): "with --get: the value and not one byte more",
+        ("update",): "keep a newline at the end of what COMMAND prints",
+    },
+    "null": {("del", "kyd"): "with --get: end each value with NUL"},
+    "default": {("update",): "what COMMAND reads when there is no such key"},
+    "map": {("run", "env"): "names of variables: KEY=NAME,KEY=NAME"},
+    "scope": {("run", "env"): "the scope; may be given several times"},
+    "prefix": {("copy", "move"): "in place of SOURCE: all keys that begin so"},
+    "since": {("diff",): "compare the scope at that time"},
+    "until": {("diff",): "with what it was then, and not with now"},
     "limit": {("history", "kyv", "blame"): "stop after N changes"},
     "dry-run": {("exec", "kyc"): "print the command and do not run it"},
     "force": {("undo",): "also where a key has changed since"},

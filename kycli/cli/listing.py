@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kycli.address import parse_listing
 from kycli.cli.output import record, write_listing, write_texts
@@ -20,43 +20,66 @@ _Item = TypeVar("_Item")
 
 def list_addressed(env: Environment, arguments: list[str]) -> int:
     """``keys [PROJECT.NAMESPACE] [PREFIX]``: one key per line."""
-    scope, prefix = _range(env, arguments)
-    keys = env.store().iterkeys(prefix, limit=env.count("limit"), scope=scope)
-    write_texts(env, _if_any(env, arguments, keys))
+    _write_keys(env, arguments, *range_of(env, arguments), None)
     return 0
 
 
 def scan(env: Environment, arguments: list[str]) -> int:
     """``scan [PROJECT.NAMESPACE] [PREFIX]``: ``key=value``, or records in JSON."""
-    scope, prefix = _range(env, arguments)
+    scope, prefix = range_of(env, arguments)
+    if "separator" in env.flags:
+        for other in ("values-only", "json", "jsonl"):
+            env.choice("separator", other)
+    separator = env.flags.get("separator", "=").encode()
     entries = env.store().entries(
         prefix,
-        limit=env.count("limit"),
         scope=scope,
         include_expired="include-expired" in env.flags,
+        **_options(env),
     )
     entries = _if_any(env, arguments, entries)
-    write_listing(env, entries, lambda e: e.key.encode() + b"=" + plain(e.value), record)
+    if "values-only" in env.flags:
+        _write_values(env, (entry.value for entry in entries))
+    else:
+        write_listing(env, entries, lambda e: e.key.encode() + separator + plain(e.value), record)
     return 0
 
 
 def list_matching(env: Environment, arguments: list[str]) -> int:
     """``kyl [PATTERN]``: the keys of the current scope that match."""
-    pattern, glob = arguments[0] if arguments else None, env.flags.get("glob")
-    if pattern is not None and glob is not None:
+    pattern = arguments[0] if arguments else None
+    if pattern is not None and "glob" in env.flags:
         raise UsageError("PATTERN and --glob exclude each other")
-    keys = env.store().iterkeys(
-        env.flags.get("prefix"),
-        pattern=pattern,
-        glob=glob,
-        limit=env.count("limit"),
-        scope=env.scope,
-    )
-    write_texts(env, keys)
+    _write_keys(env, arguments, env.scope, env.flags.get("prefix"), pattern)
     return 0
 
 
-def _range(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
+def _write_keys(
+    env: Environment, arguments: list[str], scope: str, prefix: str | None, pattern: str | None
+) -> None:
+    store, options = env.store(), {"pattern": pattern, "scope": scope, **_options(env)}
+    if "values-only" in env.flags:
+        pairs = _if_any(env, arguments, store.scan(prefix, **options))
+        _write_values(env, (value for _, value in pairs))
+    else:
+        write_texts(env, _if_any(env, arguments, store.iterkeys(prefix, **options)))
+
+
+def _write_values(env: Environment, values: Iterator[Any]) -> None:
+    write_listing(env, values, plain, lambda value: value)
+
+
+def _options(env: Environment) -> dict[str, Any]:
+    """Return what the flags say about which keys of a range are listed, and in what order."""
+    return {
+        "glob": env.flags.get("glob"),
+        "after": env.flags.get("after"),
+        "reverse": "reverse" in env.flags,
+        "limit": env.count("limit"),
+    }
+
+
+def range_of(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
     """Return the scope and the prefix that the arguments and ``--prefix`` name."""
     prefix = env.flags.get("prefix")
     fixed = env.scope if env.short or env.scope_is_fixed else None

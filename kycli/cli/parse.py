@@ -17,7 +17,7 @@ from kycli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 # Long name -> short spelling, what its value is ("" for a switch), meaning.
 FLAGS: dict[str, tuple[str, str, str]] = {
@@ -33,16 +33,26 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "default": ("", "VALUE", "what to print for a key that is missing"),
     "include-expired": ("", "", "also what has expired and is not yet swept away"),
     "prefix": ("", "PREFIX", "all keys that begin with exactly this text"),
+    "to": ("", "SCOPE", "with --prefix: the scope to put them in"),
+    "to-prefix": ("", "PREFIX", "with --prefix: what to write in its place"),
+    "on-conflict": ("", "POLICY", "keys at the destination: error, skip, overwrite"),
     "path": ("", "PATH", "a place inside the value: '$.a[0]'"),
     "merge": ("", "JSON", "in place of VALUE, a merge patch; - reads it"),
     "json-patch": ("", "FILE", "in place of VALUE, a JSON patch; - reads it"),
+    "get": ("", "", "print the old value"),
     "unique": ("", "", "only when the list does not hold it yet"),
     "format": ("", "FORMAT", "sh (default), fish, dotenv or json"),
     "glob": ("", "GLOB", "all keys that match this shell pattern as a whole"),
+    "after": ("", "KEY", "continue behind this key, which need not exist"),
+    "reverse": ("", "", "in reverse order"),
+    "values-only": ("", "", "print values, and no keys"),
+    "separator": ("", "TEXT", "print TEXT between key and value, in place of '='"),
     "limit": ("", "N", "stop after N keys"),
     "since": ("", "TIME", "only changes from then on"),
     "until": ("", "TIME", "only changes up to then"),
     "at": ("", "TIME", "as it was at that time"),
+    "versions": ("", "A..B", "versions A and B of a key; A alone: A and now"),
+    "exit-code": ("", "", "exit 1 when there are differences"),
     "at-version": ("", "N", "bring back version N; also: --version N"),
     "all-scopes": ("", "", "the whole database"),
     "dry-run": ("", "", "change nothing, and list what would change"),
@@ -53,6 +63,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "from": ("", "", "bring the files into another database"),
     "into": ("", "DB", "that database; by default the one in effect"),
     "map": ("", "OLD=NEW", "names of scopes: OLD=NEW,OLD=NEW"),
+    "upper": ("", "", "names in upper case, with _ for other characters"),
     "decrypt": ("", "", "keep encrypted values decrypted"),
     "force": ("-f", "", "replace a key that exists at the destination"),
     "vacuum": ("", "", "shrink a large file, too; writers wait"),
@@ -77,8 +88,13 @@ COUNTED = ("history", "kyv", "blame", "search")
 VERSIONED = ("restore", "kyr")
 """The commands to which ``--version`` and a value is a version to bring back."""
 
-PASSING_ON = ("exec", "kyc", "run")
-"""The commands whose words after the first belong to what they run, whatever they look like."""
+PASSING_ON = {"exec": 1, "kyc": 1, "run": 1, "update": 2}
+"""The commands that run another one -> how many of their arguments are for themselves or name
+it; the words after these are its own, whatever they look like."""
+
+REPEATABLE = {"scope": ("run", "env"), "map": ("run", "env", "migrate")}
+"""The flags that some commands take several times -> these commands. The values are joined
+by commas, which may also be typed."""
 
 
 def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str], list[str]]:
@@ -97,7 +113,8 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
     unread = iter(argv)
     tokens = unread if "".join(argv).isascii() else _decoded(unread)
     # How many words there are before those that are passed on; 0 when none are.
-    own = 1 if program in PASSING_ON else 0
+    own = PASSING_ON.get(program or "", 0)
+    repeated: set[str] = set()
     for token in tokens:
         if token[:1] != "-" or token == "-" or _is_number(token):
             if program is None and not words and token == KY:
@@ -107,7 +124,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
             if len(words) == own:
                 words += unread
             elif len(words) == 1 and program in (None, KY) and _is(PASSING_ON, program, words):
-                own = 2
+                own = 1 + PASSING_ON[named(program, token)]
         elif token == "--":
             words += unread if own else tokens
         elif token[:2] == "--":
@@ -119,7 +136,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
             if name not in FLAGS:
                 raise _unknown_flag(f"--{name}", program, words)
             if FLAGS[name][1]:
-                _put(flags, name, value if equals else next(tokens, None))
+                _put(flags, name, value if equals else next(tokens, None), repeated)
             elif equals:
                 raise UsageError(f"--{name} takes no value")
             else:
@@ -133,7 +150,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                     given = token[place:] or next(tokens, None)
                     if letter == "n" and given is not None:
                         name = "-n"  # what it means, the command says
-                    _put(flags, name, given)
+                    _put(flags, name, given, repeated)
                     break
                 flags[name] = ""
     if "version" in flags:
@@ -149,12 +166,14 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                 f"-n {given!r}: not a whole number of 0 or more",
                 hint="here -n is the limit; --namespace names a namespace",
             )
-        _put(flags, "limit" if counted else "namespace", given)
+        _put(flags, "limit" if counted else "namespace", given, repeated)
     if "help" in flags:
         return Command("help"), flags, [KY, command.verb] if command.verb else [command.name]
     for name in flags:
         if not command.takes(name):
             raise UsageError(f"'{command.called}' takes no --{name}", hint=command.usage_hint())
+        if name in repeated and command.name not in REPEATABLE[name]:
+            raise _given_twice(name)
     command.check_count(arguments)
     return command, flags, arguments
 
@@ -163,20 +182,27 @@ def _is_number(token: str) -> bool:
     return token != "-0" and token[1 + (token[1] == ".") :][:1].isdecimal()
 
 
-def _is(commands: tuple[str, ...], program: str | None, words: list[str]) -> bool:
+def _is(commands: Collection[str], program: str | None, words: list[str]) -> bool:
     """Return whether what was read so far names one of these commands."""
     if program is None or program == KY:
         return bool(words) and named(program, words[0]) in commands
     return program in commands
 
 
-def _put(flags: dict[str, str], name: str, value: str | None) -> None:
+def _put(flags: dict[str, str], name: str, value: str | None, repeated: set[str]) -> None:
     if value is None:
         raise UsageError(f"--{name} needs a value: --{name} {FLAGS[name][1]}")
     if name in flags:
-        spelled = name if name[0] == "-" else f"--{SPELLED.get(name, name)}"
-        raise UsageError(f"{spelled} is given twice", hint="give it once")
+        if name not in REPEATABLE:
+            raise _given_twice(name)
+        repeated.add(name)
+        value = f"{flags[name]},{value}"
     flags[name] = value
+
+
+def _given_twice(name: str) -> UsageError:
+    spelled = name if name[0] == "-" else f"--{SPELLED.get(name, name)}"
+    return UsageError(f"{spelled} is given twice", hint="give it once")
 
 
 def _decoded(argv: Iterator[str]) -> Iterator[str]:

@@ -39,13 +39,14 @@ UNIVERSAL = ("db", "quiet", "yes", "help", "version")
 _SCOPE = "scope project namespace "
 _KEY = _SCOPE + "context "
 _ADDRESS = _KEY + "ns-delim "
-_SET = "ttl if-absent if-version json b64"
+_SET = "ttl if-absent if-version json b64 get raw"
 _GET = "raw json jsonl null b64 meta default path include-expired at"
 _PATCH = "json b64 merge json-patch path"
 _PUSH = "unique json b64 path"
 _REMOVE = "json b64 path"
-_DEL = "prefix yes"
+_DEL = "prefix yes get raw json b64 null"
 _LISTING = "null json jsonl "
+_RANGE = "glob after reverse values-only limit "
 _HISTORY = "since until limit json jsonl"
 _RESTORE_TO = _SCOPE + "all-scopes dry-run " + _LISTING
 _IN_EFFECT = _SCOPE + "ns-delim "
@@ -55,7 +56,8 @@ VALUE is stored as text exactly as given. When it is '-', or absent and standard
 input is not a terminal, all of standard input is the value, not one byte less;
 what is not UTF-8 is stored as bytes. To store a '-': printf - | kys KEY. With
 --json the value is a JSON value and keeps its type; with --b64 it is base64. A
-set without --ttl makes the key permanent, or gives it the default of its cache."""
+set without --ttl makes the key permanent, or gives it the default of its cache.
+--get prints the value that was there before, or nothing when there was none."""
 _GET_NOTES = """\
 Prints each value and a newline; several keys are read as of one moment. A key
 that is missing or has expired prints nothing and makes the exit code 2. With
@@ -91,18 +93,48 @@ they are added at its end, and refused where no word can follow: behind ; & | a
 comment, a here-document, fi, done, esac, } or ). --dry-run prints what would
 run. What follows {0} belongs to the command, so flags of kycli come
 before it."""
-_RUN_NOTES = """\
+_VARIABLES = """\
+--scope may be given several times; of the same variable in several scopes, the
+last one holds. --prefix chooses the keys. A key that cannot be the name of a
+variable (letters, digits and _, no digit first) is skipped, and named on
+standard error. --upper gives every key a name: db.host is DB_HOST. --map
+KEY=NAME names single ones. Two keys of one scope under one name, or a value
+with a NUL, are an error."""
+_RUN_NOTES = f"""\
 Runs COMMAND with the keys of the scope in its environment, and exits as it
-does. --prefix chooses the keys; each is the name of its variable as it is. A
-key that cannot be one (letters, digits and _), or a value with a NUL, is an
-error, and nothing is run. Flags of kycli come before COMMAND."""
-_ENV_NOTES = """\
+does. Flags of kycli come before COMMAND.
+{_VARIABLES}"""
+_ENV_NOTES = f"""\
 Prints the keys of the scope as variables, as 'run' sets them, quoted so that
 nothing in a value is ever executed. dotenv quotes only what needs it, and can
-be read by sh too. In json, what is not UTF-8 is {"$base64": …}."""
+be read by sh too. In json, what is not UTF-8 is {{"$base64": …}}.
+{_VARIABLES}"""
+_UPDATE_NOTES = """\
+COMMAND reads the value on its standard input, and what it prints becomes the
+new value; the key keeps its time to live. Nothing is locked meanwhile: when the
+value was changed by others, COMMAND runs again on the new one. When it fails,
+nothing is written and the exit code is 1; when there is no such key it is 2,
+unless --default says what COMMAND reads then.
+Text and bytes are read exactly as they are, as 'get --raw' prints them. If the
+value is text that does not end in a newline, one newline at the end of what is
+printed is dropped, as most programs add it; --raw keeps it. Other values are
+read as JSON, and what is printed must be JSON. Flags of kycli come before
+COMMAND."""
+_EXISTS_NOTES = """\
+Prints nothing. Exit code 0 when all of the keys exist, 2 when one is missing or
+has expired; of several, those are named on standard error. --json prints an
+object of all of them, whatever the exit code."""
+_DIFF_NOTES = """\
+Prints what is different, by key: between two scopes, A and B; with one of them,
+between the current scope and that; with --since, between the scope then and
+now, or at --until; with --versions, between two versions of a key. Lines that
+begin with '-' are of the first, with '+' of the second. JSON has all that is
+known of each key before and after. The exit code is 0 either way, unless
+--exit-code is given."""
 _DEL_NOTES = """\
-Deletes all that exist, together; exit code 2 when any did not. --prefix asks
-first on a terminal and needs -y elsewhere; drop-scope deletes a whole scope."""
+Deletes all that exist, together; exit code 2 when any did not. --get prints
+their values, as 'get' does. --prefix asks first on a terminal and needs -y
+elsewhere; drop-scope deletes a whole scope."""
 _LISTING_NOTES = "PREFIX is taken literally; --prefix PREFIX says the same."
 _PATTERN_NOTES = """\
 PATTERN is a regular expression that the key matches from its start, in the
@@ -110,10 +142,17 @@ syntax of RE2: no pattern takes long, so there are no backreferences and no
 lookaround; \\w, \\d and \\s are ASCII, \\pL is a letter of any script, and \\z or $
 is the end. GLOB is a shell pattern that matches the whole key: *, ?, [a-z],
 [!a-z]. What begins with literal text reads only the keys that do."""
+_CONTINUED = """
+--after continues a listing behind the last key that was seen."""
 _COPY_NOTES = """\
 The value keeps its type and the time that it has left; in a cache a permanent
 one gets the cache's default. A namespace that is no cache takes no value that
 expires."""
+_COPY_MANY_NOTES = """
+With --prefix PREFIX in place of the arguments, all keys that begin so go to the
+scope --to, under the same names or with --to-prefix in place of the prefix: all
+of them or none, as one change. --on-conflict says what to do about keys that
+are there: error (the default, which changes nothing), skip or overwrite."""
 _TIMES = """
 The times in records are milliseconds since the epoch, 1970-01-01 UTC."""
 _A_TIME = """\
@@ -221,6 +260,31 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
             "kycli get alpha.prod.user --path '$.emails[0]'",
         ),
     ),
+    "exists": (
+        "existence",
+        "exist",
+        "ADDRESS...",
+        _ADDRESS + "path json",
+        "tell by the exit code whether keys exist",
+        f"{_EXISTS_NOTES}\n{_PATHS}",
+        (
+            "kycli exists alpha.prod.greeting || echo no greeting",
+            "kycli exists -p alpha -n prod DB_HOST DB_PORT",
+        ),
+    ),
+    "update": (
+        "updating",
+        "update",
+        "ADDRESS COMMAND [ARGUMENT...]",
+        _ADDRESS + "default json raw",
+        "change a value by a filter program",
+        _UPDATE_NOTES,
+        (
+            "kycli update alpha.prod.motd -- tr a-z A-Z",
+            "kycli update user -- jq -c '.age += 1'",
+            "kycli update tags --default '[]' --json -- jq unique",
+        ),
+    ),
     "del": (
         "removal",
         "delete",
@@ -228,18 +292,23 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _ADDRESS + _DEL,
         "delete keys (also: delete)",
         _DEL_NOTES,
-        ("kycli del alpha.prod.greeting", "kycli del -p alpha --prefix tmp_ -y"),
+        (
+            "kycli del alpha.prod.greeting",
+            "kycli del --get job",
+            "kycli del -p alpha --prefix tmp_ -y",
+        ),
     ),
     "keys": (
         "listing",
         "list_addressed",
         "[PROJECT.NAMESPACE] [PREFIX]",
-        _SCOPE + "ns-delim prefix limit " + _LISTING,
+        _SCOPE + "ns-delim prefix " + _RANGE + _LISTING,
         "list keys",
-        _LISTING_NOTES,
+        _LISTING_NOTES + _CONTINUED,
         (
             "kycli keys",
             "kycli keys alpha.prod user_",
+            "kycli keys --after user_1000 --limit 100",
             "kycli keys -p alpha -0 | xargs -0 -n 1 echo",
         ),
     ),
@@ -247,10 +316,25 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "listing",
         "scan",
         "[PROJECT.NAMESPACE] [PREFIX]",
-        _SCOPE + "ns-delim prefix limit include-expired " + _LISTING,
+        _SCOPE + "ns-delim separator include-expired prefix " + _RANGE + _LISTING,
         "list keys with their values, as key=value (also: ls)",
-        _LISTING_NOTES + _TIMES,
-        ("kycli scan user_ --jsonl", "kycli ls --prefix user.", "kycli scan alpha.prod"),
+        _LISTING_NOTES + _CONTINUED + _TIMES,
+        (
+            "kycli scan user_ --jsonl",
+            "kycli ls --prefix user.",
+            "kycli scan alpha.prod",
+            "kycli scan --separator ': ' --reverse",
+            "kycli scan --glob '*.email' --values-only",
+        ),
+    ),
+    "count": (
+        "existence",
+        "count",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        _SCOPE + "ns-delim prefix glob json",
+        "print how many keys there are",
+        _LISTING_NOTES,
+        ("kycli count user_", "kycli count alpha.prod"),
     ),
     "patch": (
         "documents",
@@ -296,16 +380,20 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "running",
         "run",
         "COMMAND [ARGUMENT...]",
-        _SCOPE + "prefix",
+        _SCOPE + "prefix upper map",
         "run a command with the keys of a scope in its environment",
         _RUN_NOTES,
-        ("kycli run --scope alpha.prod -- make deploy", "kycli run --prefix DB_ -- env"),
+        (
+            "kycli run --scope alpha.prod -- make deploy",
+            "kycli run --prefix DB_ -- env",
+            "kycli run --scope alpha --scope alpha.prod --upper -- ./server",
+        ),
     ),
     "env": (
         "running",
         "print_variables",
         "",
-        _SCOPE + "prefix format",
+        _SCOPE + "prefix upper map format",
         "print the keys of a scope as environment variables",
         _ENV_NOTES,
         (
@@ -361,22 +449,26 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli persist session",),
     ),
     "copy": (
-        "removal",
+        "copying",
         "copy",
-        "SOURCE DESTINATION",
-        _SCOPE + "ns-delim force",
-        "copy a key",
-        _COPY_NOTES,
-        ("kycli copy draft backup", "kycli copy alpha.prod.api_url alpha.test.api_url --force"),
+        "[SOURCE] [DESTINATION]",
+        _SCOPE + "ns-delim force prefix to to-prefix on-conflict",
+        "copy a key, or all with a prefix",
+        _COPY_NOTES + _COPY_MANY_NOTES,
+        (
+            "kycli copy draft backup",
+            "kycli copy alpha.prod.api_url alpha.test.api_url --force",
+            "kycli copy --scope alpha.prod --prefix user_ --to alpha.test",
+        ),
     ),
     "move": (
-        "removal",
+        "copying",
         "move",
-        "SOURCE DESTINATION",
-        _SCOPE + "ns-delim force",
-        "rename a key",
-        _COPY_NOTES,
-        ("kycli move draft final",),
+        "[SOURCE] [DESTINATION]",
+        _SCOPE + "ns-delim force prefix to to-prefix on-conflict",
+        "rename a key, or all with a prefix",
+        _COPY_NOTES + _COPY_MANY_NOTES,
+        ("kycli move draft final", "kycli move --prefix tmp_ --to-prefix old_"),
     ),
     "history": (
         "history",
@@ -399,6 +491,19 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "show who changed a key: user, host, command, process",
         "Newest first: time, operation, version, user@host, command[process], change.",
         ("kycli blame greeting", "kycli blame alpha.prod.greeting -n 3"),
+    ),
+    "diff": (
+        "differences",
+        "diff",
+        "[SCOPE] [SCOPE]",
+        _KEY + "ns-delim prefix since until versions exit-code json jsonl",
+        "show what differs between scopes, times or versions",
+        f"{_DIFF_NOTES}{_TIMES}\n{_A_TIME}",
+        (
+            "kycli diff alpha.prod alpha.test",
+            "kycli diff --since '1h ago' alpha.prod",
+            "kycli diff --versions 3..5 alpha.prod.greeting",
+        ),
     ),
     "restore": (
         "recovery",
@@ -521,6 +626,16 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "rename a scope with all its keys",
         "",
         ("kycli rename-scope alpha.test alpha.staging",),
+    ),
+    "copy-scope": (
+        "scopes",
+        "copy",
+        "SCOPE TO-SCOPE",
+        "on-conflict",
+        "copy all keys of a scope",
+        "All of them or none, as one change of the history. What is declared of the scope\n"
+        "stays its own. Exit code 2 when there is no such scope.",
+        ("kycli copy-scope alpha.prod alpha.backup --on-conflict overwrite",),
     ),
     "drop-scope": (
         "scopes",
@@ -687,10 +802,16 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         "listing",
         "list_matching",
         "[PATTERN]",
-        _SCOPE + "glob prefix limit " + _LISTING,
+        _SCOPE + "prefix " + _RANGE + _LISTING,
         "list keys of the current scope",
-        _PATTERN_NOTES,
-        ("kyl", "kyl 'user\\.'", "kyl --glob '*.email'", "kyl --prefix user. --limit 10"),
+        _PATTERN_NOTES + _CONTINUED,
+        (
+            "kyl",
+            "kyl 'user\\.'",
+            "kyl --glob '*.email'",
+            "kyl --prefix user. --limit 10",
+            "kyl --reverse --limit 1",
+        ),
     ),
     "kypatch": (
         "documents",

@@ -1,12 +1,11 @@
-"""Taking keys away and putting them elsewhere: del, copy and move."""
+"""Taking keys away: del."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import keys_counted
-from kycli.cli.values import report_missing
+from kycli.cli.values import FORMS, MISSING, print_found, report_missing
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,26 +15,38 @@ if TYPE_CHECKING:
 def delete(env: Environment, arguments: list[str]) -> int:
     """``del ADDRESS...`` or ``del --prefix PREFIX``: 2 when there was nothing to delete."""
     prefix = env.flags.get("prefix")
+    env.choice("get", "prefix")
+    form = env.choice(*FORMS)
+    if form and "get" not in env.flags:
+        raise UsageError(f"--{form} goes with --get", hint="--get prints the values")
     if prefix is None:
-        return _delete_keys(env, arguments)
+        return _delete_keys(env, arguments, form)
     if arguments or "context" in env.flags:
         raise UsageError("--prefix goes with neither keys nor --context", hint="give one of them")
     return _delete_prefix(env, prefix)
 
 
-def _delete_keys(env: Environment, arguments: list[str]) -> int:
+def _delete_keys(env: Environment, arguments: list[str], form: str) -> int:
     if not arguments:
         raise UsageError("which keys?", hint="name them, or use --prefix PREFIX")
     targets = [env.locate(argument) for argument in arguments]
     store = env.store()
-    missing: list[tuple[str, str]] = []
+    found: list[Any] = []
     with store.transaction():
         for scope, key in targets:
-            if not store.delete(key, scope=scope):
-                missing.append((scope, key))
-    for scope, key in missing:
-        report_missing(env, scope, key)
-    _say_deleted(env, len(targets) - len(missing))
+            if "get" in env.flags:
+                found.append(store.pop(key, MISSING, scope=scope))
+            else:
+                found.append(store.delete(key, scope=scope) or MISSING)
+    missing = found.count(MISSING)
+    if "get" in env.flags:
+        print_found(env, form, arguments, targets, found)
+        env.flush()
+    else:
+        for target, value in zip(targets, found, strict=True):
+            if value is MISSING:
+                report_missing(env, *target)
+    _say_deleted(env, len(targets) - missing)
     return 2 if missing else 0
 
 
@@ -59,26 +70,6 @@ def _delete_prefix(env: Environment, prefix: str) -> int:
         return 2
     _say_deleted(env, count)
     return 0
-
-
-def copy(env: Environment, arguments: list[str]) -> int:
-    """``copy SOURCE DESTINATION``: 2 when there is no such key."""
-    return _transfer(env, arguments, env.store().copy)
-
-
-def move(env: Environment, arguments: list[str]) -> int:
-    """``move SOURCE DESTINATION``: 2 when there is no such key."""
-    return _transfer(env, arguments, env.store().move)
-
-
-def _transfer(env: Environment, arguments: list[str], transfer: Callable[..., bool]) -> int:
-    (scope, key), (to_scope, to_key) = map(env.locate, arguments)
-    if transfer(key, to_key, scope=scope, to_scope=to_scope, overwrite="force" in env.flags):
-        if "force" not in env.flags:
-            env.created.append((to_scope, to_key))
-        return 0
-    report_missing(env, scope, key)
-    return 2
 
 
 def _say_deleted(env: Environment, count: int) -> None:

@@ -10,14 +10,9 @@ import os
 import re
 import signal
 
-from kycli.cli.values import plain, read_value, report_missing
-from kycli.errors import (
-    InvalidKeyError,
-    InvalidValueError,
-    KycliError,
-    UsageError,
-    WrongTypeError,
-)
+from kycli.cli.values import read_value, report_missing
+from kycli.cli.variables import variables
+from kycli.errors import InvalidValueError, KycliError, UsageError, WrongTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,25 +145,25 @@ def _closed_end(command: bytes) -> str:
 
 
 def run(env: Environment, arguments: list[str]) -> int:
-    """``run COMMAND [ARGUMENT...]``: run a command with the keys of a scope as variables."""
+    """``run COMMAND [ARGUMENT...]``: run a command with the keys of scopes as variables."""
     if not arguments[0]:
         raise UsageError("the name of the command is ''")
-    _become(env, [*arguments], {**os.environb, **_variables(env)})
+    _become(env, [*arguments], {**os.environb, **variables(env)})
 
 
 def print_variables(env: Environment, arguments: list[str]) -> int:
-    """``env``: print the keys of a scope as variables."""
+    """``env``: print the keys of scopes as variables."""
     form = env.flags.get("format", "sh")
     if form not in ("sh", "fish", "dotenv", "json"):
         raise UsageError(f"unknown format {form!r}", hint="use sh, fish, dotenv or json")
-    variables = _variables(env)
+    found = variables(env)
     if form == "json":
         from kycli.core.values import canonical
 
-        document = {name.decode(): _text_if_it_is(value) for name, value in variables.items()}
+        document = {name.decode(): _text_if_it_is(value) for name, value in found.items()}
         env.write(canonical(document).encode() + b"\n")
         return 0
-    for name, value in variables.items():
+    for name, value in found.items():
         if form == "sh":
             env.write(b"export %b=%b\n" % (name, _quoted(value)))
         elif form == "fish":
@@ -176,27 +171,6 @@ def print_variables(env: Environment, arguments: list[str]) -> int:
         else:
             env.write(b"%b=%b\n" % (name, _quoted_for_dotenv(value)))
     return 0
-
-
-def _variables(env: Environment) -> dict[bytes, bytes]:
-    """Return the keys and values of the scope as variables, all as of one moment."""
-    store = env.store()
-    variables = {}
-    with store.snapshot():
-        for key, value in store.scan(env.flags.get("prefix"), scope=env.scope):
-            if not (key.isascii() and key.isidentifier()):
-                raise InvalidKeyError(
-                    f"the key {key!r} in scope {env.scope!r} cannot be the name of a variable",
-                    hint="a name is letters, digits and _, no digit first; --prefix chooses keys",
-                )
-            data = plain(value)
-            if b"\0" in data:
-                raise InvalidValueError(
-                    f"the value of {key!r} holds a NUL, which no variable can",
-                    hint="--prefix chooses keys",
-                )
-            variables[key.encode()] = data
-    return variables
 
 
 def _text_if_it_is(data: bytes) -> str | bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.copying import transfer_all
 from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
 from kycli.config import save_config
 from kycli.core.names import check_scope, split_scope
@@ -81,6 +82,15 @@ def rename(env: Environment, arguments: list[str]) -> int:
     env.store().rename_scope(scope, to_scope)
     if scope == env.scope:
         env.note(f"the current scope is still {scope!r}: 'kycli use {to_scope}' follows")
+    return 0
+
+
+def copy(env: Environment, arguments: list[str]) -> int:
+    """``copy-scope SCOPE TO-SCOPE``: 2 when there is no such scope."""
+    scope, to_scope = map(check_scope, arguments)
+    if scope not in env.store().scopes():
+        raise MissingKeyError(f"no scope {scope!r}")
+    transfer_all(env, None, scope, to_scope, None)
     return 0
 
 

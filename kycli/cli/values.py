@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
     from kycli.cli.env import Environment
 
-_MISSING = object()
+MISSING = object()
+"""What stands for the value of a key that is not there."""
 
 _JSON_HINT = "text needs double quotes in JSON; leave --json out to store it as it is"
 
-_FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
+FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
+"""The flags that say how values are printed, of which only one can be given."""
 
 
 def store_value(env: Environment, arguments: list[str]) -> int:
@@ -23,6 +25,17 @@ def store_value(env: Environment, arguments: list[str]) -> int:
     env.choice("if-absent", "if-version")
     scope, key = env.locate(arguments[0])
     value = given_value(env, arguments[1:], "VALUE")
+    if "get" in env.flags:
+        return _exchange(env, scope, key, value)
+    if "raw" in env.flags:
+        raise UsageError("--raw goes with --get", hint="--get prints the old value")
+    status = _save(env, scope, key, value)
+    if status == "nochange" and "if-absent" in env.flags:
+        raise ConflictError(f"key {key!r} exists already in scope {scope!r}")
+    return 0
+
+
+def _save(env: Environment, scope: str, key: str, value: Any) -> str:
     status = env.store(create=True).save(
         key,
         value,
@@ -33,8 +46,19 @@ def store_value(env: Environment, arguments: list[str]) -> int:
     )
     if status == "created":
         env.created.append((scope, key))
-    elif status == "nochange" and "if-absent" in env.flags:
-        raise ConflictError(f"key {key!r} exists already in scope {scope!r}")
+    return status
+
+
+def _exchange(env: Environment, scope: str, key: str, value: Any) -> int:
+    """Store a value and print the one that was there before; nothing when there was none."""
+    env.choice("get", "if-absent")
+    form = env.choice("raw", "json", "b64")
+    store = env.store(create=True)
+    with store.transaction():
+        before = store.getkey(key, MISSING, scope=scope)
+        _save(env, scope, key, value)
+    if before is not MISSING:
+        env.write(_encoder(form)(before))
     return 0
 
 
@@ -53,10 +77,10 @@ def print_values(env: Environment, arguments: list[str]) -> int:
         from kycli.cli.search import search
 
         return search(env, arguments)
-    form = env.choice(*_FORMS)
+    form = env.choice(*FORMS)
     env.choice("default", "meta")
     env.choice("path", "meta")
-    default = read_text(env, env.flags["default"]) if "default" in env.flags else _MISSING
+    default = read_text(env, env.flags["default"]) if "default" in env.flags else MISSING
     targets = [env.locate(argument) for argument in arguments]
     if "at" in env.flags:
         from kycli.cli.history import fix_time
@@ -66,13 +90,13 @@ def print_values(env: Environment, arguments: list[str]) -> int:
 
     def read(scope: str, key: str) -> Any:
         if form != "meta":
-            value = read_value(env, scope, key, _MISSING)
-            if value is _MISSING and default is not _MISSING:
+            value = read_value(env, scope, key, MISSING)
+            if value is MISSING and default is not MISSING:
                 env.defaulted = True
                 return default
             return value
         entry = store.get_entry(key, scope=scope, **_which(env))
-        return _MISSING if entry is None else (entry, scope)
+        return MISSING if entry is None else (entry, scope)
 
     if len(targets) == 1:
         values = [read(*targets[0])]
@@ -80,10 +104,28 @@ def print_values(env: Environment, arguments: list[str]) -> int:
         # As of one moment, which lasts for the reading and not for as long as a pipe takes.
         with store.snapshot():
             values = [read(*target) for target in targets]
+    print_found(env, form, arguments, targets, values)
+    return 2 if MISSING in values else 0
+
+
+def print_found(
+    env: Environment,
+    form: str,
+    arguments: list[str],
+    targets: list[tuple[str, str]],
+    values: list[Any],
+) -> None:
+    """Print the values that there are, and say which are missing.
+
+    Parameters:
+        form: one of FORMS, or "" for text; with ``json``, several values are one object.
+        arguments, targets, values: what was typed, the scope and key that it means, and the
+            value or MISSING, of each.
+    """
     found = {}
     encode = _encoder(form)
     for argument, target, value in zip(arguments, targets, values, strict=True):
-        if value is _MISSING:
+        if value is MISSING:
             report_missing(env, *target)
         elif form == "json" and len(arguments) > 1:
             found[argument] = value
@@ -91,7 +133,6 @@ def print_values(env: Environment, arguments: list[str]) -> int:
             env.write(encode(value))
     if found:
         env.write(encode(found))
-    return 2 if _MISSING in values else 0
 
 
 def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
@@ -103,8 +144,8 @@ def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
     path = env.flags.get("path")
     if path is not None:
         return env.store().get_path(path, default, key=key, scope=scope, **_which(env))
-    value = env.store().getkey(key, _MISSING, scope=scope, **_which(env))
-    if value is not _MISSING:
+    value = env.store().getkey(key, MISSING, scope=scope, **_which(env))
+    if value is not MISSING:
         return value
     if may_be_path(env, key):
         return env.store().get_path(key, default, scope=scope, **_which(env))
@@ -142,21 +183,21 @@ def given_value(env: Environment, arguments: list[str], what: str) -> Any:
     if not arguments and env.input_is_terminal():
         raise UsageError(f"{what} is missing", hint="give it, or pipe it into standard input")
     data = env.read_input()
-    return read_text(env, data) if encoded else _text_or_bytes(data)
+    return read_text(env, data) if encoded else text_or_bytes(data)
 
 
 def read_text(env: Environment, given: str | bytes) -> Any:
     """Return the value that a text stands for: itself, or with --json or --b64 what it encodes."""
     if "json" in env.flags or "jsonl" in env.flags:
-        return _parsed(given)
+        return parsed(given)
     if "b64" in env.flags:
         from kycli.core.values import decode_base64
 
-        return _text_or_bytes(decode_base64(given))
+        return text_or_bytes(decode_base64(given))
     return given
 
 
-def _parsed(given: str | bytes) -> Any:
+def parsed(given: str | bytes) -> Any:
     from kycli.core.values import parse
 
     try:
@@ -170,7 +211,7 @@ def _parsed(given: str | bytes) -> Any:
         raise
 
 
-def _text_or_bytes(data: bytes) -> str | bytes:
+def text_or_bytes(data: bytes) -> str | bytes:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -34,6 +34,8 @@ def copy_many(
     to_first = first if to_prefix is None else _range_of(to_prefix)[0]
     # One range inside the other would be read while it is written.
     if source == target and (first.startswith(to_first) or to_first.startswith(first)):
+        if first == to_first:
+            raise InvalidKeyError(f"scope {source!r} is both source and destination")
         raise InvalidKeyError(
             f"source and destination overlap: {first!r} and {to_first!r} in scope {source!r}",
             hint="neither prefix may begin with the other",

@@ -418,15 +418,65 @@ def test_path_is_that_of_the_new_environment(run: Call, home: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a.b", "1st", "with space", "a-b", "größe", "a=b", "x;touch pwned"]
 )
-def test_a_key_that_is_no_name_is_refused(run: Call, home: Path, name: str) -> None:
+def test_a_key_that_is_no_name_is_skipped_and_named(run: Call, home: Path, name: str) -> None:
     run("kys", "--scope", "vars", "GOOD", "v")
-    run("kys", "--scope", "vars", "--", name, "v")
-    for words in (["env"], ["env", "--format", "json"], ["run", "--", "touch", "ran"]):
+    run("kys", "--scope", "vars", "--", name, "w")
+    for words, out in (
+        (["env"], b"export GOOD=v\n"),
+        (["env", "--format", "json"], b'{"GOOD":"v"}\n'),
+        (["run", "--", "sh", "-c", "echo $GOOD"], b"v\n"),
+    ):
         result = run("kycli", words[0], "--scope", "vars", *words[1:])
-        assert result.failed_clearly
+        assert (result.code, result.out) == (0, out)
         assert repr(name) in result.err
+        assert "--upper" in result.err.splitlines()[1]
+        assert run("kycli", words[0], "-q", "--scope", "vars", *words[1:]) == (0, out, "")
     assert not (home / "pwned").exists()
+
+
+def test_names_in_upper_case(call: Call) -> None:
+    fill(call, {"db.host": "h", "1st": "1", "größe": "g", "PORT": "p"})
+    shown = call("kycli", "env", "--scope", "vars", "--upper")
+    assert shown == (
+        0, b"export _1ST=1\nexport PORT=p\nexport DB_HOST=h\nexport GR__E=g\n", "",
+    )  # fmt: skip
+
+
+def test_names_of_ones_own(call: Call) -> None:
+    fill(call, {"db.host": "h", "a=b": "x", "PORT": "p", "other.one": "o"})
+    words = ["env", "--scope", "vars", "--map", "db.host=HOST,PORT=DB_PORT", "--map", "a=b=AB"]
+    result = call("kycli", *words)
+    assert result.out == b"export DB_PORT=p\nexport AB=x\nexport HOST=h\n"
+    assert "'other.one'" in result.err
+    assert call("kycli", *words, "--upper").lines[-1] == "export OTHER_ONE=o"
+    unknown = call("kycli", "env", "--scope", "none", "--map", "x=Y")
+    assert (unknown.code, unknown.out) == (0, b"")
+    assert "'x'" in unknown.err
+
+
+def test_two_keys_under_one_name_are_refused(run: Call, home: Path) -> None:
+    for key in ("db.host", "db-host"):
+        run("kys", "--scope", "vars", key, "v")
+    for words in (["env"], ["run", "--", "touch", "ran"]):
+        result = run("kycli", words[0], "--upper", "--scope", "vars", *words[1:])
+        assert result.failed_clearly
+        assert "'db-host' and 'db.host' in scope 'vars' would both be DB_HOST" in result.err
     assert not (home / "ran").exists()
+
+
+def test_of_several_scopes_the_last_one_holds(run: Call, call: Call) -> None:
+    for scope, data in {
+        "app": {"HOST": "localhost", "PORT": "80", "log.level": "info"},
+        "app.prod": {"HOST": "example.org", "log-level": "warn"},
+    }.items():
+        for key, value in data.items():
+            call("kys", "--scope", scope, key, value)
+    print_them = ["--", "sh", "-c", "echo $HOST,$PORT,$LOG_LEVEL"]
+    both = ["--scope", "app", "--scope", "app.prod", "--upper"]
+    assert run("kycli", "run", *both, *print_them).out == b"example.org,80,warn\n"
+    other = ["--scope", "app.prod,app", "--upper"]
+    assert run("kycli", "run", *other, *print_them).out == b"localhost,80,info\n"
+    assert call("kycli", "env", *both, "--prefix", "P").lines == ["export PORT=80"]
 
 
 def test_a_value_with_a_nul_is_refused(run: Call, home: Path) -> None:
@@ -449,6 +499,13 @@ def test_a_value_with_a_nul_is_refused(run: Call, home: Path) -> None:
         (["run", "--", ""], "''"),
         (["run", "/"], "'/': Permission denied"),
         (["run", "--format", "sh", "x"], "--format"),
+        (["env", "--scope", "a", "--scope", "b c"], "'b c'"),
+        (["env", "--scope", "a,b", "-n", "c"], "-p or -n"),
+        (["env", "--scope", "a,", "--upper"], "empty"),
+        (["env", "--map", "a"], "KEY=NAME"),
+        (["env", "--map", "a=1x"], "'1x'"),
+        (["env", "--map", "a=B,a=C"], "twice"),
+        (["env", "--prefix", "a", "--prefix", "b"], "twice"),
         (["exec"], "ADDRESS"),
         (["kyc", "--json", "k"], "--json"),
     ],

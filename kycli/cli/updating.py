@@ -1,0 +1,118 @@
+"""Changing a value by a filter program: update."""
+
+from __future__ import annotations
+
+import subprocess
+from signal import Signals
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from kycli.cli.values import parsed, plain, read_text, text_or_bytes
+from kycli.core.values import canonical
+from kycli.errors import InvalidValueError, KycliError, UsageError
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from kycli.cli.env import Environment
+
+_MAX_OUTPUT = 1_000_000_000
+"""Most bytes that are read from a filter: the size of the largest value."""
+_BLOCK = 1 << 20
+
+
+def update(env: Environment, arguments: list[str]) -> int:
+    """``update ADDRESS COMMAND [ARGUMENT...]``: 2 when there is no such key."""
+    form = env.choice("json", "raw")
+    scope, key = env.locate(arguments[0])
+    command = arguments[1:]
+    if not command[0]:
+        raise UsageError("the name of the command is ''")
+    default = read_text(env, env.flags["default"]) if "default" in env.flags else ...
+
+    def filtered(value: Any) -> Any:
+        given = _input(form, value)
+        printed = _run(command, given)
+        # What comes back as it was keeps its type, whatever that is.
+        return value if printed == given else _result(form, value, command[0], printed)
+
+    env.store(create=default is not ...).update(key, filtered, default, scope=scope)
+    if default is not ...:
+        env.created.append((scope, key))  # if it was missing
+    return 0
+
+
+def _input(form: str, value: Any) -> bytes:
+    """Return what a filter reads: text and bytes exactly as they are, the rest as JSON."""
+    if form == "json" or not isinstance(value, (str, bytes)):
+        return canonical(value).encode() + b"\n"
+    return plain(value)
+
+
+def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
+    """Return the value that a filter has printed for a value."""
+    if form == "json" or not isinstance(value, (str, bytes)):
+        try:
+            return parsed(printed)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"what {name!r} printed: {error}", hint=error.hint) from None
+    text = text_or_bytes(printed)
+    if form == "raw" or not isinstance(value, str) or not isinstance(text, str):
+        return text
+    return text if value.endswith("\n") else text.removesuffix("\n")
+
+
+def _run(command: list[str], given: bytes) -> bytes:
+    """Run a filter and return what it prints.
+
+    Raises:
+        KycliError: when it cannot be run, or does not end well.
+    """
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    except OSError as error:
+        raise KycliError(f"cannot run {command[0]!r}: {error.strerror}") from None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # Nobody waits for it: what the filter has left running may never read the rest.
+    Thread(target=_feed, args=(process.stdin, given), daemon=True).start()
+    try:
+        printed = _read(process.stdout, command[0])
+        status = process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stdout.close()
+        process.wait()
+    if status:
+        how = f"was killed by {_signal(-status)}" if status < 0 else f"exited with {status}"
+        raise KycliError(f"{command[0]!r} {how}; nothing was changed")
+    return printed
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    """Write all of the data to a filter, or as much as it reads."""
+    try:
+        with stream:
+            stream.write(data)
+    except BrokenPipeError:
+        pass  # it needs no more
+
+
+def _read(stream: IO[bytes], name: str) -> bytes:
+    data = bytearray()
+    while block := stream.read(_BLOCK):
+        data += block
+        if len(data) > _MAX_OUTPUT:
+            raise InvalidValueError(
+                f"{name!r} printed more than {_MAX_OUTPUT:,} bytes", hint="a value is at most 1 GB"
+            )
+    return bytes(data)
+
+
+def _signal(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
