@@ -53,9 +53,11 @@ def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
     """Return the value that a filter has printed for a value."""
     if form == "json" or not isinstance(value, (str, bytes)):
         try:
-            return parsed(printed)
+            result = parsed(printed)
         except InvalidValueError as error:
             raise InvalidValueError(f"what {name!r} printed: {error}", hint=error.hint) from None
+        # The same document in another order, or with other blanks, is no change.
+        return value if canonical(result) == canonical(value) else result
     text = text_or_bytes(printed)
     if form == "raw" or not isinstance(value, str) or not isinstance(text, str):
         return text

@@ -114,6 +114,14 @@ def test_typed_values_are_json_on_both_sides(call: Call, database: Path) -> None
     assert call("kyg", "n").out == b"6\n"
 
 
+def test_the_same_document_in_another_order_is_no_event(call: Call) -> None:
+    call("kys", "doc", "--json", '{"b": 1, "a": 2}')
+    assert call("kycli", "update", "doc", "echo", ' { "a" : 2, "b" : 1 }').code == 0
+    assert len(call("kycli", "history", "doc").lines) == 1
+    assert call("kycli", "update", "doc", "echo", '{"a": 2.0, "b": 1}').code == 0
+    assert len(call("kycli", "history", "doc").lines) == 2
+
+
 def test_json_of_text_when_asked_for(call: Call, database: Path) -> None:
     call("kys", "k", "a\nb")
     assert call("kycli", "update", "k", "--json", *python("out = b'[%s]' % data")).code == 0

@@ -247,6 +247,13 @@ def test_flags_before_and_after_and_joined() -> None:
     assert (flags, arguments) == ({"default": "--json", "null": ""}, ["k"])
 
 
+def test_some_flags_may_be_given_several_times() -> None:
+    _, flags, _ = parse(["--scope", "a", "env", "--scope=b,c", "--map", "x=Y", "--map=z=W"], None)
+    assert flags == {"scope": "a,b,c", "map": "x=Y,z=W"}
+    _, flags, _ = parse(["migrate", "--map", "a=b", "--map", "c=d"], None)
+    assert flags == {"map": "a=b,c=d"}
+
+
 @pytest.mark.parametrize("number", ["-5", "-0.5", "-.5", "-1e3", "-0x", "-00"])
 def test_negative_numbers_are_arguments(number: str) -> None:
     _, flags, arguments = parse(["k", number], "kys")
