@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from kycli.core.entry import Entry
+from kycli.core.faults import translate
 from kycli.core.history import Row, head, moment, reach, row
 from kycli.core.layout import BYPASS, EXPIRED, FLOAT, LIVE
 from kycli.core.recovery import _EARLIER, _alive, _earlier, _time_to_go_back_to
@@ -212,6 +213,8 @@ def _between_times(
                         if size > PAGE_BYTES:
                             break
             yield from found
+    except apsw.Error as error:  # the store's own are translated by itself
+        raise translate(error, "a temporary database", 0) from error
     finally:
         scratch.close()
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from conftest import Clock
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from kycli.core import diff as module
 from kycli.core.diff import Diff
 from kycli.core.times import time_text
 from kycli.errors import (
+    DiskFullError,
     InvalidKeyError,
     InvalidScopeError,
     InvalidTimeError,
@@ -223,6 +225,20 @@ def test_many_changes_are_sorted_by_key_and_come_in_pages(store: Kycore, clock: 
         [(f"k{n:04}", "changed") for n in range(0, 2000, 3)]
         + [(f"l{n}", "added") for n in range(6)]
     )
+
+
+def test_a_disk_that_is_full_is_said(store: Kycore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = apsw.Connection
+
+    def small(name: str) -> apsw.Connection:
+        connection = real(name)
+        connection.pragma("max_page_count", 4)
+        return connection
+
+    store.save_many((f"k{n:04}", n) for n in range(2000))
+    monkeypatch.setattr(module.apsw, "Connection", small)  # type: ignore[attr-defined]
+    with pytest.raises(DiskFullError, match="temporary"):
+        next(store.diff_times("1h ago"))
 
 
 def test_what_expired_unnoticed_is_removed(store: Kycore, clock: Clock) -> None:
