@@ -34,7 +34,8 @@ def _transfer(env: Environment, arguments: list[str], *, remove: bool) -> int:
             raise UsageError(f"--{flag} goes with --prefix", hint="or name SOURCE and DESTINATION")
     if len(arguments) < 2:
         missing = "SOURCE and DESTINATION" if not arguments else "DESTINATION"
-        raise UsageError(f"this needs {missing}", hint="name them, or use --prefix PREFIX")
+        name = "move" if remove else "copy"
+        raise UsageError(f"'{name}' needs {missing}", hint="name them, or use --prefix PREFIX")
     (scope, key), (to_scope, to_key) = map(env.locate, arguments)
     store, policy = env.store(), _policy(env)
     with store.transaction():
@@ -56,7 +57,10 @@ def _transfer_prefix(env: Environment, arguments: list[str], prefix: str, *, rem
     if arguments:
         raise UsageError("--prefix goes with no SOURCE or DESTINATION", hint="give one of them")
     if not prefix:  # which is what an unset variable in a script gives
-        raise UsageError("an empty prefix is every key", hint="'kycli copy-scope' copies a scope")
+        raise UsageError(
+            "an empty prefix is every key",
+            hint="'kycli copy-scope SCOPE TO-SCOPE' copies a scope",
+        )
     to_scope = env.flags.get("to")
     if to_scope is None and "to-prefix" not in env.flags:
         raise UsageError("where to?", hint="--to SCOPE, or --to-prefix PREFIX, or both")

@@ -71,5 +71,5 @@ def _conflict(scope: str, keys: list[str]) -> ConflictError:
     what = "the key exists" if len(keys) == 1 else "keys exist"
     return ConflictError(
         f"{what} already in scope {scope!r}: {names}{more}",
-        hint="skip or overwrite them: on_conflict, or --on-conflict skip|overwrite",
+        hint="skip or overwrite them (--on-conflict skip, --on-conflict overwrite)",
     )

@@ -116,6 +116,8 @@ def test_two_versions(call: Call) -> None:
     shown = call("kycli", "diff", "--versions", "2", "k").lines
     assert shown == ["--- k version 2", "+++ k now", "@@ -1 +1 @@ k", "-two", "+three"]
     assert call("kycli", "diff", "k", "--versions", "3") == (0, b"", "")
+    call("kys", "user.name", "Ada")
+    assert call("ky", "diff", "user.name", "--versions", "1") == (0, b"", "")
     assert call("kycli", "diff", "shop.prod.url", "--versions", "1..1") == (0, b"", "")
     (record,) = json.loads(call("kycli", "diff", "k", "--versions", "1..3", "--json").out)
     assert [record[side]["value"] for side in ("before", "after")] == ["one", "three"]

@@ -95,6 +95,16 @@ def test_exists_answers_by_its_exit_code(call: Call) -> None:
     assert call("kycli", "exists").failed_clearly
 
 
+def test_keys_of_the_current_scope_may_hold_dots(call: Call) -> None:
+    assert call("ky", "exists", "b.1") == (0, b"", "")
+    assert call("ky", "count", "b.").out == b"3\n"
+    assert call("ky", "scan", "b.", "--after", "b.2").lines == ["b.3=x=y"]
+    call("kys", "doc", "--json", '{"name": "Ada"}')
+    assert call("ky", "exists", "doc.name").code == 0
+    assert call("ky", "exists", "doc.age").code == 2
+    assert ": ky exists b.1" in call("kycli", "exists", "b.1").err
+
+
 def test_exists_in_json_says_it_of_each(call: Call) -> None:
     assert call("kycli", "exists", "--json", "none") == (2, b'{"none":false}\n', "")
     assert call("kycli", "exists", "--json", "a", "none") == (
@@ -118,6 +128,7 @@ def test_an_expired_key_does_not_exist(call: Call) -> None:
 def test_count(call: Call) -> None:
     assert call("kycli", "count") == (0, b"6\n", "")
     assert call("kycli", "count", "b.", "--scope", "default").out == b"3\n"
+    assert call("kycli", "count", "--prefix", "b.").out == b"3\n"
     assert call("kycli", "count", "s.t").out == b"1\n"
     assert call("kycli", "count", "s.t", "no").out == b"0\n"
     assert call("kycli", "count", "--glob", "*.[12]").out == b"2\n"

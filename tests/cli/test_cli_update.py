@@ -42,6 +42,15 @@ def test_flags_behind_the_command_are_its_own(call: Call) -> None:
     assert call("kycli", "update", "k", "--scope", "a.b", "-q", "cat", "--", "-").code == 0
 
 
+def test_a_key_with_dots_of_the_current_scope(call: Call) -> None:
+    call("kys", "user.name", "Ada")
+    assert call("ky", "update", "user.name", "--", "tr", "-d", "A").code == 0
+    assert call("kyg", "user.name").out == b"da\n"
+    missed = call("kycli", "update", "user.name", "tr", "a", "b")
+    assert missed.code == 2
+    assert ": ky update user.name" in missed.err
+
+
 @pytest.mark.parametrize(
     ("value", "command", "flags", "stored"),
     [
