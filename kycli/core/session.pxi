@@ -9,13 +9,14 @@
 
 cdef int _forks = 0  # counted in every child, also of a fork that Python does not see
 cdef dict _sessions = {}  # id -> weak reference to each open session
-cdef dict _held = {}  # forking thread -> the sessions, and _opening, whose locks it holds
+cdef dict _held = {}  # forking thread -> for each fork a list of what it holds the locks of
 cdef set _inherited = set()  # files that this process must not open, as (device, inode)
 # Held while a connection is opened or closed: a fork in the middle of it would leave the
 # child with a lock inside SQLite that nobody opens any more.
 cdef object _opening = _thread.RLock()
 cdef bint _half_open = False  # this process was forked while another thread was opening
 cdef int64_t FORK_PATIENCE_MS = 1000  # how long a fork waits for calls of other threads
+cdef object _postponed = None  # raised by the handler of a signal while a fork was prepared
 
 
 cdef void _count_fork() noexcept nogil:
@@ -24,36 +25,95 @@ cdef void _count_fork() noexcept nogil:
 
 
 def _before_fork():
+    """Close the connections that are idle, and hold their locks until the fork is done.
+
+    A signal may come at any wait here. What its handler raises is kept until after the fork:
+    an exception from a fork hook would not stop the fork, and would leave locks behind.
+    """
     cdef int64_t deadline = _clock_ms(CLOCK_MONOTONIC) + FORK_PATIENCE_MS
     cdef list held = []
-    _held[_thread.get_ident()] = held
+    # A stack, because the handler of a signal that comes during this may fork as well.
+    _held.setdefault(_thread.get_ident(), []).append(held)
     for reference in list(_sessions.values()):
         session = reference()
         if session is not None and (<_Session>session).park(deadline):
             held.append(session)
-    if _opening.acquire(timeout=_seconds_until(deadline)):
+    if _acquired(_opening, deadline):
         held.append(_opening)
 
 
 def _after_fork():
-    for held in reversed(_held.pop(_thread.get_ident(), ())):
+    cdef list forks = _held.get(_thread.get_ident())
+    if not forks:
+        return
+    for held in reversed(forks.pop()):
         if held is _opening:
             _opening.release()
         else:
             (<_Session>held).lock.release()
+    if not forks:
+        del _held[_thread.get_ident()]
 
 
 def _after_fork_in_child():
-    global _half_open
-    held = _held.get(_thread.get_ident(), ())
+    global _half_open, _postponed
+    cdef list forks = _held.get(_thread.get_ident())
+    held = forks[-1] if forks else []
+    _postponed = None  # the parent raises it
     if _opening not in held:
         _half_open = True
-    for reference in list(_sessions.values()):
-        session = reference()
-        if session is not None:
-            (<_Session>session).disown(session not in held)
-    _waiting.clear()
-    _after_fork()
+    try:
+        for reference in list(_sessions.values()):
+            session = reference()
+            if session is not None:
+                (<_Session>session).disown(session not in held)
+        _waiting.clear()
+    finally:
+        _after_fork()
+
+
+cdef bint _acquired(lock, int64_t deadline) except -1:
+    """Acquire a lock of Python's before a deadline; return whether that was possible."""
+    try:
+        return lock.acquire(timeout=_seconds_until(deadline))
+    except BaseException as error:
+        _postpone(error)
+        return lock.acquire(False)
+
+
+cdef _postpone(error):
+    """Keep an exception that came before a fork until the fork is done, if it is a signal's.
+
+    Handlers of signals run in the main thread. Other exceptions are of a commit that was
+    tried, and the next call tries it again.
+    """
+    global _postponed
+    cdef bint is_signals = True
+    try:
+        import threading
+
+        is_signals = threading.current_thread() is threading.main_thread()
+    except BaseException:  # of a second signal
+        pass
+    if is_signals and _postponed is None:
+        _postponed = error
+        # Hooks run in the order in which they were registered. This one is the last, so that
+        # no hook of another library's is interrupted by the exception.
+        os.register_at_fork(after_in_parent=_raise_soon)
+
+
+def _raise_soon():
+    """Have the main thread raise what was postponed, as soon as it executes Python again."""
+    if _postponed is not None:
+        Py_AddPendingCall(_raise_postponed, NULL)
+
+
+cdef int _raise_postponed(void* nothing) except -1:
+    global _postponed
+    error, _postponed = _postponed, None
+    if error is not None:
+        raise error
+    return 0
 
 
 cdef double _seconds_until(int64_t deadline):
@@ -215,12 +275,12 @@ cdef class _Session:
         """Close the connection, if there is one."""
         if self.connection is None:
             return
-        self.cache.switch_off()
-        self.run.finalize()
-        if self.files is not None and not self.files.wal_is_ours():
-            self.leave_files_alone()
         _opening.acquire()
         try:
+            self.cache.switch_off()
+            self.run.finalize()
+            if self.files is not None and not self.files.wal_is_ours():
+                self.leave_files_alone()
             self.connection.close()
         finally:
             _opening.release()
@@ -340,9 +400,11 @@ cdef class _Session:
             block.serial, block.level, block.change = self.serial, self.depth, self.change
             self.in_call = False
         except BaseException as error:
-            if self.depth == 0:
-                self.give_up()
-            self.leave()
+            try:
+                if self.depth == 0:
+                    self.give_up()
+            finally:
+                self.leave()
             if isinstance(error, apsw.Error):
                 raise self.translated(error) from error
             raise
@@ -445,9 +507,11 @@ cdef class _Session:
             if self.depth == 0:
                 self.take_write_lock()
         except BaseException as error:
-            if self.depth == 0:
-                self.give_up()
-            self.leave()
+            try:
+                if self.depth == 0:
+                    self.give_up()
+            finally:
+                self.leave()
             if isinstance(error, apsw.Error):
                 raise self.translated(error) from error
             raise
@@ -548,28 +612,43 @@ cdef class _Session:
 
     # -- around a fork
 
-    cdef bint park(self, int64_t deadline):
+    cdef bint park(self, int64_t deadline) except -1:
         """Before a fork: close an idle connection, and keep the lock until it is done."""
-        if not self.lock.acquire(deadline - _clock_ms(CLOCK_MONOTONIC)):
-            return False
-        if self.in_call or self.depth:
-            self.lock.release()
-            return False
-        self.settle_before_fork(deadline)
-        if self.path == MEMORY or self.connection is None:
-            return True
-        if not _opening.acquire(timeout=_seconds_until(deadline)):
-            self.lock.release()
+        cdef bint parked = False
+        if not self.acquired(deadline):
             return False
         try:
-            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            if not self.in_call and not self.depth:
+                self.settle_before_fork(deadline)
+                parked = self.path == MEMORY or self.hung_up(deadline)
+        except BaseException as error:
+            _postpone(error)
+            parked = self.connection is None
+        finally:
+            if not parked:
+                self.lock.release()
+        return parked
+
+    cdef bint acquired(self, int64_t deadline) except -1:
+        """``_acquired`` for the session's own lock."""
+        try:
+            return self.lock.acquire(deadline - _clock_ms(CLOCK_MONOTONIC))
+        except BaseException as error:
+            _postpone(error)
+            return self.lock.acquire(0)
+
+    cdef bint hung_up(self, int64_t deadline) except -1:
+        """Close the connection before a deadline; return whether there is none now."""
+        if self.connection is None:
+            return True
+        if not _acquired(_opening, deadline):
+            return False
+        try:
+            self.leave_files_alone()
             self.hang_up()
-        except BaseException:
-            self.lock.release()
-            raise
+            return True
         finally:
             _opening.release()
-        return True
 
     cdef settle_before_fork(self, int64_t deadline):
         """Commit the saves that wait; when that fails they go on waiting, in the parent."""
@@ -578,8 +657,10 @@ cdef class _Session:
         self.patience.at_most_ms = max(1, deadline - _clock_ms(CLOCK_MONOTONIC))
         try:
             self.flush()
-        except Exception:
+        except KycliError:
             pass
+        except BaseException as error:
+            _postpone(error)
         finally:
             self.patience.at_most_ms = 0
 

@@ -63,6 +63,7 @@ cdef extern from "Python.h":
         pass
     PyThreadState* PyThreadState_Get()
     uint64_t PyThreadState_GetID(PyThreadState*)
+    int Py_AddPendingCall(int (*function)(void*) except -1, void* argument)
 
 
 # ---------------------------------------------------------------- constants
