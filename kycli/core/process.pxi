@@ -52,6 +52,26 @@ cdef class _Patience:
 
 cdef int64_t FOR_EVER_MS = 1 << 40
 cdef int64_t FAIR_MS = 5  # how long threads may take turns before those that wait
+cdef int64_t LOOK_MS = 50  # how often a thread that waits looks whether the owner has ended
+
+
+cdef inline uint64_t _this_thread() noexcept:
+    """Return Python's number of the calling thread, which no other thread gets later.
+
+    The system gives the number of a thread that has ended to the next one.
+    """
+    return PyThreadState_GetID(PyThreadState_Get())
+
+
+cdef bint _is_alive(uint64_t thread) noexcept:
+    """Whether a thread that had a number from ``_this_thread`` still runs."""
+    cdef PyThreadState* state = PyInterpreterState_ThreadHead(
+        PyThreadState_GetInterpreter(PyThreadState_Get()))
+    while state != NULL:
+        if PyThreadState_GetID(state) == thread:
+            return True
+        state = PyThreadState_Next(state)
+    return False
 
 
 @cython.final
@@ -62,10 +82,14 @@ cdef class _Turn:
     no lock of their own. Who has to wait sleeps on ``bell``, which each release rings. A
     thread that comes by meanwhile may go first, since that is what keeps a thread at work
     going, but not once somebody has waited for some time.
+
+    A thread may end without having released the lock. Whoever finds that becomes the owner,
+    and ``left`` says that there may be something to clear up.
     """
 
     cdef uint64_t owner       # 0: nobody
     cdef int count
+    cdef bint left
     cdef int waiting
     cdef int64_t since        # somebody has waited without getting it
     cdef object bell          # locked, but for the moment in which it rings
@@ -76,20 +100,27 @@ cdef class _Turn:
 
     cdef inline bint is_mine(self) noexcept:
         """Whether the calling thread holds it."""
-        return self.owner != 0 and self.owner == PyThreadState_GetID(PyThreadState_Get())
+        return self.owner != 0 and self.owner == _this_thread()
 
     cdef bint acquire(self, int64_t timeout_ms) except -1:
-        # The system gives the number of a thread that has ended to the next one.
-        cdef uint64_t me = PyThreadState_GetID(PyThreadState_Get())
+        cdef uint64_t me = _this_thread()
         if self.owner == me:
             self.count += 1
             return True
         if self.owner or self.waiting and _clock_ms(CLOCK_MONOTONIC) - self.since > FAIR_MS:
-            if timeout_ms <= 0 or not self.wait(min(timeout_ms, FOR_EVER_MS)):
+            if not (self.owner and self.is_free()) and (
+                    timeout_ms <= 0 or not self.wait(min(timeout_ms, FOR_EVER_MS))):
                 return False
         self.owner = me
         self.count = 1
         return True
+
+    cdef bint is_free(self) noexcept:
+        """Whether there is no owner, or it has ended, which is noted."""
+        if self.owner and not _is_alive(self.owner):
+            self.left = True
+            self.owner = 0
+        return not self.owner
 
     cdef bint wait(self, int64_t timeout_ms) except -1:
         """Sleep until the bell rings and nobody is the owner; False when it took too long."""
@@ -100,9 +131,9 @@ cdef class _Turn:
         self.waiting += 1
         try:
             while now < deadline:
-                rang = self.bell.acquire(True, (deadline - now) / 1000)
+                self.bell.acquire(True, min(deadline - now, LOOK_MS) / 1000)
                 now = _clock_ms(CLOCK_MONOTONIC)
-                if rang and not self.owner:
+                if self.is_free():
                     self.since = now
                     return True
             return False
@@ -115,3 +146,8 @@ cdef class _Turn:
             self.owner = 0
             if self.waiting and self.bell.locked():
                 self.bell.release()
+
+    cdef forget(self):
+        """In a child process: the threads that had or wanted the lock are the parent's."""
+        self.owner = self.count = self.waiting = 0
+        self.left = False

@@ -160,8 +160,8 @@ cdef class _Session:
     cdef int generation         # the value of _forks that the connection belongs to
     cdef int depth              # of nested transaction blocks
     cdef int abandoned          # blocks that were rolled back and are yet to be left
+    cdef uint64_t abandoned_by  # the thread in which they are
     cdef int64_t serial         # of the outermost block
-    cdef object owner           # the thread that is in a transaction
     cdef int64_t last_id        # of the log, in the transaction under way; 0 before it is known
     cdef int archived           # whether the archive holds anything, in the same; -1: not known
     cdef _Statements run
@@ -314,6 +314,12 @@ cdef class _Session:
                 f"{self.patience.timeout_ms / 1000:g} s",
                 hint="its transaction must end first",
             )
+        if self.lock.left:
+            try:
+                self.clear_up(True)
+            except BaseException:
+                self.lock.release()
+                raise
         if self.in_call:
             self.lock.release()
             raise MisuseError(
@@ -326,7 +332,7 @@ cdef class _Session:
                 raise ClosedError("the store was closed by another thread")
             if self.connection is None:
                 self.connect()
-            if self.abandoned:
+            if self.abandoned and self.abandoned_by == _this_thread():
                 raise MisuseError(
                     "the transaction was rolled back: its blocks were left in another order "
                     "than they were entered", hint="leave the other blocks first")
@@ -393,11 +399,11 @@ cdef class _Session:
                 self.control(f"SAVEPOINT kycli_{self.depth}")
             else:
                 self.serial += 1
-                self.owner = _thread.get_ident()
             self.depth += 1
             if block.reading and not self.reading:
                 self.reading = self.depth
             block.serial, block.level, block.change = self.serial, self.depth, self.change
+            block.thread = _this_thread()
             self.in_call = False
         except BaseException as error:
             try:
@@ -536,14 +542,25 @@ cdef class _Session:
             if keep:
                 raise ForkError("the transaction is the parent process's")
             return
-        if self.owner != _thread.get_ident():
+        if block.thread != _this_thread():
+            if _is_alive(block.thread):
+                raise MisuseError(
+                    "a transaction ends in the thread in which it began",
+                    hint="do not let a block span a yield",
+                )
+            block.level = 0
+            if block.serial == self.serial and self.lock.acquire(0):
+                try:
+                    self.clear_up(False)
+                finally:
+                    self.lock.release()
             raise MisuseError(
-                "a transaction ends in the thread in which it began",
+                "the transaction was rolled back: the thread in which it began has ended",
                 hint="do not let a block span a yield",
             )
         block.level = 0
         if block.serial != self.serial or level != self.depth:
-            if self.abandoned:
+            if self.abandoned and self.abandoned_by == block.thread:
                 self.abandoned -= 1
             elif block.serial == self.serial:
                 self.abandon()
@@ -599,16 +616,37 @@ cdef class _Session:
     cdef abandon(self):
         """Roll back all blocks, also those that others believe to be in."""
         cdef int levels = self.depth
-        self.depth = 0
         self.abandoned = levels - 1
-        self.reading = 0
-        self.change = self.change_before
-        self.serial += 1
+        self.abandoned_by = _this_thread()
+        self.drop_blocks()
         try:
             self.give_up()
         finally:
             for _ in range(levels):
                 self.lock.release()
+
+    cdef clear_up(self, bint warn):
+        """Roll back what a thread was in when it ended; the lock is the caller's now."""
+        self.lock.left = self.in_call = False
+        self.drop_blocks()
+        try:
+            self.give_up()
+        except apsw.Error as error:
+            raise self.translated(error) from error
+        if warn:
+            import warnings
+
+            warnings.warn(
+                f"{self.path}: a thread ended inside a transaction, which was rolled back",
+                RuntimeWarning, 1)
+
+    cdef drop_blocks(self):
+        """Be in no block any more; what was done in them is yet to be rolled back."""
+        if self.reading != 1:  # else nothing was written
+            self.change = 0 if self.command is None else self.change_before
+        self.depth = self.reading = 0
+        self.last_id = 0
+        self.serial += 1
 
     # -- around a fork
 
@@ -618,6 +656,8 @@ cdef class _Session:
         if not self.acquired(deadline):
             return False
         try:
+            if self.lock.left:
+                self.clear_up(True)
             if not self.in_call and not self.depth:
                 self.settle_before_fork(deadline)
                 parked = self.path == MEMORY or self.hung_up(deadline)
@@ -671,6 +711,8 @@ cdef class _Session:
         lock for ever.
         """
         self.generation = _forks
+        if in_use:
+            self.lock.forget()
         self.lock.waiting = 0  # the threads that did are the parent's
         if self.deferred is not None:
             self.deferred.clear()  # the parent commits it
@@ -705,7 +747,8 @@ cdef class _Transaction:
     cdef bint reading
     cdef int level       # 1 for the outermost; 0 before it has begun and after its end
     cdef int64_t serial
-    cdef int64_t change  # the session's, before
+    cdef uint64_t thread  # in which it began
+    cdef int64_t change   # the session's, before
 
     def __cinit__(self, _Session session, store, bint reading=False):
         self.session = session

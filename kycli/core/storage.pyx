@@ -63,6 +63,11 @@ cdef extern from "Python.h":
         pass
     PyThreadState* PyThreadState_Get()
     uint64_t PyThreadState_GetID(PyThreadState*)
+    ctypedef struct PyInterpreterState:
+        pass
+    PyInterpreterState* PyThreadState_GetInterpreter(PyThreadState*)
+    PyThreadState* PyInterpreterState_ThreadHead(PyInterpreterState*)
+    PyThreadState* PyThreadState_Next(PyThreadState*)
     int Py_AddPendingCall(int (*function)(void*) except -1, void* argument)
 
 
@@ -296,7 +301,8 @@ cdef class Kycore(_Listings):
         is written. Blocks nest: an inner one that raises undoes only itself. Other
         threads that use the store wait until the block ends, as long as the busy
         timeout. Durable when the outermost block is left. A block belongs to the thread
-        that entered it, and must not span an ``await`` or a ``yield``.
+        that entered it, and must not span an ``await`` or a ``yield``. When that thread
+        ends inside the block, the next call rolls it back, with a ``RuntimeWarning``.
 
         Raises:
             BusyError: when another writer holds the lock for longer than the timeout.
@@ -909,7 +915,7 @@ cdef class Kycore(_Listings):
 
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
-        return self._db.depth > 0 and self._db.owner == _thread.get_ident()
+        return self._db.depth > 0 and self._db.lock.is_mine()
 
     def _in_snapshot(self):
         """Whether the calling thread is inside a snapshot of this store, where nothing is written."""

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 from conftest import Clock
+from forks import in_child
 
 from kycli import Kycore
 from kycli.errors import BusyError, DiskFullError, MisuseError, StorageError
@@ -224,6 +226,132 @@ def test_a_block_ends_in_the_thread_in_which_it_began(path: Path) -> None:
         assert "another thread" in str(errors[0])
         block.__exit__(None, None, None)
         assert store["k"] == 1
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def end_thread_inside(store: Kycore, *, snapshot: bool = False) -> Any:
+    """Have a thread end inside a transaction or a snapshot; return the block."""
+    block = store.snapshot() if snapshot else store.transaction()
+
+    def work() -> None:
+        block.__enter__()
+        if not snapshot:
+            store.save("k", "never committed")
+
+    in_thread(work)
+    return block
+
+
+def in_a_transaction(store: Kycore) -> None:
+    with store.transaction():
+        store.save("k", 2)
+
+
+@pytest.mark.parametrize("snapshot", [True, False], ids=["snapshot", "transaction"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.getkey("k"),
+        lambda store: store.save("k", 2),
+        lambda store: store.save_many({"k": 2}),
+        lambda store: store.listkeys(),
+        lambda store: store.get_many(["k"]),
+        in_a_transaction,
+        lambda store: store.close(),
+    ],
+    ids=["get", "save", "save_many", "list", "get_many", "transaction", "close"],
+)
+def test_what_a_thread_was_in_when_it_ended_is_rolled_back_by_the_next_call(
+    path: Path, call: Callable[[Kycore], object], snapshot: bool
+) -> None:
+    with Kycore(path, busy_timeout_ms=50) as store, Kycore(path) as other:
+        store.save("k", 1)
+        block = end_thread_inside(store, snapshot=snapshot)
+        assert not store._in_transaction()
+        with pytest.warns(RuntimeWarning, match="ended inside a transaction"):
+            call(store)
+        assert other["k"] in (1, 2)
+        with pytest.raises(MisuseError, match="thread in which it began has ended"):
+            block.__exit__(None, None, None)
+        with pytest.raises(MisuseError, match="not begun, or is over"):
+            block.__exit__(None, None, None)
+
+
+def test_the_block_of_a_thread_that_has_ended_cannot_be_kept(path: Path) -> None:
+    with Kycore(path, busy_timeout_ms=50) as store, Kycore(path, busy_timeout_ms=50) as other:
+        block = end_thread_inside(store)
+        with pytest.raises(MisuseError, match="thread in which it began has ended"):
+            block.__exit__(None, None, None)
+        assert other.save("k", 1) == "created"
+        assert store["k"] == 1
+
+
+def end_all(threads: list[threading.Thread], end: threading.Event) -> None:
+    end.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_who_waits_for_a_thread_that_ends_inside_a_transaction_goes_on(path: Path) -> None:
+    with Kycore(path, busy_timeout_ms=60_000) as store:
+        begun, end = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            store.transaction().__enter__()
+            begun.set()
+            end.wait()
+
+        answers: list[float] = []
+        threads = [threading.Thread(target=hold)]
+        threads[0].start()
+        begun.wait()
+        for _ in range(5):
+            threads.append(threading.Thread(target=lambda: answers.append(store.incr("n"))))
+            threads[-1].start()
+        with pytest.warns(RuntimeWarning, match="ended inside a transaction"):
+            end_all(threads, end)
+        assert sorted(answers) == [1, 2, 3, 4, 5]
+
+
+def test_a_new_thread_is_not_in_the_transaction_of_the_one_before(path: Path) -> None:
+    """Though the system may give it the same number."""
+    with Kycore(path, busy_timeout_ms=50) as store:
+        store.save("k", 1)
+        end_thread_inside(store)
+        seen: list[object] = []
+
+        with pytest.warns(RuntimeWarning, match="ended inside a transaction"):
+            in_thread(lambda: seen.extend((store._in_transaction(), store.incr("k"))))
+        assert seen == [False, 2]
+
+
+def test_blocks_left_in_the_wrong_order_concern_their_thread_alone(path: Path) -> None:
+    def work() -> None:
+        first, second = store.transaction(), store.transaction()
+        first.__enter__()
+        second.__enter__()
+        with pytest.raises(MisuseError):
+            first.__exit__(None, None, None)
+        with pytest.raises(MisuseError, match="another order"):
+            store.save("k", 1)
+
+    with Kycore(path) as store:
+        in_thread(work)
+        assert store.save("k", 2) == "created"
+
+
+def test_a_fork_after_a_thread_ended_inside_a_transaction(path: Path) -> None:
+    with Kycore(path, busy_timeout_ms=50) as store:
+        store.save("k", 1)
+        end_thread_inside(store)
+        with pytest.warns(RuntimeWarning, match="ended inside a transaction"):
+            assert in_child(lambda: store.save("k", 2)) == 0
+        assert store["k"] == 2
 
 
 def test_a_block_is_entered_once_and_left_once(store: Kycore) -> None:
