@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -259,8 +260,18 @@ def test_signature_is_the_one_in_the_stub(name: str) -> None:
     assert parameters(getattr(storage.Kycore, name)) == stub_parameters(METHODS[name])
 
 
+def test_the_signature_of_the_class_is_that_of_its_constructor() -> None:
+    # The class tells its signature by the text of its docstring, which could be any.
+    source = (ROOT / "kycli" / "core" / "storage.pyx").read_text(encoding="utf-8")
+    found = re.search(r"    def __init__\([^)]*\):", source)
+    assert found is not None
+    (constructor,) = ast.parse(f"{found[0].strip()} pass").body
+    assert isinstance(constructor, ast.FunctionDef)
+    assert parameters(storage.Kycore) == stub_parameters(constructor)[1:]
+    assert parameters(storage.Kycore) == stub_parameters(METHODS["__init__"])[1:]
+
+
 def test_constructor_takes_the_parameters_in_the_stub(tmp_path: Path) -> None:
-    # A compiled class does not tell the signature of its __init__, so it is tried out.
     _, path, *options = stub_parameters(METHODS["__init__"])
     assert path[:2] == ("db_path", "POSITIONAL_OR_KEYWORD")
     assert {kind for _, kind, _ in options} == {"KEYWORD_ONLY"}
@@ -273,10 +284,18 @@ def test_constructor_takes_the_parameters_in_the_stub(tmp_path: Path) -> None:
         kycore(tmp_path / "a.db", no_such_option=1)
 
 
-def test_mypy_finds_the_stub_true_to_the_engine(tmp_path: Path) -> None:
-    options = [
-        "--ignore-missing-stub",  # what the engine imports, and Cython's own; tested above
-        "--ignore-positional-only",  # compiled special methods take no keywords
-        "--ignore-disjoint-bases",
+def test_types_of_a_search_follow_what_is_asked_for(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from kycli import Kycore\n"
+        "def f(kv: Kycore, flag: bool) -> None:\n"
+        "    reveal_type(kv.search('q'))\n"
+        "    reveal_type(kv.search('q', limit=None, keys_only=True))\n"
+        "    reveal_type(kv.search('q', keys_only=flag))\n"
+    )
+    said = run(sys.executable, "-m", "mypy", "--strict", str(program), cwd=tmp_path)
+    assert re.findall(r'Revealed type is "([^"]*)"', said.replace("builtins.", "")) == [
+        "dict[str, Any]",
+        "list[str]",
+        "dict[str, Any] | list[str]",
     ]
-    run(sys.executable, "-m", "mypy.stubtest", *options, "kycli.core.storage", cwd=tmp_path)

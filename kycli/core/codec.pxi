@@ -24,7 +24,11 @@ cdef dict _known_scopes = {"default": "default"}
 
 
 cpdef str check_scope(object scope):
-    name = _known_scopes.get(scope) if type(scope) is str else None
+    """Return a scope in canonical form; refuse what cannot be one."""
+    cdef object name = None
+    if isinstance(scope, str):
+        scope = _plain(scope)
+        name = _known_scopes.get(scope)
     if name is None:
         from kycli.core import names
 
@@ -33,6 +37,11 @@ cpdef str check_scope(object scope):
             _known_scopes.clear()
         _known_scopes[scope] = name
     return name
+
+
+cdef inline str _plain(object text):
+    """Return exactly a ``str`` for a text, which may be of a subclass, such as a StrEnum."""
+    return text if type(text) is str else str.__str__(text)
 
 
 cpdef str check_key(object key):
@@ -55,7 +64,7 @@ cpdef str check_key(object key):
         )
     if memchr(text, 0, size) != NULL:
         raise InvalidKeyError(f"the key {key!r} holds a NUL character")
-    return key if type(key) is str else str.__str__(key)
+    return _plain(key)
 
 
 cdef bint _may_fold(str key) noexcept:
@@ -130,21 +139,36 @@ cpdef object decode(object value, int kind):
     if kind == JSON:
         from kycli.core import values
 
-        try:
-            return values.loads(value)
-        except (ValueError, TypeError) as error:
-            raise CorruptError(f"a stored document cannot be read: {error}") from error
+        return values.stored_document(value)
     if kind == BOOL:
         return value != 0
     if kind == NONE:
         return None
     if kind == BIGINT and isinstance(value, str) and value.lstrip("-").isdigit():
-        return int(value)
+        try:
+            return int(value)
+        except ValueError:
+            from kycli.core import values
+
+            raise values.too_many_digits("a stored number") from None
     if kind == OPAQUE:
         from kycli.core import values
 
         return values.Opaque(value)
     raise CorruptError(f"a stored value of kind {kind} cannot be read", hint="upgrade kycli")
+
+
+cdef str _checked_command(object command):
+    """Return the name of a command as plain text; None when it is None or empty."""
+    if command is None:
+        return None
+    if not isinstance(command, str):
+        raise WrongTypeError(f"a command's name is text, not {type(command).__name__}")
+    try:
+        command.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"the command {shown(command)} is not valid text") from None
+    return _plain(command) or None
 
 
 cdef bytes _digest(object stored):
@@ -166,16 +190,28 @@ cpdef object _past(str prefix):
     return b""
 
 
+cpdef bint is_same(int kind, object stored, object other) except -1:
+    """Whether two values of a kind are the same, given as they are stored.
+
+    ``-0.0`` is not ``0.0``, though to Python and SQLite they are equal.
+    """
+    if kind == FLOAT and stored == 0 and other == 0:
+        return repr(stored) == repr(other)
+    return stored == other
+
+
 cpdef tuple _range_of(object prefix):
-    if prefix is None or prefix == "":
+    cdef str first
+    if prefix is None:
         return "", b""
     if not isinstance(prefix, str):
         raise InvalidKeyError(f"a prefix is text, not {type(prefix).__name__}")
+    first = _plain(prefix)
     try:
-        prefix.encode()
+        first.encode()
     except UnicodeEncodeError:
-        raise InvalidKeyError(f"the prefix {prefix!r} is not valid text") from None
-    return prefix, _past(prefix)
+        raise InvalidKeyError(f"the prefix {first!r} is not valid text") from None
+    return first, _past(first)
 
 
 cdef object _check_limit(object limit):
@@ -186,16 +222,41 @@ cdef object _check_limit(object limit):
 
 cdef int64_t _check_count(object number, str what) except -1:
     if type(number) is not int:
-        raise WrongTypeError(f"{what} is a whole number, not {number!r}")
+        raise WrongTypeError(f"{what} is a whole number, not {shown(number)}")
     if not 0 <= number < 1 << 62:
-        raise InvalidValueError(f"{what} is a whole number from 0 up, not {number}")
+        raise InvalidValueError(f"{what} is a whole number from 0 up, not {shown(number)}")
     return number
 
 
 cdef list _key_list(object keys):
     if isinstance(keys, str):
         raise WrongTypeError("keys are a list or another iterable of keys, not one text")
-    return list(keys)
+    return list(_iterator(keys, "keys are a list or another iterable of keys"))
+
+
+cdef object _iterator(object items, str what):
+    """Return an iterator; refuse what is not iterable, saying what it should be."""
+    try:
+        return iter(items)
+    except TypeError:
+        raise WrongTypeError(f"{what}, not {type(items).__name__}") from None
+
+
+cdef _check_callable(object function, str what):
+    """Refuse what cannot be called, unless it is None."""
+    if function is not None and not callable(function):
+        raise WrongTypeError(f"{what} is a function, not {type(function).__name__}")
+
+
+cdef int64_t _time_of(object clock) except? -1:
+    """Return what a clock shows, in milliseconds since the epoch."""
+    moment = clock()
+    if type(moment) is not int or not -(1 << 62) < moment < 1 << 62:
+        raise WrongTypeError(
+            f"the clock returned {shown(moment)}",
+            hint="a clock returns whole milliseconds since the epoch",
+        )
+    return moment
 
 
 cdef bint _is_named(str scope):

@@ -62,7 +62,7 @@ cdef class _Deferred:
         return None if keys is None else keys.get(key)
 
     cdef int64_t time(self, int clock) except -1:
-        return _clock_ms(clock) if self.clock is None else self.clock()
+        return _clock_ms(clock) if self.clock is None else _time_of(self.clock)
 
     cdef bint is_due(self, int64_t wait_ms) except -1:
         return self.count > 0 and (
@@ -91,7 +91,7 @@ cdef object _defer(
     if kind == FLOAT and stored != stored:
         stored = None  # as SQLite keeps NaN
     if before is not None and (before[2] is None or <int64_t>before[2] > now):
-        if before[1] == kind and before[0] == stored:
+        if before[1] == kind and is_same(kind, before[0], stored):
             status = _STATUS_NOCHANGE
             if before[2] == expires_at:
                 return status

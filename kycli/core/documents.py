@@ -56,7 +56,7 @@ class _Place:
         before: what was stored, had it been stored as JSON; None when it was.
     """
 
-    __slots__ = ("before", "expires_at", "key", "now", "scope", "steps", "store", "value")
+    __slots__ = ("before", "expires_at", "key", "now", "scope", "steps", "store", "text", "value")
 
     def __init__(
         self,
@@ -69,6 +69,9 @@ class _Place:
         self.store = store
         self.scope = store.scope if scope is None else check_scope(scope)
         self.now = store._now()
+        if isinstance(text, str):
+            text = str.__str__(text)  # exactly, also for a member of a StrEnum
+        self.text = text
         if key is None:
             name = store._key(self.scope, text)
             lengths = _lengths(text)
@@ -80,22 +83,24 @@ class _Place:
         self.steps = [] if key is None else paths.parse(text)
         self.before: tuple[int, Any, int] | None = None
         self.key, self.value, self.expires_at = name, MISSING, None
-        rows = store._query(_LONGEST, (self.now, self.scope, name, str(lengths), include_expired))
+        rows = store._query(
+            _LONGEST, (self.now, self.scope, name, str(lengths), bool(include_expired))
+        )
         if rows:
             ((self.key, stored, kind, self.expires_at),) = rows
             self.value = decode(stored, kind)
             if key is None:
                 self.steps = paths.parse_steps(text, len(self.key))
 
-    def begin_new(self, path: str) -> None:
+    def begin_new(self) -> None:
         """Take what stands before the first dot or bracket for a new key, the rest for the path.
 
-        For paths that begin with no existing key.
+        For texts that begin with no existing key.
         """
-        first = _lengths(path)[0]
+        first = _lengths(self.text)[0]
         self.key, self.steps = (
-            self.store._key(self.scope, path[:first]),
-            paths.parse_steps(path, first),
+            self.store._key(self.scope, self.text[:first]),
+            paths.parse_steps(self.text, first),
         )
 
     def document(self) -> Any:
@@ -193,7 +198,7 @@ def _past(
     at: Time,
 ) -> Any:
     if key is None:
-        check_key(path)
+        path = check_key(path)
         names = [path[:length] for length in reversed(_lengths(path))]
     else:
         names = [key]
@@ -215,7 +220,7 @@ def patch(store: Kycore, path: str, value: Any, key: str | None, scope: str | No
     with store.transaction():
         place = _Place(store, scope, path, key)
         if place.value is MISSING and key is None:
-            place.begin_new(path)
+            place.begin_new()
         status = place.put(value)
     store._sweep_after(1)
     return status
@@ -281,7 +286,9 @@ def _is_same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_is_same(one[k], other[k]) for k in one)
     if kind is list:
         return len(one) == len(other) and all(map(_is_same, one, other))
-    return bool(one == other) or (one != one and other != other)  # NaN is NaN
+    if kind is float:  # NaN is NaN, and -0.0 is not 0.0
+        return repr(one) == repr(other)
+    return bool(one == other)
 
 
 def merge_patch(store: Kycore, path: str, patch: Any, key: str | None, scope: str | None) -> str:
@@ -290,7 +297,7 @@ def merge_patch(store: Kycore, path: str, patch: Any, key: str | None, scope: st
     with store.transaction():
         place = _Place(store, scope, path, key)
         if place.value is MISSING and key is None:
-            place.begin_new(path)
+            place.begin_new()
         found = place.document()
         status = place.put(_merged(found, patch))
     store._sweep_after(1)
@@ -325,30 +332,36 @@ def json_patch(
     store: Kycore, path: str, operations: Any, key: str | None, scope: str | None
 ) -> str:
     """Change what a path leads to by a JSON patch."""
-    _check_operations(operations)
+    operations = _checked_operations(operations)
     with store.transaction():
         place = _Place(store, scope, path, key)
         found = place.document()
         if found is MISSING:
-            where = repr(path if key is None else key)
+            where = repr(place.text if key is None else place.key)
             if key is not None and place.value is not MISSING:
-                where += f" with something at {path!r}"
+                where += f" with something at {place.text!r}"
             raise MissingKeyError(f"no key {where} in scope {place.scope!r}")
         status = place.put(_patched(found, operations))
     store._sweep_after(1)
     return status
 
 
-def _check_operations(operations: Any) -> None:
+def _checked_operations(operations: Any) -> list[dict[str, Any]]:
+    """Return a JSON patch, its texts exactly as text; refuse what is none."""
     if type(operations) is not list:
         raise InvalidValueError(
             f"a JSON patch is a list of operations, not {kind_of(operations)}",
             hint='like [{"op": "replace", "path": "/a/0", "value": 1}]',
         )
-    for number, operation in enumerate(operations, 1):
+    checked = []
+    for number, given in enumerate(operations, 1):
         where = f"operation {number} of the patch"
-        if type(operation) is not dict:
-            raise InvalidValueError(f"{where} is {kind_of(operation)}, not an object")
+        if type(given) is not dict:
+            raise InvalidValueError(f"{where} is {kind_of(given)}, not an object")
+        operation = {
+            name: str.__str__(text) if isinstance(text, str) and name != "value" else text
+            for name, text in given.items()
+        }
         op = operation.get("op")
         if type(op) is not str or op not in _MEMBERS:
             raise InvalidValueError(f"{where} has no 'op' out of {', '.join(_MEMBERS)}")
@@ -357,7 +370,9 @@ def _check_operations(operations: Any) -> None:
                 raise InvalidValueError(f"{where}, {op!r}, has no {member!r}")
             if member != "value" and type(operation[member]) is not str:
                 raise InvalidValueError(f"{where}, {op!r}, has a {member!r} that is no text")
-    encode(operations)
+        checked.append(operation)
+    encode(checked)
+    return checked
 
 
 def _patched(document: Any, operations: list[dict[str, Any]]) -> Any:

@@ -37,7 +37,7 @@ def parse_ttl(ttl: float | str) -> int:
     factor = _SECOND
     number: float
     if isinstance(ttl, str):
-        text = ttl
+        text = ttl = str.__str__(ttl)  # exactly, also for a member of a StrEnum
         if text[-1:] in UNITS:
             factor = UNITS[text[-1]]
             text = text[:-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kycli.errors import CannotOpenError
+from kycli.errors import CannotOpenError, WrongTypeError
 
 DATABASE = "kycli.db"
 """Name of the database file inside a directory."""
@@ -100,13 +100,19 @@ def resolve_db_path(text: str) -> str:
     return path
 
 
-def database_file(path: str | bytes) -> str:
+def database_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """Return the absolute path of a database file, which nothing in it expands.
 
     Raises:
         CannotOpenError: when no database can have that path.
+        WrongTypeError: when it is no path.
     """
-    text = os.fsdecode(path)
+    try:
+        text = str.__str__(os.fsdecode(path))  # exactly, also for a member of a StrEnum
+    except TypeError:
+        raise WrongTypeError(
+            f"the path of a database is text or a Path, not {type(path).__name__}"
+        ) from None
     if text == MEMORY:
         return text
     return check_path(absolute_path(f"./{text}" if text[:1] == "~" else text))

@@ -56,6 +56,7 @@ def check_scope(scope: str) -> str:
             f"a scope is text, not {type(scope).__name__}",
             hint="use 'project' or 'project.namespace'",
         )
+    scope = str.__str__(scope)  # exactly, also for a member of a StrEnum
     project, dot, namespace = scope.partition(".")
     if "." in namespace:
         raise InvalidScopeError(

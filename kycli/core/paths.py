@@ -38,6 +38,7 @@ def parse(text: str) -> list[Step]:
     """
     if not isinstance(text, str):
         raise WrongTypeError(f"a path is text, not {type(text).__name__}")
+    text = str.__str__(text)  # exactly, also for a member of a StrEnum
     if not text:
         raise _bad(text, 0, "it is empty; $ is the whole value")
     if text[0] == "$":

@@ -50,6 +50,7 @@ def select(pattern: str | None, glob: str | None) -> Selection:
     text = glob if pattern is None else pattern
     if not isinstance(text, str):
         raise WrongTypeError(f"a pattern is text, not {type(text).__name__}")
+    text = str.__str__(text)  # exactly, also for a member of a StrEnum
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -22,7 +22,7 @@ from kycli.core.layout import (
     RESTORED,
 )  # fmt: skip
 from kycli.core.scopes import default_lifetime
-from kycli.core.storage import check_scope
+from kycli.core.storage import check_scope, is_same
 from kycli.core.times import Time, time_text
 from kycli.errors import (
     ConflictError,
@@ -442,7 +442,7 @@ def _expiry_again(expires_at: int | None, then: int, now: int) -> int | None:
 
 
 def _same_value(found: Row, live: tuple[Any, ...]) -> bool:
-    return (found.kind, found.value) == (live[2], live[1])
+    return found.kind == live[2] and is_same(found.kind, found.value, live[1])
 
 
 def _needed(live: tuple[Any, ...] | None, found: Row | None, expires_at: int | None) -> int | None:

@@ -228,7 +228,7 @@ class Compaction(NamedTuple):
 
 def set_scope(store: Kycore, scope: str, settings: dict[str, Any]) -> None:
     """Declare how far back a scope goes; None takes back what was declared."""
-    check_scope(scope)
+    scope = check_scope(scope)
     for name, value in settings.items():
         if value is not None:
             _check_setting(name, value)
@@ -261,7 +261,7 @@ def check_days(days: Any, name: str) -> None:
 
 def scope_settings(store: Kycore, scope: str) -> dict[str, float | int | None]:
     """Return what is declared of a scope; None where nothing is."""
-    check_scope(scope)
+    scope = check_scope(scope)
     rows = store._query(_SETTINGS + " WHERE scope = ?1", (scope,))
     return dict(zip(SETTINGS, rows[0][1:] if rows else (None,) * 3, strict=True))
 

@@ -16,7 +16,7 @@ from kycli.core.folding import fold
 from kycli.core.layout import KEY_WEIGHT, LIVE, VALUE
 from kycli.core.queries import to_fts
 from kycli.core.storage import decode, encode
-from kycli.errors import BusyError, DiskFullError, InvalidValueError, WrongTypeError
+from kycli.errors import BusyError, DiskFullError, WrongTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,12 +95,7 @@ def search(
     """Return what is found in a scope, or in all when it is None; best first."""
     if not isinstance(query, str):
         raise WrongTypeError(f"a query is text, not {type(query).__name__}")
-    if limit is not None:
-        if type(limit) is not int:
-            raise WrongTypeError(f"limit is a whole number, not {limit!r}")
-        if not 0 <= limit < 1 << 62:
-            raise InvalidValueError(f"limit is a whole number from 0 up, not {limit}")
-    match = to_fts(query)
+    match = to_fts(str.__str__(query))  # exactly, also for a member of a StrEnum
     if match is None or limit == 0:
         return []
     _catch_up(store, progress)

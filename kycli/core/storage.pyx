@@ -21,7 +21,7 @@ import apsw
 from kycli.core import layout
 from kycli.core.layout import LIVE, VALUE
 from kycli.core.location import MEMORY
-from kycli.core.expiry import parse_ttl
+from kycli.core.expiry import parse_ttl, shown
 from kycli.errors import (
     BusyError,
     CannotOpenError,
@@ -112,13 +112,23 @@ include "listing.pxi"
 
 # ---------------------------------------------------------------- the store
 
+# The docstring begins with the parameters of __init__: a compiled class tells them to
+# inspect.signature and help in no other way. A test holds the two equal.
 cdef class Kycore(_Listings):
-    """A key-value store in one file, for any number of processes and threads.
+    """Kycore(db_path=None, *, scope=None, durability="normal", busy_timeout_ms=5000, \
+cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate=False)
+--
+
+    A key-value store in one file, for any number of processes and threads.
 
     Every call that returned has committed, unless ``durability`` is ``"async"``. Threads
     may share a store; after a fork
     parent and child each go on with a connection of their own. Use it in ``with``,
     or call ``close()``.
+
+    Where a call takes text, such as a key, a scope or a pattern, it takes subclasses of
+    ``str`` too, such as members of a StrEnum, and uses the text that they hold. A value
+    keeps its type, so values of subclasses are refused, also inside documents.
 
     Parameters:
         db_path: the database file, made when it does not exist, with its missing
@@ -177,17 +187,20 @@ cdef class Kycore(_Listings):
         self._db = _Session("", "normal", 0, self._cache, None)
 
     def __init__(self, db_path=None, *, scope=None, durability="normal",
-                 busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=64 << 20,
+                 busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=67_108_864,
                  clock=None, command=None, migrate=False):
         if self._db.is_open:
             raise MisuseError("the store is open already")
+        if isinstance(durability, str):
+            durability = _plain(durability)
         if durability not in ("normal", "full", "async"):
             raise InvalidValueError(
-                f"unknown durability {durability!r}", hint="use 'normal', 'full' or 'async'"
+                f"unknown durability {shown(durability)}", hint="use 'normal', 'full' or 'async'"
             )
+        _check_callable(clock, "a clock")
         from kycli.core.location import database_file, default_db_path
 
-        path = default_db_path() if db_path is None else database_file(os.fspath(db_path))
+        path = default_db_path() if db_path is None else database_file(db_path)
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
         self._cache = _Cache(
@@ -195,7 +208,7 @@ cdef class Kycore(_Listings):
             _check_count(cache_bytes, "cache_bytes"))
         self._db = _Session(
             path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
-            command)
+            _checked_command(command))
         if durability == "async":
             self._db.deferred = _Deferred(clock)
         try:
@@ -270,7 +283,7 @@ cdef class Kycore(_Listings):
     cpdef int64_t _now(self) except? -1:
         """Return the time now, in milliseconds since the epoch."""
         if self._clock is not None:
-            return self._clock()
+            return _time_of(self._clock)
         return _clock_ms(CLOCK_REALTIME)
 
     cpdef str _key(self, str scope, key):
@@ -340,7 +353,7 @@ cdef class Kycore(_Listings):
         Parameters:
             key: non-empty text of up to 4096 bytes of UTF-8, without NUL.
             value: ``str``, ``bytes``, ``int``, ``float``, ``bool``, ``None``, or a
-                ``list`` or ``dict`` of these.
+                ``list`` or ``dict`` of these, and of no subclass.
             ttl: time to live in seconds, or text with a unit (``"30s"``, ``"1.5h"``,
                 ``s m h d w M y``). None makes the key permanent, except in a cache,
                 where it means the cache's timeout.
@@ -486,7 +499,9 @@ cdef class Kycore(_Listings):
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef int64_t now, count = 0
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
-        items = pairs.items() if hasattr(pairs, "items") else pairs
+        items = _iterator(
+            pairs.items() if hasattr(type(pairs), "items") else pairs,
+            "save_many takes a mapping or an iterable of pairs")
         cdef _Session db = self._db
         with _Transaction(db, self):
             lifetime = self._lifetime_in(place, lifetime)
@@ -494,6 +509,8 @@ cdef class Kycore(_Listings):
             db.fetch(_BULK_CACHE, ())
             for pair in items:
                 try:
+                    if type(pair) is not tuple and isinstance(pair, (str, bytes)):
+                        raise TypeError  # though it may be of two characters
                     key, value = pair
                 except (TypeError, ValueError):
                     raise WrongTypeError(

@@ -400,6 +400,7 @@ cdef class _Surface:
         """
         from kycli.core import retention
 
+        _check_callable(progress, "progress")
         return retention.compact(self, retention_days, vacuum, progress)
 
     def set_scope(self, scope, *, history_days=..., history_versions=..., archive_days=...):
@@ -680,7 +681,7 @@ cdef class _Surface:
         from kycli.core import search
 
         place = self.scope if scope is None else check_scope(scope)
-        hits = search.search(self, query, place, limit, keys_only=keys_only)
+        hits = search.search(self, query, place, _check_limit(limit), keys_only=keys_only)
         return [hit.key for hit in hits] if keys_only else {hit.key: hit.value for hit in hits}
 
     def search_hits(self, query, *, scope=None, all_scopes=False, limit=100, keys_only=False,
@@ -698,7 +699,8 @@ cdef class _Surface:
         if all_scopes and scope is not None:
             raise MisuseError("search_hits takes a scope or all_scopes, not both")
         place = self.scope if scope is None else check_scope(scope)
-        return search.search(self, query, None if all_scopes else place, limit,
+        _check_callable(progress, "progress")
+        return search.search(self, query, None if all_scopes else place, _check_limit(limit),
                              keys_only=keys_only, snippets=snippets, progress=progress)
 
     def optimize_index(self, *, progress=None):
@@ -715,6 +717,7 @@ cdef class _Surface:
         """
         from kycli.core import indexing
 
+        _check_callable(progress, "progress")
         return indexing.optimize(self, progress)
 
     # -- health
@@ -732,6 +735,7 @@ cdef class _Surface:
         """
         from kycli.core import doctor
 
+        _check_callable(progress, "progress")
         return doctor.check(self, repair, progress)
 
     # -- asynchronous calls

@@ -11,7 +11,7 @@ import math
 import random
 import time
 
-from kycli.core.expiry import parse_ttl
+from kycli.core.expiry import parse_ttl, shown
 from kycli.core.numbers import parse_number
 from kycli.core.scopes import is_cache, is_plain, not_a_cache
 from kycli.core.storage import check_scope, decode, encode
@@ -145,7 +145,7 @@ def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
     """Add to a number and return the sum."""
     place, key = _place(store, key, scope)
     if type(by) is not int and type(by) is not float:
-        raise WrongTypeError(f"cannot add {by!r}", hint="an increment is a number")
+        raise WrongTypeError(f"cannot add {shown(by)}", hint="an increment is a number")
     with store.transaction():
         now = store._now()
         row = store._live_row(now, place, key)
@@ -177,7 +177,9 @@ def _sum(value: float, by: float) -> int | float:
 def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> int:
     """Append text or bytes to a value and return its new length."""
     place, key = _place(store, key, scope)
-    if type(suffix) is not str and type(suffix) is not bytes:
+    if isinstance(suffix, str):
+        suffix = str.__str__(suffix)  # exactly, also for a member of a StrEnum
+    elif type(suffix) is not bytes:
         raise WrongTypeError(f"cannot append a value of type {type(suffix).__name__}")
     encode(suffix)  # refuses text that could not be stored
     with store.transaction():

@@ -14,10 +14,11 @@ from __future__ import annotations
 import base64
 import json
 import math
+import sys
 from json.encoder import encode_basestring
 from typing import Any
 
-from kycli.errors import InvalidValueError, WrongTypeError
+from kycli.errors import CorruptError, InvalidValueError, StorageError, WrongTypeError
 
 _TAGS = frozenset({"$base64", "$float", "$literal", "$opaque"})
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -139,6 +140,29 @@ def dumps(value: list[Any] | dict[str, Any]) -> str:
         raise InvalidValueError("the document is nested too deeply") from None
     except ValueError as error:  # an int of more digits than Python prints
         raise InvalidValueError(f"the document cannot be stored: {error}") from None
+
+
+def stored_document(text: str) -> Any:
+    """Return a document that was stored.
+
+    Raises:
+        CorruptError: when it is none.
+        StorageError: when it holds an int of more digits than Python reads here.
+    """
+    try:
+        return loads(text)
+    except (InvalidValueError, json.JSONDecodeError, TypeError) as error:
+        raise CorruptError(f"a stored document cannot be read: {error}") from error
+    except ValueError:
+        raise too_many_digits("a number in a stored document") from None
+
+
+def too_many_digits(what: str) -> StorageError:
+    """Return the error for a stored int that Python's own limit keeps from being read."""
+    return StorageError(
+        f"{what} has more than the {sys.get_int_max_str_digits()} digits that Python reads",
+        hint="PYTHONINTMAXSTRDIGITS=0 in the environment lifts the limit",
+    )
 
 
 def loads(text: str) -> Any:

@@ -46,6 +46,8 @@ cdef int _change(
                 live = before.int_at(4) > now
             if live and before.int_at(2) == kind and before.is_null(3) == inline:
                 same = before.int_at(5)
+                if same and kind == FLOAT and not stored:
+                    same = is_same(kind, _row_of(db, scope, key)[0], stored)
                 if same and before.at(4) == expires_at:
                     return UNCHANGED
                 home = before.at(3)

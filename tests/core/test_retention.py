@@ -444,3 +444,10 @@ def test_nothing_is_lost_when_it_is_killed(path: Path) -> None:
 @pytest.mark.soak
 def test_nothing_is_lost_when_it_is_killed_again_and_again(path: Path) -> None:
     kill_at_random(path, 150)
+
+
+def test_what_is_declared_of_a_scope_holds_for_any_of_its_names(store: Kycore) -> None:
+    store.set_scope("alpha.default", history_versions=2)
+    assert store.scope_settings("alpha") == store.scope_settings("alpha.default")
+    assert store.scope_settings("alpha")["history_versions"] == 2
+    assert store.scopes() == ["alpha"]

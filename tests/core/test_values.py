@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kycli import Kycore
-from kycli.errors import InvalidValueError, WrongTypeError
+from kycli.errors import InvalidValueError, StorageError, WrongTypeError
 
 SCALARS = st.one_of(
     st.none(),
@@ -129,3 +131,96 @@ def test_objects_handed_out_are_not_the_ones_kept(store: Kycore) -> None:
     theirs = store["key"]
     theirs["list"].append(3)
     assert store["key"] == {"list": [1]}
+
+
+# Zero has two signs, and NaN is no value that is equal to itself.
+
+
+@pytest.mark.parametrize("durability", ["normal", "async"])
+@pytest.mark.parametrize("wrapped", [lambda v: v, lambda v: [v], lambda v: {"a": [v]}])
+@pytest.mark.parametrize(("before", "after"), [(0.0, -0.0), (-0.0, 0.0)])
+def test_zero_of_the_other_sign_is_another_value(
+    path: Path, durability: Any, wrapped: Any, before: float, after: float
+) -> None:
+    before, after = wrapped(before), wrapped(after)
+    with Kycore(path, durability=durability) as store, Kycore(path) as other:
+        for name in ("k", "warm"):
+            store.save(name, before)
+            for _ in range(20):
+                assert repr(store[name]) == repr(before)
+        assert store.save("k", before) == "nochange"
+        assert store.save("k", after) == "overwritten"
+        assert store.save("k", after) == "nochange"
+        assert repr(store["k"]) == repr(after)
+        store.flush()
+        assert repr(other["k"]) == repr(after)
+        assert store.save("warm", after, ttl=100) == "overwritten"
+        assert store.save("warm", after) == "nochange"
+        assert store.save_many({"k": before}) == 1
+        assert repr(other["k"]) == repr(before)
+        assert repr(store.getset("k", after)) == repr(before)
+        assert store.restore("k") == "restored"
+        assert repr(other["k"]) == repr(before)
+        assert store.restore("k", version=2) == "restored"
+        assert repr(other["k"]) == repr(after)
+        assert store.get_history("k")[0].operation == "restored"
+
+
+def test_a_list_holds_zeros_of_both_signs(store: Kycore) -> None:
+    store.push("k", 0.0, unique=True)
+    assert store.push("k", -0.0, unique=True) == "overwritten"
+    assert store.push("k", -0.0, unique=True) == "nochange"
+    assert store.push("k", math.nan, unique=True) == "overwritten"
+    assert store.push("k", math.nan, unique=True) == "nochange"
+    assert repr(store["k"]) == "[0.0, -0.0, nan]"
+    assert store.remove("k", 0.0) == "overwritten"
+    assert repr(store["k"]) == "[-0.0, nan]"
+
+
+@pytest.mark.parametrize("durability", ["normal", "async"])
+def test_nan_saved_again_is_no_change(path: Path, durability: Any) -> None:
+    with Kycore(path, durability=durability) as store:
+        for value in (math.nan, [math.nan], {"a": math.nan}):
+            assert store.save("k", value) in ("created", "overwritten")
+            assert store.save("k", -value if isinstance(value, float) else value) == "nochange"
+        for value in (0.0, math.nan, -0.0, math.nan, None, math.nan):
+            assert store.save("k", value) == "overwritten"
+
+
+# Ints of more digits than Python reads.
+
+
+@pytest.fixture
+def long_ints(store: Kycore) -> Kycore:
+    """A store with ints that were stored where Python's limit was lifted."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        store.save_many({"int": 10**4300, "document": {"a": -(10**4300)}, "last": 1})
+    finally:
+        sys.set_int_max_str_digits(before)
+    return store
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(lambda kv: kv["int"], lambda kv: kv["document"], lambda kv: list(kv.scan())),
+        *(lambda kv: kv.get_many(["int"]), lambda kv: kv.incr("int"), lambda kv: kv.get_history()),
+        *(lambda kv: kv.patch("document.b", 1), lambda kv: kv.copy("int", "to")),
+    ],
+)
+def test_an_int_of_too_many_digits_is_read_where_the_limit_is_lifted(
+    long_ints: Kycore, call: Any
+) -> None:
+    with pytest.raises(StorageError, match="more than the 4300 digits") as caught:
+        call(long_ints)
+    assert "PYTHONINTMAXSTRDIGITS" in str(caught.value.hint)
+    assert long_ints.check() == []
+    assert (long_ints["last"], long_ints.count()) == (1, 3)
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        assert long_ints["int"] == -long_ints["document"]["a"] == 10**4300
+    finally:
+        sys.set_int_max_str_digits(before)
