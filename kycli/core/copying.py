@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kycli.core.expiry import shown
 from kycli.core.storage import _range_of, check_scope, encode
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError
 
@@ -24,9 +25,12 @@ def copy_many(
     remove: bool,
 ) -> int:
     """Copy the keys with a prefix and, with ``remove``, delete them where they were."""
+    if isinstance(on_conflict, str):
+        on_conflict = str.__str__(on_conflict)  # exactly, also for a member of a StrEnum
     if on_conflict not in POLICIES:
         raise InvalidValueError(
-            f"unknown policy {on_conflict!r} for conflicts", hint="use error, skip or overwrite"
+            f"unknown policy {shown(on_conflict)} for conflicts",
+            hint="use error, skip or overwrite",
         )
     source = store.scope if scope is None else check_scope(scope)
     target = source if to_scope is None else check_scope(to_scope)

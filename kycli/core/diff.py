@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from kycli.core.entry import Entry
+from kycli.core.expiry import shown
 from kycli.core.faults import translate
 from kycli.core.history import Row, head, moment, reach, row
 from kycli.core.layout import BYPASS, EXPIRED, FLOAT, LIVE
@@ -268,9 +269,9 @@ def diff_versions(
     key = store._key(place, key)
     for number in (version, 1 if other is None else other):
         if type(number) is not int:
-            raise WrongTypeError(f"a version is a whole number, not {number!r}")
+            raise WrongTypeError(f"a version is a whole number, not {shown(number)}")
         if number < 1:
-            raise InvalidValueError(f"a version is a whole number from 1 up, not {number}")
+            raise InvalidValueError(f"a version is a whole number from 1 up, not {shown(number)}")
     with store.snapshot():
         before = _of_version(store, place, key, version)
         if other is None:
@@ -279,7 +280,8 @@ def diff_versions(
 
 
 def _of_version(store: Kycore, scope: str, key: str, version: int) -> Entry | None:
-    rows = store._query(_EARLIER, (head(store, scope, key), version))
+    known = version < 1 << 63  # which is what SQLite can be asked for
+    rows = store._query(_EARLIER, (head(store, scope, key), version)) if known else []
     # Where the log was pruned, the archive may still hold it.
     found = row(store, rows[0][0]) if rows else _earlier(store, scope, key, None, version)
     return _past_entry(key, found)

@@ -97,15 +97,16 @@ cdef class _Listings(_Surface):
 
 cdef str _position(object after):
     """Return the text after which a listing goes on, or None when it begins at the start."""
-    if after is None or after == "":
+    if after is None:
         return None
     if not isinstance(after, str):
         raise InvalidKeyError(f"a listing goes on after a text, not {type(after).__name__}")
+    after = _plain(after)
     try:
         after.encode()
     except UnicodeEncodeError:
         raise InvalidKeyError(f"the key {after!r} is not valid text") from None
-    return after if type(after) is str else str.__str__(after)
+    return after or None
 
 
 @cython.final

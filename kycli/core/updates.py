@@ -95,9 +95,9 @@ def update(
     if not callable(function):
         raise WrongTypeError(f"update takes a function, not {type(function).__name__}")
     if type(attempts) is not int:
-        raise WrongTypeError(f"attempts is a whole number, not {attempts!r}")
+        raise WrongTypeError(f"attempts is a whole number, not {shown(attempts)}")
     if attempts < 1:
-        raise InvalidValueError(f"attempts is a whole number from 1 up, not {attempts}")
+        raise InvalidValueError(f"attempts is a whole number from 1 up, not {shown(attempts)}")
     if store._in_snapshot():
         raise MisuseError("a snapshot is for reading, not for writing")
     kind, stored, _ = (0, None, 0) if default is ... else encode(default)
