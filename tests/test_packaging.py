@@ -123,9 +123,11 @@ def test_the_wheel_holds_the_commands(wheel: Path, in_wheel: set[str]) -> None:
 
 def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -> None:
     assert {
+        ".github/workflows/tests.yml",
         "LICENSE",
         "Makefile",
         "README.md",
+        "SECURITY.md",
         "demo/run",
         "kycli/core/storage.pyi",
         "kycli/core/storage.pyx",
@@ -168,6 +170,18 @@ def test_the_commands_are_installed_beside_the_interpreter() -> None:
 
 def test_build_requirements_are_stated_alike_for_both_ways_to_build() -> None:
     assert PROJECT["dependency-groups"]["build"] == PROJECT["build-system"]["requires"]
+
+
+def test_the_supported_pythons_are_named_alike_everywhere() -> None:
+    prefix = "Programming Language :: Python :: "
+    stated = [c.removeprefix(prefix) for c in PROJECT["project"]["classifiers"]]
+    versions = [version for version in stated if re.fullmatch(r"3\.\d+", version)]
+    assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
+    assert PROJECT["tool"]["cibuildwheel"]["build"] == [
+        f"cp{version.replace('.', '')}-*" for version in versions
+    ]
+    workflow = (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    assert re.findall(r"python: (\[.*\])", workflow) == [str(versions).replace("'", '"')]
 
 
 def test_the_installed_package_is_this_checkout_s() -> None:
