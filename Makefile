@@ -76,12 +76,16 @@ debug: $(VENV)/.dev-tools
 demo: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run
 
+# As many tests at once as there are processors. Chosen files run in one process, because
+# starting others takes longer; ARGS='-n 0' runs everything in one.
+WORKERS = $(if $(findstring .py,$(ARGS)),,-n auto)
+
 # From tests/, so that what is tested is the installed package and never the checkout.
 test: install $(VENV)/.dev-tools
-	cd tests && ../$(BIN)/python -m pytest $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 soak: install $(VENV)/.dev-tools
-	cd tests && ../$(BIN)/python -m pytest -m soak $(ARGS)
+	cd tests && ../$(BIN)/python -m pytest -m 'soak or hypothesis' --hypothesis-profile=random $(ARGS)
 
 # Each operation beside its peers, saved for the report, and then the promised ratios.
 BENCHMARK := -m pytest -c pytest.ini -q --benchmark-quiet \
@@ -133,7 +137,7 @@ test-installed: dist
 	$(BIN)/python -m venv build/installed
 	build/installed/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	build/installed/bin/python -m pip install --quiet --group test dist/*.whl
-	cd build/installed && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)
+	cd build/installed && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(WORKERS) $(ARGS)
 
 # The same with the oldest releases that pyproject.toml allows of what is needed at run time.
 OLDEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
@@ -145,7 +149,7 @@ test-oldest: dist
 	$(BIN)/python -m venv build/oldest
 	build/oldest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	build/oldest/bin/python -m pip install --quiet --group test dist/*.whl $$($(BIN)/python -c '$(OLDEST)')
-	cd build/oldest && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(ARGS)
+	cd build/oldest && bin/python -m pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/tests' $(WORKERS) $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache tests/.hypothesis $(VENV)/.installed

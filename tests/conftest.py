@@ -8,8 +8,39 @@ from pathlib import Path
 
 import invariants
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kycli import Kycore
+
+# No test may depend on how busy the machine is, so Hypothesis looks at no clock. What it
+# tries is the same in each run; `make soak` runs the same tests with the other profile.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("random", settings.get_profile("steady"), derandomize=False)
+settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell xdist which tests one worker has to run: `pytest -n auto`.
+
+    Tests that share a fixture of their module share it only in one process. Tests that are
+    marked ``alone`` run one after the other. All others go to whichever worker is free.
+    """
+    for item in items:
+        group = None
+        if item.get_closest_marker("alone"):
+            group = "alone"
+        elif isinstance(item, pytest.Function) and shares_a_fixture(item):
+            group = item.nodeid.partition("::")[0]
+        if group and item.config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def shares_a_fixture(item: pytest.Function) -> bool:
+    """Whether a test uses a fixture that is made once for its module."""
+    definitions = item._fixtureinfo.name2fixturedefs
+    return any(found[-1].scope == "module" for found in definitions.values())
 
 
 class Clock:

@@ -222,6 +222,7 @@ def test_limits_hold(path: Path) -> None:
     ],
     ids=lambda value: f"{type(value).__name__} {str(value)[-1:]!a}",
 )
+@pytest.mark.native_only
 @pytest.mark.parametrize("saved", [True, False], ids=["saved", "read"])
 def test_what_is_held_is_counted_at_least_at_what_it_takes(
     path: Path, value: Any, saved: bool
@@ -456,8 +457,14 @@ def read_for(path: str, announced: Any, seconds: float, answer: Any) -> None:
                 wrong[key] = store.getkey(key)
             return wrong[key]
 
-        control = count_stale_reads(read_wrongly, announced, seconds / 4)
-        normal = count_stale_reads(store.getkey, announced, seconds / 2)
+        for _ in range(60):  # on a busy machine writers may not get a turn for a while
+            control = count_stale_reads(read_wrongly, announced, seconds / 4)
+            if control[1]:
+                break
+        for _ in range(60):
+            normal = count_stale_reads(store.getkey, announced, seconds / 2)
+            if normal[1] or store.cache_stats()["catch_ups"] > 10:
+                break
         tight = count_stale_reads(small.getkey, announced, seconds / 4)
         answer.send((control, normal, tight, store.cache_stats()))
 
@@ -496,8 +503,9 @@ def stress(path: Path, seconds: float) -> None:
     assert stats["catch_ups"] > 10
 
 
+@pytest.mark.alone
 def test_no_read_is_ever_stale(path: Path) -> None:
-    stress(path, 4)
+    stress(path, 2)
 
 
 @pytest.mark.soak

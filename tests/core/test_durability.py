@@ -229,6 +229,7 @@ def test_only_so_many_wait(later: Kycore, other: Kycore) -> None:
     assert later.count() == WINDOW
 
 
+@pytest.mark.native_only
 @pytest.mark.parametrize("end", ["close", "forget", "exit", "exit of a thread's"])
 def test_what_waits_is_committed_at_the_end(path: Path, end: str) -> None:
     code = """
@@ -645,10 +646,13 @@ def kill_writers(path: Path, rounds: int, seed: int) -> None:
     print(f"{lost} of the acknowledged saves were lost in {rounds} kills")
 
 
+@pytest.mark.alone
+@pytest.mark.native_only
 def test_a_killed_writer_leaves_a_prefix_of_what_it_was_told(path: Path) -> None:
     kill_writers(path, 6, random.randrange(2**32))
 
 
+@pytest.mark.native_only
 @pytest.mark.soak
 def test_a_killed_writer_leaves_a_prefix_of_what_it_was_told_in_200_rounds(tmp_path: Path) -> None:
     for number in range(20):  # each check replays the whole history

@@ -492,6 +492,7 @@ def kill_at_random(path: Path, what: str, rounds: int) -> None:
         invariants.check(path)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", ["restore_to", "undo"])
 def test_killed_in_the_middle_it_is_all_or_nothing(path: Path, what: str) -> None:
     kill_at_random(path, what, 6)

@@ -437,6 +437,7 @@ def kill_at_random(path: Path, rounds: int) -> None:
             assert value in (str(last) * 400, str(last + 1) * 400)
 
 
+@pytest.mark.alone
 def test_nothing_is_lost_when_it_is_killed(path: Path) -> None:
     kill_at_random(path, 3)
 

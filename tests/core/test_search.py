@@ -438,6 +438,7 @@ def hammers(path: Path, count: int, rounds: int) -> list[subprocess.Popen[str]]:
     ]  # fmt: skip
 
 
+@pytest.mark.alone
 def test_several_processes_write_and_search_at_once(path: Path) -> None:
     processes = hammers(path, 3, 200)
     for process in processes:
@@ -465,6 +466,7 @@ def kill_while_indexing(path: Path, rounds: int) -> None:
         assert indexing.check(store) == []
 
 
+@pytest.mark.alone
 def test_killed_while_indexing_nothing_is_lost(path: Path) -> None:
     kill_while_indexing(path, 3)
 

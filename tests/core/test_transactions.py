@@ -461,6 +461,7 @@ def test_ctrl_c_while_many_are_saved_undoes_them(store: Kycore) -> None:
     assert list(store) == []
 
 
+@pytest.mark.native_only
 def test_a_write_that_the_system_cuts_off_leaves_nothing(path: Path) -> None:
     code = """
         import resource, signal, sys
