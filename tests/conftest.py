@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kycli import Kycore
+
+# A shell starts what runs in the background (`make test &`) with Ctrl-C ignored, and the
+# programs that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test may depend on how busy the machine is, so Hypothesis looks at no clock. What it
 # tries is the same in each run; `make soak` runs the same tests with the other profile.
