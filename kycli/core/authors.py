@@ -16,6 +16,10 @@ _FIND = "SELECT id FROM authors WHERE (user, host, command) = (?1, ?2, ?3)"
 _NOTE = "INSERT OR IGNORE INTO authors (user, host, command) VALUES (?1, ?2, ?3)"
 
 
+_names: dict[int, str] = {}
+"""Login names by user id, as the system gave them."""
+
+
 def number_of(connection: apsw.Connection, command: str) -> int:
     """Return the number of this process's user on this host with a command, noting it if new."""
     author = (user(), host(), command)
@@ -32,12 +36,15 @@ def user() -> str:
         name = os.environ.get(variable)
         if name:
             return _printable(name)
-    import pwd
+    uid = os.getuid()
+    if uid not in _names:
+        import pwd
 
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user without an entry
-        return str(os.getuid())
+        try:
+            _names[uid] = pwd.getpwuid(uid).pw_name
+        except KeyError:  # a container's user without an entry
+            _names[uid] = str(uid)
+    return _names[uid]
 
 
 def host() -> str:

@@ -30,9 +30,7 @@ cpdef str check_scope(object scope):
         scope = _plain(scope)
         name = _known_scopes.get(scope)
     if name is None:
-        from kycli.core import names
-
-        name = names.check_scope(scope)
+        name = _module("kycli.core.names").check_scope(scope)
         if len(_known_scopes) > 10_000:
             _known_scopes.clear()
         _known_scopes[scope] = name
@@ -115,8 +113,7 @@ cpdef tuple encode(object value):
         return FLOAT, value, 8  # SQLite keeps NaN as NULL
     if value is None:
         return NONE, None, 0
-    from kycli.core import values
-
+    values = _module("kycli.core.values")
     if kind is dict or kind is list:
         text = values.dumps(value)
         try:
@@ -137,9 +134,7 @@ cpdef object decode(object value, int kind):
     if kind == FLOAT:
         return float("nan") if value is None else value
     if kind == JSON:
-        from kycli.core import values
-
-        return values.stored_document(value)
+        return _module("kycli.core.values").stored_document(value)
     if kind == BOOL:
         return value != 0
     if kind == NONE:
@@ -148,13 +143,9 @@ cpdef object decode(object value, int kind):
         try:
             return int(value)
         except ValueError:
-            from kycli.core import values
-
-            raise values.too_many_digits("a stored number") from None
+            raise _module("kycli.core.values").too_many_digits("a stored number") from None
     if kind == OPAQUE:
-        from kycli.core import values
-
-        return values.Opaque(value)
+        return _module("kycli.core.values").Opaque(value)
     raise CorruptError(f"a stored value of kind {kind} cannot be read", hint="upgrade kycli")
 
 
@@ -172,10 +163,8 @@ cdef str _checked_command(object command):
 
 
 cdef bytes _digest(object stored):
-    from hashlib import blake2b
-
     data = stored.encode() if isinstance(stored, str) else stored
-    return blake2b(data, digest_size=16).digest()
+    return _module("hashlib").blake2b(data, digest_size=16).digest()
 
 
 cpdef object _past(str prefix):

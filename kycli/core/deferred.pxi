@@ -85,7 +85,10 @@ cdef class _Deferred:
 cdef object _defer(
     _Session db, int64_t now, str scope, str key, int kind, stored, int64_t size, expires_at
 ):
-    """Let a save wait; return what it answers. Between ``enter_ahead`` and ``leave``."""
+    """Let a save wait; return what it answers, or None when it must not wait.
+
+    Between ``enter_ahead`` and ``leave``.
+    """
     cdef tuple before = _newest_row(db, scope, key)
     cdef object status = _STATUS_CREATED
     if kind == FLOAT and stored != stored:
@@ -97,10 +100,12 @@ cdef object _defer(
                 return status
         else:
             status = _STATUS_OVERWRITTEN
-    if not db.deferred.count:
-        _look_after(db)
-    new = before is None
-    db.deferred.add((now, scope, key, kind, stored, size, expires_at, new), scope, key, size)
+    if not db.deferred.count and not _look_after(db):
+        return None
+    row = now, scope, key, kind, stored, size, expires_at, before is None
+    if _at_exit:  # since the call began; what is added from here on nobody would commit
+        return None
+    db.deferred.add(row, scope, key, size)
     return status
 
 
@@ -208,26 +213,36 @@ cdef _keep_in_cache(_Session db, dict committed):
 
 # ---------------------------------------------------------------- stores that went quiet
 
-cdef _look_after(_Session db):
-    """See that what waits from now on is committed in time, whatever the program does."""
-    global _registered, _committer
-    if _registered != _forks:
-        import atexit
-        import sys
+cdef _see_the_end():
+    """Have what waits committed when the program ends."""
+    global _registered
+    if _registered == _forks:
+        return
+    _module("atexit").register(_commit_at_exit)
+    workers = sys.modules.get("multiprocessing.util")
+    if workers is not None:  # whose processes end without atexit
+        workers.Finalize(None, _commit_at_exit, exitpriority=0)
+    _registered = _forks
 
-        atexit.register(_commit_at_exit)
-        workers = sys.modules.get("multiprocessing.util")
-        if workers is not None:  # whose processes end without atexit
-            workers.Finalize(None, _commit_at_exit, exitpriority=0)
-        _registered = _forks
+
+cdef bint _look_after(_Session db) except -1:
+    """See that what waits from now on is committed in time, whatever the program does.
+
+    Returns False when that cannot be, because there can be no further thread.
+    """
+    global _committer
+    _see_the_end()
     if _committer != _forks:
         _committer = _forks
         try:
             _thread.start_new_thread(_commit_in_time, ())
-        except BaseException:
+        except BaseException as error:
             _committer = -1
+            if isinstance(error, RuntimeError):
+                return False
             raise
     _waiting[id(db)] = db
+    return True
 
 
 def _commit_in_time():
@@ -267,14 +282,22 @@ cdef _commit_if_due(_Session db):
 
 
 def _commit_at_exit():
-    """Commit what waits when the program ends; what cannot be committed is reported."""
+    """Commit what waits when the program ends; what cannot be committed is reported.
+
+    From now on saves are committed at once, also those of objects that are deleted last.
+    """
     global _at_exit
     _at_exit = True
     failed = None
+    # What a save may need, while Python can still load it.
+    for name in ("names", "values", "faults"):
+        _module(f"kycli.core.{name}")
+    _module("hashlib")
+    _module("kycli.core.authors").user()
     for session in list(_waiting.values()):
         try:
             (<_Session>session).flush()
-        except KycliError as error:
-            failed = error
+        except BaseException as error:
+            failed = failed or error
     if failed is not None:
         raise failed

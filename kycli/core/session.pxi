@@ -90,8 +90,7 @@ cdef _postpone(error):
     global _postponed
     cdef bint is_signals = True
     try:
-        import threading
-
+        threading = _module("threading")
         is_signals = threading.current_thread() is threading.main_thread()
     except BaseException:  # of a second signal
         pass
@@ -183,39 +182,36 @@ cdef class _Session:
         _sessions[key] = _weakref.ref(self, lambda _: _sessions.pop(key, None))
 
     cdef connect(self):
-        from kycli.core.opening import connect, identity_of
-
+        opening = _module("kycli.core.opening")
         if _half_open:
             raise ForkError(
                 f"{self.path}: this process was forked while a thread was opening a store",
                 hint="fork before there are threads, or start processes with 'spawn'",
             )
-        if self.identity is not None and identity_of(self.path) != self.identity:
+        if self.identity is not None and opening.identity_of(self.path) != self.identity:
             raise CannotOpenError(
                 f"{self.path}: the file was removed or replaced while the process forked",
                 hint="open the store again",
             )
-        if _inherited and identity_of(self.path) in _inherited:
+        if _inherited and opening.identity_of(self.path) in _inherited:
             raise ForkError(
                 f"{self.path}: this process was forked in the middle of work on it",
                 hint="fork outside of transactions, or start processes with 'spawn'",
             )
         _opening.acquire()
         try:
-            self.connection = connect(self.path, self.durability, self.patience)
+            self.connection = opening.connect(self.path, self.durability, self.patience)
             self.cursor = self.connection.cursor()
             self.run = _Statements(self.connection, self.cursor, False)
             self.author, self.schema = 0, -1
             if self.pid != os.getpid():  # else the same process goes on after a fork
                 self.pid, self.change = os.getpid(), 0
             self.read_only = self.connection.readonly("main")
-            self.identity = identity_of(self.path)
+            self.identity = opening.identity_of(self.path)
             if self.path != MEMORY and not self.read_only:
                 self.files = _OpenFiles(self.path, self.connection.filename_wal)
             if kycli_file_system(self.path.encode()) == 2:
-                import warnings
-
-                warnings.warn(
+                _module("warnings").warn(
                     f"{self.path} is on a network file system: SQLite's write-ahead log "
                     "works for the processes of one machine only", RuntimeWarning, 3)
         except (apsw.Error, UnicodeError) as error:
@@ -377,9 +373,8 @@ cdef class _Session:
             self.leave()
 
     cdef object translated(self, error):
-        from kycli.core.faults import translate
-
-        return translate(error, self.path, self.patience.timeout_ms)
+        return _module("kycli.core.faults").translate(
+            error, self.path, self.patience.timeout_ms)
 
     # -- transactions
 
@@ -422,9 +417,8 @@ cdef class _Session:
         if self.read_only:
             raise self.translated(apsw.ReadOnlyError())
         if self.author == 0 and self.depth == 0:
-            from kycli.core.authors import number_of
-
-            self.author = number_of(self.connection, self.command or "")
+            self.author = _module("kycli.core.authors").number_of(
+                self.connection, self.command or "")
 
     cdef notice_restore(self):
         """Look up the author anew, inside a transaction, when the schema has changed.
@@ -442,9 +436,8 @@ cdef class _Session:
         if schema == self.schema:
             return
         if self.schema >= 0 and self.author:
-            from kycli.core.authors import number_of
-
-            self.author = number_of(self.connection, self.command or "")
+            self.author = _module("kycli.core.authors").number_of(
+                self.connection, self.command or "")
             self.change = 0
         self.schema = schema
 
@@ -634,9 +627,7 @@ cdef class _Session:
         except apsw.Error as error:
             raise self.translated(error) from error
         if warn:
-            import warnings
-
-            warnings.warn(
+            _module("warnings").warn(
                 f"{self.path}: a thread ended inside a transaction, which was rolled back",
                 RuntimeWarning, 1)
 

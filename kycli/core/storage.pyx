@@ -13,6 +13,7 @@ a get or a save lives in a module of its own and is imported by the method that 
 """
 
 import os
+import sys
 import _thread
 import _weakref
 
@@ -94,6 +95,32 @@ cdef int ROWS_AT_ONCE = 16
 
 
 # ---------------------------------------------------------------- helpers
+
+cdef dict _loaded = {}
+
+
+cdef object _module(str name):
+    """Return a module that only some calls need; it is imported when the first of them comes.
+
+    At the end of a program Python forgets its modules before the last objects are deleted,
+    whose ``__del__`` may still save something. What was loaded by then is found here.
+
+    Raises:
+        MisuseError: when the program is at its end and the module was not needed before.
+    """
+    found = _loaded.get(name)
+    if found is None:
+        try:
+            found = _loaded[name] = __import__(name, fromlist=("*",))
+        except ImportError as error:
+            if not sys.is_finalizing():
+                raise
+            raise MisuseError(
+                "the program is at its end, where Python can load nothing more",
+                hint="save what is left in a function that is registered with atexit",
+            ) from error
+    return found
+
 
 include "codec.pxi"
 include "process.pxi"
@@ -198,9 +225,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 f"unknown durability {shown(durability)}", hint="use 'normal', 'full' or 'async'"
             )
         _check_callable(clock, "a clock")
-        from kycli.core.location import database_file, default_db_path
-
-        path = default_db_path() if db_path is None else database_file(db_path)
+        location = _module("kycli.core.location")
+        path = location.default_db_path() if db_path is None else location.database_file(db_path)
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
         self._cache = _Cache(
@@ -211,6 +237,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             _checked_command(command))
         if durability == "async":
             self._db.deferred = _Deferred(clock)
+            _see_the_end()
         try:
             self._db.open()
         except MigrationNeeded:
@@ -864,8 +891,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._limited = db.fetch(_ANY_LIMIT, ()) is not None
             if not self._limited:
                 return False
-            from kycli.core import retention
-
+            retention = _module("kycli.core.retention")
             db.patience.none_left = True
             return retention.sweep(self, written)
         except KycliError:

@@ -123,9 +123,9 @@ def test_a_bad_limit_is_refused(store: Kycore, limit: int) -> None:
 
 def test_bad_arguments_are_refused(store: Kycore) -> None:
     with pytest.raises(WrongTypeError, match="query"):
-        store.search(b"x")  # type: ignore[arg-type]
+        store.search(b"x")  # type: ignore[call-overload]
     with pytest.raises(WrongTypeError, match="limit"):
-        store.search("x", limit="1")  # type: ignore[arg-type]
+        store.search("x", limit="1")  # type: ignore[call-overload]
     with pytest.raises(MisuseError, match="not both"):
         store.search_hits("x", scope="a", all_scopes=True)
 

@@ -183,8 +183,8 @@ def test_nan_saved_again_is_no_change(path: Path, durability: Any) -> None:
         for value in (math.nan, [math.nan], {"a": math.nan}):
             assert store.save("k", value) in ("created", "overwritten")
             assert store.save("k", -value if isinstance(value, float) else value) == "nochange"
-        for value in (0.0, math.nan, -0.0, math.nan, None, math.nan):
-            assert store.save("k", value) == "overwritten"
+        for other in (0.0, math.nan, -0.0, math.nan, None, math.nan):
+            assert store.save("k", other) == "overwritten"
 
 
 # Ints of more digits than Python reads.
