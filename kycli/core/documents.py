@@ -317,6 +317,9 @@ def _merged(target: Any, patch: Any) -> Any:
     return merged
 
 
+_COPIED_MAX = 1_000_000
+"""How many parts the copies of one JSON patch may have together."""
+
 _MEMBERS = {
     "add": ("value",),
     "remove": (),
@@ -379,14 +382,39 @@ def _patched(document: Any, operations: list[dict[str, Any]]) -> Any:
     """Return the document after all operations of a JSON patch, RFC 6902."""
     import jsonpatch
 
+    copied = 0
     for number, operation in enumerate(operations, 1):
         try:
+            if operation["op"] == "copy":
+                copied += _weight(jsonpatch.JsonPointer(operation["from"]).resolve(document))
+                if copied > _COPIED_MAX:
+                    raise InvalidValueError(
+                        f"operation {number} of the patch, 'copy': the copies become too large",
+                        hint="each copy of the whole doubles it",
+                    )
             document = jsonpatch.apply_patch(document, [operation], in_place=True)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
             raise _misfit(number, operation, document, error) from None
         except RecursionError:
             raise InvalidValueError("the document is nested too deeply") from None
     return document
+
+
+def _weight(document: Any) -> int:
+    """Return how many parts a document has; every 100 characters of text count as one."""
+    weight = 0
+    parts = [document]
+    while parts:
+        part = parts.pop()
+        weight += 1
+        if type(part) is dict:
+            parts += part
+            parts += part.values()
+        elif type(part) is list:
+            parts += part
+        elif isinstance(part, (str, bytes)):
+            weight += len(part) // 100
+    return weight
 
 
 def _misfit(number: int, operation: dict[str, Any], document: Any, error: Exception) -> KycliError:

@@ -26,6 +26,15 @@ _SPECIAL_IN_GLOB = frozenset("\\*?[")
 _RANGE_BYTES = 256
 """How much of the least and the greatest match RE2 works out."""
 
+_PATTERN_BYTES = 1 << 15
+_PROGRAM_BYTES = 1 << 21
+"""The longest pattern, and the most memory for what RE2 compiles it to.
+
+RE2 takes quadratic time to compile some patterns, such as ``a?a?a?…``, and matching a key
+takes time in proportion to what came of it: 1,000 bytes of ``a{1,1000}a{1,1000}…`` kept it
+compiling for minutes.
+"""
+
 _HINT = "patterns are regular expressions of RE2; use a prefix for literal text"
 _NOT_LINEAR = (*("(?=", "(?!", "(?<", "(?P", "\\k", "\\g"), *(f"\\{n}" for n in range(1, 10)))
 _UNSUPPORTED = "patterns run in linear time, which leaves out backreferences and lookaround"
@@ -52,9 +61,14 @@ def select(pattern: str | None, glob: str | None) -> Selection:
         raise WrongTypeError(f"a pattern is text, not {type(text).__name__}")
     text = str.__str__(text)  # exactly, also for a member of a StrEnum
     try:
-        text.encode()
+        size = len(text.encode())
     except UnicodeEncodeError:
         raise InvalidKeyError(f"the pattern {text!r} is not valid text") from None
+    if size > _PATTERN_BYTES:
+        raise InvalidKeyError(
+            f"the pattern {text[:24]!r}… has {size:,} bytes",
+            hint=f"a pattern has at most {_PATTERN_BYTES:,} bytes, and a key 4,096",
+        )
     prefix = _literal_of_glob(text) if pattern is None else _literal_of(text)
     if prefix is not None:
         return prefix, _past(prefix), None
@@ -81,6 +95,7 @@ def _compiled(expression: str, shown: str) -> Selection:
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
+    options.max_mem = _PROGRAM_BYTES
     try:
         matches = re2.compile(expression, options).match
     except re2.error as error:
@@ -127,17 +142,20 @@ def _from_glob(glob: str) -> str:
     """
     parts = []
     at = 0
+    may_close = True  # where one bracket is never closed, those behind it are not either
     while at < len(glob):
         character = glob[at]
         at += 1
         if character == "*":
             parts.append("(?s:.*)")
+            while glob[at : at + 1] == "*":
+                at += 1
         elif character == "?":
             parts.append("(?s:.)")
-        elif character == "[":
-            members, after = _class_of_glob(glob, at)
+        elif character == "[" and may_close:
+            members, at = _class_of_glob(glob, at)
+            may_close = members != ""
             parts.append(members or _quoted(character))
-            at = after
         else:
             if character == "\\" and at < len(glob):
                 character = glob[at]
@@ -152,9 +170,12 @@ def _class_of_glob(glob: str, at: int) -> tuple[str, int]:
     negated = glob[at : at + 1] in ("!", "^")
     at += negated
     members: list[str] = []
+    empty = ""
     is_first = True
     while at < len(glob):
         if glob[at] == "]" and not is_first:
+            if empty:
+                raise InvalidKeyError(f"bad pattern {glob!r}: the range {empty} is empty")
             return f"[{'^' * negated}{''.join(members)}]", at + 1
         is_first = False
         low, at = _member(glob, at)
@@ -162,7 +183,7 @@ def _class_of_glob(glob: str, at: int) -> tuple[str, int]:
         if glob[at : at + 1] == "-" and glob[at + 1 : at + 2] not in ("", "]"):
             high, at = _member(glob, at + 1)
         if low > high:
-            raise InvalidKeyError(f"bad pattern {glob!r}: the range {low}-{high} is empty")
+            empty = empty or f"{low}-{high}"
         members.append(f"{_quoted(low)}-{_quoted(high)}")
     return "", start
 

@@ -582,6 +582,22 @@ def test_json_patch_that_does_not_fit_changes_nothing(
     assert store["k"] == {"a": 1, "list": [1]}
 
 
+@pytest.mark.parametrize(
+    "document", [{"a": [1]}, {"text": "x" * 1000}, {"x" * 1000: 1}, [[1]]], ids=["list", *"tmn"]
+)
+def test_copies_that_double_a_document_again_and_again_are_refused(
+    store: Kycore, document: Any
+) -> None:
+    store["k"] = document
+    place = "/-" if isinstance(document, list) else "/y{}"
+    patch = [{"op": "copy", "from": "", "path": place.format(n)} for n in range(60)]
+    assert store.json_patch("k", patch[:3]) == "overwritten"
+    before = store["k"]
+    with pytest.raises(InvalidValueError, match="too large"):
+        store.json_patch("k", patch)
+    assert store["k"] == before
+
+
 @pytest.mark.parametrize("operations", [None, {}, "[]", ({"op": "remove", "path": "/a"},), 5])
 def test_json_patch_is_a_list(store: Kycore, operations: Any) -> None:
     store.save("k", {"a": 1})

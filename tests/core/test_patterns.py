@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kycli import Kycore
+from kycli.core import patterns
 from kycli.core.patterns import select
 from kycli.errors import InvalidKeyError, MisuseError
 
@@ -211,6 +212,58 @@ def test_a_hostile_pattern_does_not_hang(
 def test_a_hostile_glob_does_not_hang(store: Kycore) -> None:
     store["a" * 4000] = 1
     assert store.listkeys(glob="*a" * 200 + "b") == []
+
+
+@pytest.mark.parametrize(
+    "glob", ["[", "[!", "[a-", "[a-b", "[]", "[\\]", "*", "?", "*?", "[[:alpha:]", "\\"]
+)
+def test_a_long_glob_takes_no_quadratic_time(
+    store: Kycore, glob: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    whole = patterns._member
+
+    def counted(glob: str, at: int) -> tuple[str, int]:
+        nonlocal looked
+        looked += 1
+        return whole(glob, at)
+
+    monkeypatch.setattr(patterns, "_member", counted)
+    text = glob * (8000 // len(glob))
+    assert store.listkeys(glob=text) == []
+    assert looked <= 2 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("glob", "key"),
+    [
+        ("[", "["),
+        ("a[[b", "a[[b"),
+        ("[z-a", "[z-a"),
+        ("[]", "[]"),
+        ("[!]x[", "[!]x["),
+        ("[a][b", "a[b"),
+    ],
+)
+def test_a_bracket_that_is_not_closed_is_one(store: Kycore, glob: str, key: str) -> None:
+    store[key] = 1
+    assert store.listkeys(glob=glob) == [key]
+
+
+@pytest.mark.parametrize("pattern", ["a{1,1000}" * 200, "(a?){1,50}" * 3000, r"\pL?" * 3000])
+def test_a_pattern_that_grows_too_large_is_refused(store: Kycore, pattern: str) -> None:
+    with pytest.raises(InvalidKeyError, match="too large"):
+        store.listkeys(pattern)
+
+
+@pytest.mark.parametrize("kind", ["pattern", "glob"])
+def test_a_pattern_has_a_limit(store: Kycore, kind: str) -> None:
+    for text in ("a?" * 20_000, "é" * 16_385):
+        with pytest.raises(InvalidKeyError, match=r"has [\d,]+ bytes") as caught:
+            store.listkeys(**{kind: text})  # type: ignore[arg-type]
+        assert "32,768" in (caught.value.hint or "")
+    store["k"] = 1
+    assert store.listkeys("|".join(["k", *(f"key:{n:08}" for n in range(2000))])) == ["k"]
 
 
 @pytest.mark.parametrize(
