@@ -29,6 +29,7 @@ ignored and kept.
 from __future__ import annotations
 
 import os
+from stat import S_ISFIFO, S_ISREG
 
 from kycli.address import check_delimiter
 from kycli.core.location import (
@@ -55,6 +56,8 @@ _USER_FILE = "config.json"
 _JSON_FORM = 'a JSON config is an object: {"current_scope": "alpha"}'
 _TOML_FORM = 'a TOML config has lines like: current_scope = "alpha"'
 BOM = "\ufeff"
+_MAX_BYTES = 1 << 20
+_MAX_DOTS = 1000
 _MAX_TIMEOUT_MS = 2**31 - 1
 HINT = "check what it is and its permissions, or name another file in KYCLI_CONFIG"
 
@@ -329,12 +332,18 @@ def read_config(path: str) -> str:
         ConfigError: when it cannot be read or is not UTF-8.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        # Without waiting for who would write into a pipe that nobody has opened.
+        with open(path, "rb", opener=_open_at_once) as file:
+            is_pipe = _check_kind(path, file.fileno())
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"{path}: the config cannot be read: {error.strerror or error}", hint=HINT
         ) from error
+    if is_pipe and not data:
+        raise ConfigError(f"{path}: nobody writes into this pipe", hint=HINT)
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path}: over {_MAX_BYTES:,} bytes, so this is no config", hint=HINT)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -342,6 +351,24 @@ def read_config(path: str) -> str:
         raise ConfigError(
             f"{path}, line {line}: not UTF-8", hint="save the file in the encoding UTF-8"
         ) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_kind(path: str, descriptor: int) -> bool:
+    """Return whether it is a pipe, as ``<(command)`` is to a shell; refuse what is no file.
+
+    ``/dev/null`` counts as an empty file.
+    """
+    status = os.fstat(descriptor)
+    if S_ISFIFO(status.st_mode):
+        os.set_blocking(descriptor, True)
+        return True
+    if not S_ISREG(status.st_mode) and not os.path.samestat(status, os.stat(os.devnull)):
+        raise ConfigError(f"{path}: the config is no regular file", hint=HINT)
+    return False
 
 
 def is_json(text: str, path: str) -> bool:
@@ -457,6 +484,9 @@ def _plain_toml(text: str) -> dict[str, Any] | None:
 def _explained_toml(text: str, path: str) -> dict[str, Any]:
     import tomllib
 
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MAX_DOTS:  # tomllib takes quadratic time for a key of many parts
+            raise ConfigError(f"{path}, line {number}: over {_MAX_DOTS:,} dots", hint=_TOML_FORM)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

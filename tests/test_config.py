@@ -326,6 +326,52 @@ def test_directory_in_place_of_a_config_is_one_clear_error(places: Places) -> No
     assert not places.litter()
 
 
+def test_what_never_ends_is_no_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("/dev/zero", "/dev/urandom", "/dev/tty"):
+        monkeypatch.setenv("KYCLI_CONFIG", name)
+        with pytest.raises(ConfigError, match=name) as caught:
+            load_config()
+        assert caught.value.hint
+
+
+def test_nobody_waits_for_a_pipe_into_which_nobody_writes(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = places.work / ".kyclirc"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="nobody writes into this pipe"):
+        load_config()
+    with pytest.raises(ConfigError, match="it is no file"):
+        save_config("current_scope", "alpha")
+
+
+def test_a_config_may_come_from_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    monkeypatch.setenv("KYCLI_CONFIG", f"/dev/fd/{ours}")
+    os.write(theirs, b'current_scope = "alpha"\n')
+    os.close(theirs)
+    assert load_config().current_scope == "alpha"
+    os.close(ours)
+
+
+@pytest.mark.parametrize("name", [".kyclirc", ".kyclirc.json"])
+def test_a_file_that_is_too_large_is_no_config(places: Places, name: str) -> None:
+    path = write(places.work / name, "{}" if name.endswith("json") else "#" * (1 << 20))
+    assert load_config().given == ()
+    with path.open("ab") as file:
+        file.truncate(1 << 40)  # without taking the space
+    with pytest.raises(ConfigError, match="over 1,048,576 bytes"):
+        load_config()
+    path.unlink()
+
+
+def test_a_key_of_a_million_parts_is_refused_at_once(places: Places) -> None:
+    path = write(places.work / ".kyclirc", "ok = 1\n" + "a." * 400_000 + "a = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config()
+    assert str(caught.value).startswith(f"{path}, line 2: over 1,000 dots")
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 def test_unreadable_config_is_one_clear_error(places: Places) -> None:
     write(places.work / ".kyclirc", "").chmod(0)
