@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from kycli.cli.history import one_line
 from kycli.cli.output import record, write_listing
+from kycli.cli.terminal import escaped
 from kycli.core.names import check_scope
 from kycli.core.times import time_text
 from kycli.errors import UsageError
@@ -89,9 +89,9 @@ def _of_versions(env: Environment, arguments: list[str]) -> tuple[list[str], Ite
     versions = [_version(env, text) for text in ((first, last) if dots else (first,))]
     scope, key = env.locate(arguments[0])
     found = env.store().diff_versions(key, *versions, scope=scope)
-    names = [f"{one_line(key)} version {version}" for version in versions]
+    names = [f"{escaped(key)} version {version}" for version in versions]
     if len(names) == 1:
-        names.append(f"{one_line(key)} now")
+        names.append(f"{escaped(key)} now")
     return names, iter([] if found is None else [found])
 
 
@@ -128,12 +128,14 @@ def _write_text(env: Environment, names: list[str], diffs: Iterator[Diff]) -> No
     for sign, name in zip("-+", names, strict=True):
         env.write(env.styled(f"{sign * 3} {name}", "1").encode() + b"\n")
     for diff in diffs:
-        title = f"{one_line(diff.key)}{_expiry(diff)}"
+        title = f"{escaped(diff.key)}{_expiry(diff)}"
+        if env.unread:
+            return
         for ranges, lines in _hunks(*_lines(diff.before, diff.after)):
             env.write(env.styled(f"@@ {ranges} @@ {title}", _COLOURS["@"]).encode() + b"\n")
             for line in lines:
                 if env.output_is_terminal():
-                    line = one_line(line)
+                    line = escaped(line, keep="\t")
                 colour = _COLOURS.get(line[0])
                 env.write((env.styled(line, colour) if colour else line).encode() + b"\n")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.env import read_all
+from kycli.cli.registry import GIVE_VALUE
 from kycli.cli.values import given_value, may_be_path, report_missing
 from kycli.core.values import parse
 from kycli.errors import InvalidValueError, UsageError
@@ -15,12 +17,17 @@ _MISSING = object()
 
 
 def patch(env: Environment, arguments: list[str]) -> int:
-    """``patch ADDRESS [VALUE]``: set a place, or change it by one of two kinds of patch."""
+    """``patch ADDRESS [VALUE]``: set a place, or change it by one of two kinds of patch.
+
+    VALUE is needed unless a patch stands in for it.
+    """
     form = env.choice("merge", "json-patch", "json", "b64")
     scope, key, path = _locate(env, arguments[0])
     place, exact = (key, None) if path is None else (path, key)
     if form not in ("merge", "json-patch"):
-        value = given_value(env, arguments[1:], "VALUE")
+        if len(arguments) == 1:
+            raise UsageError("VALUE is missing", hint=GIVE_VALUE)
+        value = given_value(env, arguments[1])
         status = env.store(create=True).patch(place, value, key=exact, scope=scope)
         _note_created(env, scope, key, status)
         return 0
@@ -38,9 +45,9 @@ def patch(env: Environment, arguments: list[str]) -> int:
 
 
 def push(env: Environment, arguments: list[str]) -> int:
-    """``push ADDRESS [VALUE]``: add to the end of a list."""
+    """``push ADDRESS VALUE``: add to the end of a list."""
     scope, key, path = _locate(env, arguments[0])
-    value = given_value(env, arguments[1:], "VALUE")
+    value = given_value(env, arguments[1])
     unique = "unique" in env.flags
     status = env.store(create=True).push(key, value, unique, path=path, scope=scope)
     _note_created(env, scope, key, status)
@@ -48,9 +55,9 @@ def push(env: Environment, arguments: list[str]) -> int:
 
 
 def remove(env: Environment, arguments: list[str]) -> int:
-    """``remove ADDRESS [VALUE]``: 2 when there is no such list."""
+    """``remove ADDRESS VALUE``: 2 when there is no such list."""
     scope, key, path = _locate(env, arguments[0])
-    value = given_value(env, arguments[1:], "VALUE")
+    value = given_value(env, arguments[1])
     store = env.store()
     with store.transaction():
         if store.remove(key, value, path=path, scope=scope) != "nochange":
@@ -79,7 +86,7 @@ def _note_created(env: Environment, scope: str, key: str, status: str) -> None:
 
 def _contents(file: str) -> bytes:
     with open(file, "rb") as stream:
-        return stream.read()
+        return read_all(stream, file)
 
 
 def _parsed(text: str | bytes, origin: str) -> Any:

@@ -12,10 +12,15 @@ import sys
 
 from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
 from kycli.cli.registry import SPELLED
-from kycli.errors import CannotOpenError, KycliError, UsageError
+from kycli.errors import CannotOpenError, InvalidValueError, KycliError, UsageError
 
 MAX_LINE = 500
 """Most characters of one line on standard error."""
+
+MAX_INPUT = 1_000_000_000
+"""Most bytes that are read from standard input or a file: the size of the largest value."""
+
+_BLOCK = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +45,8 @@ class Environment:
             command: each with the scope and the key that it means.
         created: the keys that the command knows it has made, by scope and key.
         defaulted: whether a key was missing and ``--default`` was printed for it.
+        in_the_way: why a path into a key leads nowhere, by scope and key.
+        unread: whether the reader of standard output is gone, so that no more need be written.
     """
 
     def __init__(
@@ -59,32 +66,41 @@ class Environment:
         self.addressed: list[tuple[str, str, str]] = []
         self.created: list[tuple[str, str]] = []
         self.defaulted = False
+        self.in_the_way: dict[tuple[str, str], str] = {}
+        self.unread = False
         self._config: Config | None = None
         self._store: Kycore | None = None
         self._scope: tuple[str, str] | None = None
         self._pager: Popen[bytes] | None = None
+        self._is_terminal: bool | None = None
         self._terminal = self._out
 
     # Output
 
     def write(self, data: bytes) -> None:
-        """Write data to standard output, buffered."""
+        """Write data to standard output, buffered.
+
+        A reader that has gone had all it wanted. That is no error, and it must not hide the
+        exit code of the command, so what is written from then on is dropped.
+        """
         if self._out is None:
             raise KycliError("standard output is closed")
+        if self.unread:
+            return
         try:
             self._out.write(data)
         except BrokenPipeError:
-            raise
+            self.unread = True
         except OSError as error:
             raise self._output_error(error) from error
 
     def flush(self) -> None:
         """Hand everything written so far to the system, so that an error is not lost."""
-        if self._out is not None:
+        if self._out is not None and not self.unread:
             try:
                 self._out.flush()
             except BrokenPipeError:
-                raise
+                self.unread = True
             except OSError as error:
                 raise self._output_error(error) from error
 
@@ -99,13 +115,15 @@ class Environment:
     def error_line(self, text: str) -> None:
         """Write one line to standard error.
 
-        What cannot be printed is escaped, and a long line is shortened in its middle:
-        it is a key or a path that makes it long, and both ends say what is wrong with it.
+        Control characters are escaped, and a long line is shortened in its middle: it is a
+        key or a path that makes it long, and both ends say what is wrong with it.
         """
         if self._err is None:
             return
         if not text.isprintable():
-            text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+            from kycli.cli.terminal import escaped
+
+            text = escaped(text)
         if len(text) > MAX_LINE:
             text = f"{text[: MAX_LINE // 2]} … {text[3 - MAX_LINE // 2 :]}"
         try:
@@ -115,10 +133,15 @@ class Environment:
 
     def is_watched(self) -> bool:
         """Whether ``status`` is seen by anybody."""
-        return self._err is not None and "quiet" not in self.flags and self._err.isatty()
+        return (
+            self._err is not None
+            and "quiet" not in self.flags
+            and self._err.isatty()
+            and not self.is_plain
+        )
 
     def status(self, text: str) -> None:
-        """Show a line on standard error until the next or "": on a terminal, unless ``-q``."""
+        """Show a line on standard error until the next or "", where ``is_watched``."""
         if self._err is None or not self.is_watched():
             return
         try:
@@ -129,17 +152,45 @@ class Environment:
 
     def styled(self, text: str, code: str) -> str:
         """Return ``text`` for standard output, in an ANSI style if that is a colour terminal."""
-        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or "quiet" in self.flags:
+        if self.is_plain or "quiet" in self.flags:
             return text
         return f"\033[{code}m{text}\033[m" if self.output_is_terminal() else text
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether terminals get no escape sequence: with ``NO_COLOR``, or where none works."""
+        return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("", "dumb")
+
     def output_is_terminal(self) -> bool:
         """Return whether a person reads standard output, perhaps through a pager."""
-        return self._pager is not None or (self._out is not None and self._out.isatty())
+        if self._is_terminal is None:
+            self._is_terminal = self._out is not None and self._out.isatty()
+        return self._is_terminal
+
+    def shown(self, text: str | bytes, keep: str = "") -> bytes:
+        """Return a key or value as it is printed: on a terminal its control characters escaped.
+
+        Parameters:
+            keep: control characters that stay as they are on a terminal, too.
+        """
+        data = text.encode() if isinstance(text, str) else text
+        if not self.output_is_terminal():
+            return data
+        from kycli.cli.terminal import escaped
+
+        return escaped(data.decode("utf-8", "backslashreplace"), keep).encode()
+
+    def shown_json(self, text: str) -> bytes:
+        """Return JSON as it is printed: on a terminal its control characters escaped."""
+        if self.output_is_terminal():
+            from kycli.cli.terminal import escaped_json
+
+            text = escaped_json(text)
+        return text.encode()
 
     def page(self) -> None:
         """Send what is written from now on through the user's pager, on a terminal."""
-        if self._out is None or not self._out.isatty():
+        if self._out is None or not self.output_is_terminal():
             return
         from kycli.cli.pager import start
 
@@ -148,7 +199,7 @@ class Environment:
         except OSError:  # it only says that it is one
             return
         self._out.flush()
-        self._pager = start(terminal)
+        self._pager = start(terminal, plain=self.is_plain)
         if self._pager is not None:
             self._terminal, self._out = self._out, self._pager.stdin  # type: ignore[assignment]
 
@@ -157,8 +208,12 @@ class Environment:
     def input_is_terminal(self) -> bool:
         return self._in is not None and self._in.isatty()
 
-    def read_input(self) -> bytes:
-        """Return all of standard input."""
+    def read_input(self, longer: float = 1) -> bytes:
+        """Return all of standard input, up to the size of the largest value.
+
+        Parameters:
+            longer: how many times as long the text of a value may be.
+        """
         if self._in is None:
             raise KycliError("standard input is closed", hint="give the value as an argument")
         if not _blocks(self._in):
@@ -167,7 +222,7 @@ class Environment:
                 "standard input is non-blocking, so its end cannot be told",
                 hint="pass it on with a program that waits for it",
             )
-        return self._in.read()
+        return read_all(self._in, "standard input", longer)
 
     def confirm(self, question: str) -> bool:
         """Return whether the user wants it: with ``-y``, or by answering on a terminal.
@@ -284,8 +339,9 @@ class Environment:
         """Return the store, opened when first asked for.
 
         Parameters:
-            create: make the database when there is none. Otherwise the store is
-                then an empty one in memory, so that reading leaves nothing behind.
+            create: make the database when there is none, or only an empty file. Otherwise
+                the store is then an empty one in memory, so that reading leaves nothing
+                behind.
 
         Raises:
             CannotOpenError: when the directory that somebody named does not exist;
@@ -298,15 +354,18 @@ class Environment:
 
             config = self.config
             path, origin = database_path(config, self.flags.get("db"))
-            if not _exists(path):
+            size = _size(path)
+            if size is None:
                 directory = os.path.dirname(path)
-                if origin != "default" and directory and not _exists(directory):
+                if origin != "default" and directory and _size(directory) is None:
                     raise CannotOpenError(
                         f"{path}: the directory does not exist",
                         hint=f"make it, or choose another database (this one is from {origin})",
                     )
-                if not create:
-                    path = MEMORY
+            # An empty file is no database yet, and reading does not make one of it.
+            is_there = size or (size == 0 and _size(f"{path}-wal"))
+            if not is_there and not create:
+                path = MEMORY
             self._store = Kycore(
                 path,
                 durability="full" if config.durability == "full" else "normal",
@@ -344,6 +403,30 @@ def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
     return out
 
 
+def read_all(stream: BinaryIO, name: str, longer: float = 1) -> bytes:
+    """Return all that a stream holds; stop reading as soon as it is more than a value can be.
+
+    Parameters:
+        name: what it is called in the error.
+        longer: how many times as long it may be.
+
+    Raises:
+        InvalidValueError: when it is too much.
+    """
+    limit = int(MAX_INPUT * longer)
+    data = bytearray()
+    while True:
+        wanted = min(_BLOCK, limit + 1 - len(data))
+        block = stream.read(wanted)
+        data += block
+        if len(data) > limit:
+            raise InvalidValueError(
+                f"{name} holds more than {limit:,} bytes", hint="a value is at most 1 GB"
+            )
+        if len(block) < wanted:  # a terminal would have to say a second time that this is all
+            return bytes(data)
+
+
 def _blocks(stream: BinaryIO) -> bool:
     """Return whether reading waits for more to come."""
     try:
@@ -352,12 +435,12 @@ def _blocks(stream: BinaryIO) -> bool:
         return True
 
 
-def _exists(path: str) -> bool:
-    """Return whether the path is there, or cannot be looked at, which opening it explains."""
+def _size(path: str) -> int | None:
+    """Return how large a file is, None where there is none, and 1 where it cannot be looked
+    at, which opening it explains."""
     try:
-        os.stat(path)
+        return os.stat(path).st_size
     except FileNotFoundError:
-        return False
+        return None
     except OSError:
-        pass
-    return True
+        return 1

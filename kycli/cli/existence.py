@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.listing import range_of
-from kycli.cli.values import MISSING, json_line, may_be_path, read_value, report_missing
+from kycli.cli.values import MISSING, may_be_path, read_value, report_missing, write_json
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -17,7 +17,7 @@ def exist(env: Environment, arguments: list[str]) -> int:
     with env.store().snapshot():
         found = [_exists(env, *target) for target in targets]
     if "json" in env.flags:
-        env.write(json_line(dict(zip(arguments, found, strict=True))))
+        write_json(env, dict(zip(arguments, found, strict=True)))
     elif len(targets) > 1:
         for target, there in zip(targets, found, strict=True):
             if not there:

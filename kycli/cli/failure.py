@@ -17,18 +17,13 @@ MISSING = 2
 
 
 def report(error: BaseException, env: Environment) -> int:
-    """Say on standard error what went wrong, and return the exit code.
-
-    A reader that closed the pipe has all it wanted, so that is silent and no error.
-    """
+    """Say on standard error what went wrong, and return the exit code."""
     if os.environ.get("KYCLI_DEBUG") == "1":
         import traceback
 
         for line in "".join(traceback.format_exception(error)).splitlines():
             env.error_line(line)
     _flush(env)
-    if isinstance(error, BrokenPipeError):
-        return 0
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, NoCommandError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.cli.output import write_listing
+from kycli.cli.terminal import cut, escaped, padded, width
 from kycli.cli.values import plain
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from kycli.core.history import Change
 
 _REMOVED = ("deleted", "expired")
+_SAMPLE = 200
+_GAP = 2
+_LEAST = 4
 _COLOURS = {"created": "32", "restored": "36", "imported": "36", "deleted": "31", "expired": "33"}
 
 
@@ -70,11 +75,7 @@ def _write(
         write_listing(env, rows, lambda c: _plain(c, columns).encode(), _record)
         return 0
     env.page()
-    width = shutil.get_terminal_size().columns
-    titles = "  ".join(column.title.ljust(column.width) for column in columns)
-    env.write(env.styled(titles.rstrip(), "1").encode() + b"\n")
-    for change in _chained(first, changes):
-        env.write(_row(env, change, columns, width).encode() + b"\n")
+    _write_table(env, _chained(first, changes), columns)
     return 0
 
 
@@ -96,31 +97,59 @@ def _plain(change: Change, columns: list[_Column]) -> str:
     return "\t".join(column.text(change) for column in columns)
 
 
-def _row(env: Environment, change: Change, columns: list[_Column], width: int) -> str:
-    """Return one row of the table, the last column cut off where the screen ends."""
-    *front, last = columns
-    cells = [
-        (_cut(column.text(change), column.width) if column.cut else column.text(change)).ljust(
-            column.width
-        )
-        for column in front
+def _write_table(env: Environment, changes: Iterator[Change], columns: list[_Column]) -> None:
+    """Print changes as a table that is no wider than the screen.
+
+    The first changes tell how wide each column is. Where a later one needs more, its row is
+    not aligned, and still ends where the screen does.
+    """
+    screen = shutil.get_terminal_size().columns
+    rows = ((change, _cells(change, columns, screen)) for change in changes)
+    begin = list(islice(rows, _SAMPLE))
+    widths = _widths(columns, [cells for _, cells in begin], screen)
+    titles = _row([column.title for column in columns], columns, widths, screen)
+    env.write(env.styled("".join(titles).rstrip(), "1").encode() + b"\n")
+    for change, cells in chain(begin, rows):
+        row = _row(cells, columns, widths, screen)
+        if change.operation in _COLOURS:
+            row[1] = env.styled(row[1], _COLOURS[change.operation])
+        env.write("".join(row).rstrip().encode() + b"\n")
+        if env.unread:
+            return
+
+
+def _cells(change: Change, columns: list[_Column], screen: int) -> list[str]:
+    return [cut(column.text(change), screen) for column in columns]
+
+
+def _widths(columns: list[_Column], rows: list[list[str]], screen: int) -> list[int]:
+    """Return how wide each column is: as its cells are, or less, where the screen is too small.
+
+    Then the columns that may be cut share what the others leave: one that needs less than
+    its share has what it needs, and the rest is for the others.
+    """
+    widths = [
+        max(width(text) for text in (column.title, *cells))
+        for column, *cells in zip(columns, *rows, strict=True)
     ]
-    left = width - sum(len(cell) + 2 for cell in cells)
-    cells.append(_cut(last.text(change), max(left, last.width)))
-    if change.operation in _COLOURS:
-        cells[1] = env.styled(cells[1], _COLOURS[change.operation])
-    return "  ".join(cells).rstrip()
+    flexible = [place for place, column in enumerate(columns) if column.cut]
+    room = screen - _GAP * (len(columns) - 1) - sum(widths)
+    room += sum(widths[place] for place in flexible)
+    for done, place in enumerate(sorted(flexible, key=lambda place: widths[place])):
+        widths[place] = min(widths[place], max(_LEAST, room // (len(flexible) - done)))
+        room -= widths[place]
+    return widths
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def one_line(text: str) -> str:
-    """Return text as it can stand in one line: what cannot be printed is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def _row(texts: list[str], columns: list[_Column], widths: list[int], screen: int) -> list[str]:
+    """Return the cells of one row, each with the gap behind it."""
+    row = []
+    for text, column, most in zip(texts, columns, widths, strict=True):
+        cell = cut(text, min(most, screen) if column.cut else screen)
+        cell = padded(cell, min(max(most, width(cell)) + _GAP, screen))
+        row.append(cell)
+        screen -= width(cell)
+    return row
 
 
 def _shown_value(change: Change) -> str:
@@ -131,33 +160,32 @@ def _shown_value(change: Change) -> str:
         from kycli.core.values import canonical
 
         return canonical(value)
-    return one_line(plain(value).decode())
+    return escaped(plain(value).decode())
 
 
 def _shown_person(change: Change) -> str:
-    return "-" if change.user is None else one_line(f"{change.user}@{change.host}")
+    return "-" if change.user is None else escaped(f"{change.user}@{change.host}")
 
 
 def _shown_program(change: Change) -> str:
     if change.pid is None:
         return "-"
-    return one_line(f"{change.command or 'python'}[{change.pid}]")
+    return escaped(f"{change.command or 'python'}[{change.pid}]")
 
 
 class _Column(NamedTuple):
     """A column of what is printed: the second is always the operation."""
 
     title: str
-    width: int  # in a table
     text: Callable[[Change], str]
-    cut: bool = False  # where it is longer
+    cut: bool = False  # where the screen is too small for it
 
 
-_time = _Column("time (UTC)", 23, lambda change: change.timestamp)
-_operation = _Column("operation", 11, lambda change: change.operation)
-_version = _Column("version", 7, lambda change: str(change.version))
-_number = _Column("change", 8, lambda change: str(change.change))
-_key = _Column("key", 24, lambda change: one_line(change.key), True)
-_value = _Column("value", 10, _shown_value)
-_person = _Column("by", 24, _shown_person, True)
-_program = _Column("with", 24, _shown_program, True)
+_time = _Column("time (UTC)", lambda change: change.timestamp)
+_operation = _Column("operation", lambda change: change.operation)
+_version = _Column("version", lambda change: str(change.version))
+_number = _Column("change", lambda change: str(change.change))
+_key = _Column("key", lambda change: escaped(change.key), True)
+_value = _Column("value", _shown_value, True)
+_person = _Column("by", _shown_person, True)
+_program = _Column("with", _shown_program, True)

@@ -41,7 +41,12 @@ def scan(env: Environment, arguments: list[str]) -> int:
     if "values-only" in env.flags:
         _write_values(env, (entry.value for entry in entries))
     else:
-        write_listing(env, entries, lambda e: e.key.encode() + separator + plain(e.value), record)
+        write_listing(
+            env,
+            entries,
+            lambda entry: env.shown(entry.key) + separator + env.shown(plain(entry.value)),
+            record,
+        )
     return 0
 
 
@@ -66,7 +71,7 @@ def _write_keys(
 
 
 def _write_values(env: Environment, values: Iterator[Any]) -> None:
-    write_listing(env, values, plain, lambda value: value)
+    write_listing(env, values, lambda value: env.shown(plain(value)), lambda value: value)
 
 
 def _options(env: Environment) -> dict[str, Any]:

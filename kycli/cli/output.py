@@ -27,17 +27,18 @@ def write_listing(
 
     Parameters:
         items: read once, and only as fast as they are printed.
-        plain: what to print of an item, with the line's end left out.
+        plain: what to print of an item, with the line's end left out. What comes from a key
+            or a value goes through ``env.shown`` first.
         data: what an item is in JSON; one array with ``--json``, a line each with
             ``--jsonl``.
     """
     form = env.choice("json", "jsonl", "null")
     if form == "json":
         env.write(b"[")
-        _write_batches(env, _separated(canonical(data(item)).encode() for item in items))
+        _write_batches(env, _separated(env.shown_json(canonical(data(item))) for item in items))
         env.write(b"]\n")
     elif form == "jsonl":
-        _write_batches(env, (canonical(data(item)).encode() + b"\n" for item in items))
+        _write_batches(env, (env.shown_json(canonical(data(item))) + b"\n" for item in items))
     else:
         end = b"\0" if form == "null" else b"\n"
         _write_batches(env, (plain(item) + end for item in items))
@@ -45,7 +46,7 @@ def write_listing(
 
 def write_texts(env: Environment, texts: Iterable[str]) -> None:
     """Print each text as the flags say."""
-    write_listing(env, texts, str.encode, str)
+    write_listing(env, texts, env.shown, str)
 
 
 def keys_counted(count: int) -> str:
@@ -91,4 +92,6 @@ def _write_batches(env: Environment, pieces: Iterable[bytes]) -> None:
         if len(batch) == _BATCH:
             env.write(b"".join(batch))
             batch.clear()
+            if env.unread:
+                return
     env.write(b"".join(batch))

@@ -9,7 +9,7 @@ import subprocess
 from typing import IO
 
 
-def start(terminal: int) -> subprocess.Popen[bytes] | None:
+def start(terminal: int, *, plain: bool) -> subprocess.Popen[bytes] | None:
     """Start the pager in front of a terminal; None when there is none to start.
 
     As in git: ``$PAGER``, else ``less``; ``cat`` or nothing at all means none. Where the
@@ -18,6 +18,7 @@ def start(terminal: int) -> subprocess.Popen[bytes] | None:
 
     Parameters:
         terminal: the file descriptor of the terminal.
+        plain: whether less is to do without escape sequences, as on a dumb terminal.
     """
     command = os.environ.get("PAGER", "less")
     try:
@@ -27,6 +28,9 @@ def start(terminal: int) -> subprocess.Popen[bytes] | None:
     if program in ("", "cat") or not shutil.which(program):
         return None
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
+    if plain and os.path.basename(program) == "less":
+        # Without -d it would complain of such a terminal; for -R it sends colours of its own.
+        environment.update(TERM="dumb", LESS=f"{environment['LESS']} -d -+R")
     return subprocess.Popen(
         command, shell=True, stdin=subprocess.PIPE, stdout=terminal, env=environment
     )

@@ -19,15 +19,17 @@ _PAUSE_SECONDS = 0.1
 def progress(env: Environment, what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with how much of how much is done; the line goes at the end."""
     due = time.monotonic() + _FIRST_SECONDS
+    is_shown = False
 
     def show(done: int, total: int) -> None:
-        nonlocal due
+        nonlocal due, is_shown
         now = time.monotonic()
         if now >= due:
-            due = now + _PAUSE_SECONDS
+            due, is_shown = now + _PAUSE_SECONDS, True
             env.status(f"{what}: {done:,} of {total:,}")
 
     try:
         yield show
     finally:
-        env.status("")
+        if is_shown:
+            env.status("")

@@ -41,7 +41,7 @@ def restore_to(env: Environment, arguments: list[str]) -> int:
 
     def plain(found: Difference) -> bytes:
         where = (found.scope, found.key) if all_scopes else (found.key,)
-        return "\t".join((found.operation, *where)).encode()
+        return b"\t".join((found.operation.encode(), *map(env.shown, where)))
 
     write_listing(env, differences, plain, lambda found: found._asdict())
     return 0

@@ -33,6 +33,9 @@ ALIASES = {"ls": "scan", "delete": "del", "create-cache": "admin create-cache"}
 SPELLED = {"at-version": "version"}
 """How a flag is called in messages that is mostly typed under another name."""
 
+GIVE_VALUE = "give it, '' for an empty one, or - to read it from standard input"
+"""What to do about a missing value."""
+
 UNIVERSAL = ("db", "quiet", "yes", "help", "version")
 """The flags that every command accepts, so that a shell alias can hold them."""
 
@@ -52,12 +55,13 @@ _RESTORE_TO = _SCOPE + "all-scopes dry-run " + _LISTING
 _IN_EFFECT = _SCOPE + "ns-delim "
 
 _SET_NOTES = """\
-VALUE is stored as text exactly as given. When it is '-', or absent and standard
-input is not a terminal, all of standard input is the value, not one byte less;
-what is not UTF-8 is stored as bytes. To store a '-': printf - | kys KEY. With
---json the value is a JSON value and keeps its type; with --b64 it is base64. A
-set without --ttl makes the key permanent, or gives it the default of its cache.
---get prints the value that was there before, or nothing when there was none."""
+VALUE is stored as text exactly as given. When it is '-', all of standard input
+is the value, not one byte less; what is not UTF-8 is stored as bytes. Standard
+input is read for '-' alone, never because a value is missing. To store a '-':
+printf - | kys KEY -. With --json the value is a JSON value and keeps its type;
+with --b64 it is base64. A set without --ttl makes the key permanent, or gives
+it the default of its cache. --get prints the value that was there before, or
+nothing when there was none."""
 _GET_NOTES = """\
 Prints each value and a newline; several keys are read as of one moment. A key
 that is missing or has expired prints nothing and makes the exit code 2. With
@@ -88,11 +92,11 @@ Exit code 2 when there is no such list."""
 _EXEC_NOTES = """\
 Runs the stored text by sh, and exits as it does. ARGUMENTs are words of their
 own, whatever they hold. Text that uses $1 … $9, $@, $* or $# (in single quotes
-these are only text) gets them there: kys hi 'echo "$1, hi"'. To any other text
-they are added at its end, and refused where no word can follow: behind ; & | a
-comment, a here-document, fi, done, esac, } or ). --dry-run prints what would
-run. What follows {0} belongs to the command, so flags of kycli come
-before it."""
+these are only text) gets them there: kys hi 'echo "$1, hi"'. Otherwise they are
+added to its end, if it is a single simple command; behind anything else (; & |,
+an assignment, if … fi, a comment) they could be commands of their own, and are
+refused. --dry-run prints what would run. What follows {0} belongs to the
+command, so flags of kycli come before it."""
 _VARIABLES = """\
 --scope may be given several times; of the same variable in several scopes, the
 last one holds. --prefix chooses the keys. A key that cannot be the name of a
@@ -215,8 +219,9 @@ matter; Chinese, Japanese, Korean and Thai are found by any part of a word.
   a OR b       either           a NOT b   without b         (a OR b) c
   key:a        in the key only  value:a   in the value only
 What does not parse as such a query is searched as words. At most 100 keys are
-printed unless -n says otherwise. The first search of a database builds the
-index; Ctrl-C loses nothing of it."""
+printed unless -n says otherwise. In a row, tabs and line ends in a key are
+printed as \\t, \\n and \\r; JSON, and --keys-only with -0, have keys as they are.
+The first search of a database builds the index; Ctrl-C loses nothing of it."""
 _WITH_SEARCH = """
 With -s it searches, as 'kycli search' does, and -n N is the limit."""
 _OPTIMIZE_NOTES = """\
@@ -235,14 +240,14 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "set": (
         "values",
         "store_value",
-        "ADDRESS [VALUE]",
+        "ADDRESS VALUE",
         _ADDRESS + _SET,
         "store a value under an address",
         _SET_NOTES,
         (
             "kycli set alpha.prod.greeting 'good morning'",
             "kycli set config --json '{\"debug\": true}'",
-            "kycli set alpha.prod.logo < logo.png",
+            "kycli set alpha.prod.logo - < logo.png",
             "kycli set lock --if-absent mine --ttl 30s",
         ),
     ),
@@ -352,7 +357,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "push": (
         "documents",
         "push",
-        "ADDRESS [VALUE]",
+        "ADDRESS VALUE",
         _ADDRESS + _PUSH,
         "add to the end of a list",
         f"{_PUSH_NOTES}\n{_PATHS}",
@@ -361,7 +366,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "remove": (
         "documents",
         "remove",
-        "ADDRESS [VALUE]",
+        "ADDRESS VALUE",
         _ADDRESS + _REMOVE,
         "take items out of a list",
         f"{_REMOVE_NOTES}\n{_PATHS}",
@@ -414,12 +419,11 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "append": (
         "values",
         "append",
-        "ADDRESS [SUFFIX]",
+        "ADDRESS SUFFIX",
         _ADDRESS + "b64",
         "add to the end of a value",
-        "SUFFIX may be '-' or absent to take standard input, as in set. A missing key\n"
-        "counts as empty.",
-        ("kycli append log 'one more line'", "date | kycli append log"),
+        "SUFFIX is '-' for standard input, as in set. A missing key counts as empty.",
+        ("kycli append log 'one more line'", "date | kycli append log -"),
     ),
     "expire": (
         "expiry",
@@ -774,11 +778,11 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "kys": (
         "values",
         "store_value",
-        "KEY [VALUE]",
+        "KEY VALUE",
         _KEY + _SET,
         "store a value in the current scope",
         _SET_NOTES + "\nKEY may hold dots.",
-        ("kys user.name Alice", "date | kys started", "kys answer --json 42"),
+        ("kys user.name Alice", "date | kys started -", "kys answer --json 42"),
     ),
     "kyg": (
         "values",
@@ -829,16 +833,16 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "kypush": (
         "documents",
         "push",
-        "KEY [VALUE]",
+        "KEY VALUE",
         _KEY + _PUSH,
         "add to the end of a list in the current scope",
         _PUSH_NOTES + _INSIDE,
-        ("kypush tags new --unique", "date | kypush log", "kypush user.emails ada@example.org"),
+        ("kypush tags new --unique", "date | kypush log -", "kypush user.emails ada@example.org"),
     ),
     "kyrem": (
         "documents",
         "remove",
-        "KEY [VALUE]",
+        "KEY VALUE",
         _KEY + _REMOVE,
         "take items out of a list in the current scope",
         _REMOVE_NOTES + _INSIDE,
@@ -1018,7 +1022,9 @@ class Command:
         required = [word for word in expected if word[0] != "["]
         if len(arguments) < len(required):
             missing = " and ".join(word.rstrip(".") for word in required[len(arguments) :])
-            raise UsageError(f"'{self.called}' needs {missing}", hint=self.usage_hint())
+            takes_input = missing in ("VALUE", "SUFFIX") and self.module in ("values", "documents")
+            hint = GIVE_VALUE if takes_input else self.usage_hint()
+            raise UsageError(f"'{self.called}' needs {missing}", hint=hint)
         if len(arguments) > len(expected) and "..." not in self.arguments:
             raise UsageError(
                 f"'{self.called}' does not expect {arguments[len(expected)]!r}",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from kycli.core.search import Hit
 
 _MARKED = "1;31"
+_IN_A_ROW = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+"""What would break a row, and how it stands in a key there."""
+
 _OF_VALUES = ("raw", "b64", "meta", "default", "path", "at", "include-expired", "context")
 
 
@@ -38,11 +41,15 @@ def search(env: Environment, arguments: list[str]) -> int:
         )
 
     def plain(hit: Hit) -> bytes:
-        cells = [hit.scope] if everywhere else []
-        cells.append(_marked(env, hit.marked_key) if env.output_is_terminal() else hit.key)
+        cells = [hit.scope.encode()] if everywhere else []
+        whole = form == "null" and keys_only
+        key = env.shown(hit.key if whole else hit.key.translate(_IN_A_ROW))
+        if hit.marked_key and env.output_is_terminal() and key == hit.key.encode():
+            key = _marked(env, hit.marked_key)
+        cells.append(key)
         if not keys_only:
             cells.append(_marked(env, hit.snippet))
-        return "\t".join(cells).encode()
+        return b"\t".join(cells)
 
     def data(hit: Hit) -> Any:
         if keys_only and not everywhere:
@@ -57,8 +64,10 @@ def search(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
-def _marked(env: Environment, pieces: tuple[tuple[str, bool], ...]) -> str:
-    return "".join(env.styled(text, _MARKED) if marked else text for text, marked in pieces)
+def _marked(env: Environment, pieces: tuple[tuple[str, bool], ...]) -> bytes:
+    """Return pieces of text, which can be printed, with the matches marked on a terminal."""
+    texts = (env.styled(text, _MARKED) if marked else text for text, marked in pieces)
+    return "".join(texts).encode()
 
 
 def optimize(env: Environment, arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ def show(env: Environment, arguments: list[str]) -> int:
     write_listing(
         env,
         _in_effect(env),
-        lambda setting: os.fsencode("\t".join(map(str, setting))),
+        lambda setting: b"\t".join(env.shown(os.fsencode(str(field))) for field in setting),
         lambda setting: dict(zip(("name", "value", "origin"), setting, strict=True)),
     )
     return 0
@@ -31,7 +31,7 @@ def get(env: Environment, arguments: list[str]) -> int:
     """``config get NAME``: the value in effect."""
     wanted = check_setting(arguments[0])
     (value,) = (value for name, value, _ in _in_effect(env) if name == wanted)
-    env.write(f"{value}\n".encode())
+    env.write(env.shown(os.fsencode(str(value))) + b"\n")
     return 0
 
 
@@ -65,7 +65,7 @@ def print_path(env: Environment, arguments: list[str]) -> int:
     if env.config.source is None:
         env.note("kycli: no config file; 'kycli config set NAME VALUE' makes one")
         return 2
-    env.write(os.fsencode(f"{env.config.source}\n"))
+    env.write(env.shown(os.fsencode(env.config.source)) + b"\n")
     return 0
 
 

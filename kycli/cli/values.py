@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from kycli.errors import ConflictError, InvalidValueError, UsageError
+from kycli.errors import ConflictError, InvalidValueError, UsageError, WrongTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from kycli.cli.env import Environment
@@ -21,10 +20,10 @@ FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
 
 
 def store_value(env: Environment, arguments: list[str]) -> int:
-    """``set ADDRESS [VALUE]``: store a value; nothing on standard output."""
+    """``set ADDRESS VALUE``: store a value; nothing on standard output."""
     env.choice("if-absent", "if-version")
     scope, key = env.locate(arguments[0])
-    value = given_value(env, arguments[1:], "VALUE")
+    value = given_value(env, arguments[1])
     if "get" in env.flags:
         return _exchange(env, scope, key, value)
     if "raw" in env.flags:
@@ -58,14 +57,14 @@ def _exchange(env: Environment, scope: str, key: str, value: Any) -> int:
         before = store.getkey(key, MISSING, scope=scope)
         _save(env, scope, key, value)
     if before is not MISSING:
-        env.write(_encoder(form)(before))
+        _print(env, form, before, alone=True)
     return 0
 
 
 def append(env: Environment, arguments: list[str]) -> int:
-    """``append ADDRESS [SUFFIX]``: add to the end of a value."""
+    """``append ADDRESS SUFFIX``: add to the end of a value."""
     scope, key = env.locate(arguments[0])
-    suffix = given_value(env, arguments[1:], "SUFFIX")
+    suffix = given_value(env, arguments[1])
     if env.store(create=True).append(key, suffix, scope=scope) == len(suffix):
         env.created.append((scope, key))
     return 0
@@ -123,33 +122,37 @@ def print_found(
             value or MISSING, of each.
     """
     found = {}
-    encode = _encoder(form)
     for argument, target, value in zip(arguments, targets, values, strict=True):
         if value is MISSING:
             report_missing(env, *target)
         elif form == "json" and len(arguments) > 1:
             found[argument] = value
         else:
-            env.write(encode(value))
+            _print(env, form, value, alone=len(arguments) == 1)
     if found:
-        env.write(encode(found))
+        _print(env, form, found)
 
 
 def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
     """Return the value of a key, or of what is inside it, or ``default``.
 
     What a short command is given may be a path that begins with a key. It is taken for
-    one only when there is no such key, which costs a key that is there nothing.
+    one only when there is no such key, which costs a key that is there nothing. A path that
+    leads nowhere is missing, whatever is in its way.
     """
     path = env.flags.get("path")
-    if path is not None:
-        return env.store().get_path(path, default, key=key, scope=scope, **_which(env))
-    value = env.store().getkey(key, MISSING, scope=scope, **_which(env))
-    if value is not MISSING:
-        return value
-    if may_be_path(env, key):
-        return env.store().get_path(key, default, scope=scope, **_which(env))
-    return default
+    if path is None:
+        value = env.store().getkey(key, MISSING, scope=scope, **_which(env))
+        if value is not MISSING:
+            return value
+        if not may_be_path(env, key):
+            return default
+    place, exact = (key, None) if path is None else (path, key)
+    try:
+        return env.store().get_path(place, default, key=exact, scope=scope, **_which(env))
+    except WrongTypeError as error:
+        env.in_the_way[scope, key] = str(error)
+        return default
 
 
 def may_be_path(env: Environment, key: str) -> bool:
@@ -165,24 +168,24 @@ def _which(env: Environment) -> dict[str, Any]:
 def report_missing(env: Environment, scope: str, key: str) -> None:
     path = env.flags.get("path")
     inside = "" if path is None else f"with something at {path!r} "
-    env.note(f"kycli: no key {key!r} {inside}in scope {scope!r}")
+    why = env.in_the_way.get((scope, key))
+    env.note(f"kycli: no key {key!r} {inside}in scope {scope!r}{f': {why}' if why else ''}")
 
 
 # Reading
 
 
-def given_value(env: Environment, arguments: list[str], what: str) -> Any:
-    """Return the value that the arguments or standard input give, read as the flags say.
+def given_value(env: Environment, given: str) -> Any:
+    """Return the value that an argument gives, read as the flags say.
 
-    Raises:
-        UsageError: when there is no argument and somebody sits at a terminal.
+    Only ``-`` stands for standard input: a value that is forgotten, or an empty variable,
+    must not store what a loop of the shell is about to read.
     """
-    encoded = env.choice("json", "b64") != ""
-    if arguments and arguments[0] != "-":
-        return read_text(env, arguments[0])
-    if not arguments and env.input_is_terminal():
-        raise UsageError(f"{what} is missing", hint="give it, or pipe it into standard input")
-    data = env.read_input()
+    encoded = env.choice("json", "b64")
+    if given != "-":
+        return read_text(env, given)
+    # Lines of base64 are a third longer than what they stand for, and a little.
+    data = env.read_input(1.5 if encoded == "b64" else 1)
     return read_text(env, data) if encoded else text_or_bytes(data)
 
 
@@ -212,6 +215,7 @@ def parsed(given: str | bytes) -> Any:
 
 
 def text_or_bytes(data: bytes) -> str | bytes:
+    """Return bytes as text where they are UTF-8, else as they are."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -240,26 +244,31 @@ def plain(value: Any) -> bytes:
     return text.encode()
 
 
-def json_line(value: Any) -> bytes:
-    """Return a value as one line of canonical JSON."""
+def write_json(env: Environment, value: Any) -> None:
+    """Print a value as one line of canonical JSON."""
     from kycli.core.values import canonical
 
-    return canonical(value).encode() + b"\n"
+    env.write(env.shown_json(canonical(value)) + b"\n")
 
 
-def _encoder(form: str) -> Callable[[Any], bytes]:
-    """Return the function that turns a value into what is printed of it."""
-    if form in ("json", "jsonl"):
-        return json_line
+def _print(env: Environment, form: str, value: Any, *, alone: bool = False) -> None:
+    """Print a value as the flags say.
+
+    Parameters:
+        alone: whether nothing else is printed, so that text may well be several lines.
+    """
     if form == "raw":
-        return plain
-    if form == "b64":
+        env.write(plain(value))
+    elif form == "b64":
         import binascii
 
-        return lambda value: binascii.b2a_base64(plain(value))
-    if form == "meta":
+        env.write(binascii.b2a_base64(plain(value)))
+    elif form == "meta":
         from kycli.cli.output import record
 
-        return lambda found: json_line(record(*found))
-    end = b"\0" if form == "null" else b"\n"
-    return lambda value: plain(value) + end
+        write_json(env, record(*value))
+    elif form in ("json", "jsonl"):
+        write_json(env, value)
+    else:
+        end = b"\0" if form == "null" else b"\n"
+        env.write(env.shown(plain(value), keep="\n\t" if alone else "") + end)

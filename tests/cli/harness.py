@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from kycli.cli import run
 from kycli.cli.env import Environment
@@ -79,7 +80,7 @@ def run_program(
     return Result(done.returncode, done.stdout, done.stderr.decode())
 
 
-def call_command(*words: str, stdin: bytes | io.BytesIO = b"", tty: bool = False) -> Result:
+def call_command(*words: str, stdin: bytes | BinaryIO = b"", tty: bool = False) -> Result:
     """Run a command in this process: its name, then its arguments.
 
     Parameters:
@@ -93,3 +94,27 @@ def call_command(*words: str, stdin: bytes | io.BytesIO = b"", tty: bool = False
     source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
     code = run(Environment(stdin=source, stdout=out, stderr=err), arguments, name)
     return Result(code, out.getvalue(), err.getvalue())
+
+
+def on_a_terminal(*words: str, environ: dict[str, str] | None = None, keys: bytes = b"") -> str:
+    """Run an installed command on a terminal of its own and return what it showed there."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "LINES": "10", **(environ or {})}
+    process = subprocess.Popen(
+        [program(words[0]), *words[1:]], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environment, close_fds=True, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, keys)
+    shown = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # how a terminal says that nobody is left on its other side
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    assert process.wait(30) == 0
+    return shown.decode().replace("\r\n", "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,6 @@ def test_a_key_of_that_name_goes_first(call: Call) -> None:
 
 
 def test_paths_into_what_was(call: Call) -> None:
-    import time
-
     then = time.time()
     call("kypatch", "user.tags[0]", "new")
     assert call("kyg", "user.tags[0]", "--at", f"{then:.3f}").out == b"x\n"
@@ -80,24 +79,29 @@ def test_what_is_missing_is_2(call: Call, key: str) -> None:
     assert repr(key) in result.err
 
 
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("user.tags.first", "user.tags is a list"),
-        ("user.profile[0]", "user.profile is an object"),
-        ("user.profile.age.x", "user.profile.age is a number"),
-        ("user.tags[x]", "at character 11"),
-        ("user..tags", "at character 6"),
-        ("text.x", "'text' is text, not JSON"),
-        ("almost.x", "'almost' is text: not JSON"),
-        ("bytes.x", "'bytes' is bytes"),
-    ],
-)
-def test_what_does_not_fit_is_1_and_says_where(call: Call, key: str, said: str) -> None:
+NOT_PATHS = [("user.tags[x]", "at character 11"), ("user..tags", "at character 6")]
+NOWHERE = [
+    ("user.tags.first", "user.tags is a list"),
+    ("user.profile[0]", "user.profile is an object"),
+    ("user.profile.age.x", "user.profile.age is a number"),
+    ("text.x", "'text' is text, not JSON"),
+    ("text[0]", "'text' is text, not JSON"),
+    ("almost.x", "'almost' is text: not JSON"),
+    ("bytes.x", "'bytes' is bytes"),
+]
+
+
+@pytest.fixture
+def _no_documents(call: Call) -> None:
     call("kys", "text", "plain")
     call("kys", "almost", "{plain")
-    call("kys", "bytes", stdin=b"\xff")
-    for words in (["kyg", key], ["kypatch", key, "v"], ["kypush", key, "v"], ["kyrem", key, "v"]):
+    call("kys", "bytes", "-", stdin=b"\xff")
+
+
+@pytest.mark.usefixtures("_no_documents")
+@pytest.mark.parametrize(("key", "said"), NOT_PATHS + NOWHERE)
+def test_what_does_not_fit_cannot_be_changed(call: Call, key: str, said: str) -> None:
+    for words in (["kypatch", key, "v"], ["kypush", key, "v"], ["kyrem", key, "v"]):
         result = call(*words)
         assert result.failed_clearly
         assert said in result.err
@@ -105,8 +109,40 @@ def test_what_does_not_fit_is_1_and_says_where(call: Call, key: str, said: str) 
     assert len(call("kyv", "user").lines) == 1
 
 
+@pytest.mark.parametrize(("key", "said"), NOT_PATHS)
+def test_what_is_no_path_is_1_and_says_where(call: Call, key: str, said: str) -> None:
+    result = call("kyg", key)
+    assert result.failed_clearly
+    assert said in result.err
+
+
+@pytest.mark.usefixtures("_no_documents")
+@pytest.mark.parametrize(("key", "said"), NOWHERE)
+def test_a_path_that_leads_nowhere_is_missing(call: Call, key: str, said: str) -> None:
+    time.sleep(0.005)
+    now = f"{time.time():.3f}"
+    for words in (["kyg", key], ["kyg", key, "--json"], ["kyg", "--at", now, key]):
+        result = call(*words)
+        assert (result.code, result.out) == (2, b"")
+        assert f"no key {key!r}" in result.err
+        assert said in result.err
+    some = call("kyg", "user.tags[0]", key)
+    assert (some.code, some.out) == (2, b"x\n")
+    assert call("kyg", key, "--default", "d") == (0, b"d\n", "")
+    assert call("kyc", key).code == 2
+
+
+@pytest.mark.usefixtures("_no_documents")
+def test_a_path_behind_an_address_may_lead_nowhere(call: Call) -> None:
+    for words in (["text", "--path", "$.x"], ["user", "--path", "tags.first"]):
+        result = call("kycli", "get", *words)
+        assert (result.code, result.out) == (2, b"")
+        assert call("kycli", "get", *words, "--default", "d") == (0, b"d\n", "")
+    assert call("kycli", "get", "user", "--path", "tags[", "--default", "d").failed_clearly
+
+
 def test_text_from_a_pipe_is_read_as_json(call: Call) -> None:
-    call("kys", "response", stdin=b'{"items": [{"id": 7}]}\n')
+    call("kys", "response", "-", stdin=b'{"items": [{"id": 7}]}\n')
     assert call("kyg", "response.items[0].id").out == b"7\n"
     assert call("kyg", "response").out == b'{"items": [{"id": 7}]}\n\n'
 
@@ -116,7 +152,7 @@ def test_kypatch_sets_a_place(call: Call) -> None:
     assert call("kyg", "user.profile.age", "--json").out == b'"25"\n'
     assert call("kypatch", "user.profile.age", "--json", "25") == (0, b"", "")
     assert call("kyg", "user.profile.age", "--json").out == b"25\n"
-    assert call("kypatch", "user.new[0].deep", stdin=b"\xff").code == 0
+    assert call("kypatch", "user.new[0].deep", "-", stdin=b"\xff").code == 0
     assert call("kyg", "user.new[0].deep", "--b64").out == b"/w==\n"
     assert call("kypatch", "fresh.a.b", "c").code == 0
     assert value(call, "fresh") == '{"a":{"b":"c"}}'
@@ -166,7 +202,7 @@ def test_push_and_remove(call: Call) -> None:
     assert call("kypush", "l", "--json", "5") == (0, b"", "")
     assert call("kypush", "l", "5", "--unique") == (0, b"", "")
     assert call("kypush", "l", "a", "--unique") == (0, b"", "")
-    assert call("kypush", "l", stdin=b"from a pipe").code == 0
+    assert call("kypush", "l", "-", stdin=b"from a pipe").code == 0
     assert value(call, "l") == '["a",5,"5","from a pipe"]'
     assert call("kyrem", "l", "5") == (0, b"", "")
     again = call("kyrem", "l", "5")

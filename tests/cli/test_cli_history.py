@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from cli.harness import Call, program
+from cli.harness import Call, on_a_terminal
 
 from kycli import Kycore
 
@@ -21,30 +19,6 @@ def pause() -> str:
     now = f"{time.time():.3f}"
     time.sleep(0.005)
     return now
-
-
-def on_a_terminal(*words: str, environ: dict[str, str] | None = None, keys: bytes = b"") -> str:
-    """Run an installed command on a terminal of its own and return what it showed there."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "100", "LINES": "10", **(environ or {})}
-    process = subprocess.Popen(
-        [program(words[0]), *words[1:]], stdin=theirs, stdout=theirs, stderr=theirs,
-        env=environment, close_fds=True, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, keys)
-    shown = b""
-    while True:
-        try:
-            block = os.read(ours, 4096)
-        except OSError:  # how a terminal says that nobody is left on its other side
-            break
-        if not block:
-            break
-        shown += block
-    os.close(ours)
-    assert process.wait(30) == 0
-    return shown.decode().replace("\r\n", "\n")
 
 
 def test_a_history_is_printed_newest_first(call: Call) -> None:
@@ -208,8 +182,9 @@ def test_a_terminal_shows_a_table_that_fits(call: Call, monkeypatch: pytest.Monk
     title, newest, oldest = call("kyv", tty=True).lines
     assert title.split() == ["time", "(UTC)", "operation", "version", "change", "key", "value"]
     assert "\x1b" not in newest
-    assert newest.split()[2:] == ["created", "1", "2", "a" * 23 + "…", "\\x1b[31m"]
+    assert newest.split()[2:] == ["created", "1", "2", "a" * 11 + "…", "\\x1b[31m"]
     assert oldest.endswith("xx…")
+    assert max(map(len, [title, newest, oldest])) == 80
     title, row = call("kyv", "k", tty=True).lines
     assert len(row) == 80
     assert title.index("value") == row.index("xxx")

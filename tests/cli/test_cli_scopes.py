@@ -158,7 +158,7 @@ def test_a_prefix_that_was_taken_for_a_scope(call: Call) -> None:
 
 def test_scan_prints_records(call: Call) -> None:
     call("kys", "t", "--json", "[1]", "--ttl", "50")
-    call("kys", "u", stdin=b"\xff")
+    call("kys", "u", "-", stdin=b"\xff")
     records = json.loads(call("kycli", "scan", "--json").out)
     lines = [json.loads(line) for line in call("kycli", "scan", "--jsonl").lines]
     assert records == lines

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import pty
 import resource
+import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
-from cli.harness import Call, program
+from cli.harness import Call, call_command, program
 
+from kycli.cli import env as env_module
+from kycli.cli.env import Environment
+from kycli.cli.output import write_texts
 from kycli.core.storage import Kycore
 
 
@@ -83,7 +90,7 @@ BIG = b"0123456789" * 300_000
 def test_a_write_that_the_system_cuts_short_is_an_error(
     run: Call, home: Path, environ: dict[str, str]
 ) -> None:
-    run("kys", "k", stdin=BIG)
+    run("kys", "k", "-", stdin=BIG)
 
     def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
@@ -102,7 +109,7 @@ def test_a_write_that_the_system_cuts_short_is_an_error(
 
 
 def test_a_non_blocking_pipe_that_is_full_is_an_error(run: Call, environ: dict[str, str]) -> None:
-    run("kys", "k", stdin=BIG)
+    run("kys", "k", "-", stdin=BIG)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     done = subprocess.run(
@@ -123,7 +130,7 @@ def test_a_non_blocking_pipe_that_is_full_is_an_error(run: Call, environ: dict[s
 def test_being_stopped_in_the_middle_of_a_write_loses_nothing(
     run: Call, environ: dict[str, str]
 ) -> None:
-    run("kys", "k", stdin=BIG)
+    run("kys", "k", "-", stdin=BIG)
     with subprocess.Popen(
         [program("kyg"), "k", "--raw"], stdout=subprocess.PIPE, env=environ, bufsize=0
     ) as process:
@@ -144,7 +151,7 @@ def test_input_whose_end_cannot_be_told_is_refused(run: Call) -> None:
     os.set_blocking(reading, False)
     os.write(writing, b"the first half")
     done = subprocess.run(
-        [program("kys"), "k"], stdin=reading, capture_output=True, timeout=60, check=False
+        [program("kys"), "k", "-"], stdin=reading, capture_output=True, timeout=60, check=False
     )
     os.close(reading)
     os.close(writing)
@@ -300,9 +307,201 @@ def test_interrupting_the_import_is_quiet_too(home: Path, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_set_waits_for_nobody_at_a_terminal(terminal: tuple[int, int]) -> None:
-    done = subprocess.run(
-        [program("kys"), "k"], stdin=terminal[1], capture_output=True, timeout=60, check=False
-    )
+FORGOTTEN = [
+    "kys k",
+    "kys k --json",
+    "kys k --b64 --ttl 5m",
+    "kycli set k",
+    "kycli append k",
+    "kypush list",
+    "kycli push list --unique",
+    "kypatch doc.a",
+    "kycli patch doc --path '$.a'",
+    "kyrem list",
+    "kycli remove list",
+]
+
+
+@pytest.mark.parametrize("line", FORGOTTEN)
+def test_a_forgotten_value_is_not_read_from_standard_input(
+    run: Call, line: str, database: Path, terminal: tuple[int, int]
+) -> None:
+    run("kys", "k", "old")
+    run("kys", "list", "--json", '["x"]')
+    run("kys", "doc", "--json", '{"a": 1}')
+    before = database.read_bytes()
+    words = shlex.split(line)
+    for stdin in (b"", b"x", b"next line\n"):
+        result = run(*words, stdin=stdin)
+        assert result.failed_clearly
+        assert "VALUE" in result.err or "SUFFIX" in result.err
+        assert "- to read it from standard input" in result.err
+    asked = subprocess.run(
+        [program(words[0]), *words[1:]], stdin=terminal[1], capture_output=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert asked.returncode == 1
+    assert database.read_bytes() == before
+
+
+def in_bash(line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    path = f"{os.path.dirname(program('kycli'))}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line], input=stdin, capture_output=True, timeout=60,
+        env={**os.environ, "PATH": path}, check=False,
+    )  # fmt: skip
+
+
+def test_a_line_without_a_value_does_not_swallow_the_lines_behind_it(run: Call) -> None:
+    loop = 'while read -r k v; do kys $k $v || echo "not $k"; done'
+    done = in_bash(loop, b"a 1\nb\nc 3\n")
+    assert done.stdout == b"not b\n"
+    assert run("kyl").lines == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kys token $E",
+        "kys $E value",
+        'kys "$E" value',
+        'kycli set "alpha.prod.$E" value',
+        'kycli set "$E" value',
+        "kys --ttl $E token value",
+        'kys --ttl "$E" token value',
+        'kys --scope "$E" token value',
+        'kys -p "$E" token value',
+        "kycli set -p $E token value",
+        'kys --context "$E" token value',
+        'kys --if-version "$E" token value',
+        'kys -d "$E" token value',
+        "kyd $E",
+        'kyd "$E"',
+        "kycli del $E",
+        'kyd --prefix "$E" -y',
+        "kyd --prefix $E",
+        "kypush list $E",
+        "kypatch token $E",
+        "kypatch token --merge $E",
+        'kypatch token --merge "$E"',
+        'kypatch token --json-patch "$E"',
+        "kyrem list $E",
+        "kyc $E",
+        'kyc "$E"',
+        "kycli append token $E",
+        "kycli expire token $E",
+        'kycli expire token "$E"',
+        'kycli incr number "$E"',
+        "kycli move token $E",
+        "kyrt $E",
+        'kyrt "$E"',
+        'kyr token --version "$E"',
+        'kycli undo "$E"',
+        'kyco "$E"',
+        "kycli drop-scope $E -y",
+        'kycli drop-scope "$E" -y',
+        "kycli rename-scope default $E",
+    ],
+)
+def test_an_empty_variable_changes_nothing(run: Call, line: str) -> None:
+    run("kys", "token", "old")
+    run("kys", "list", "--json", '["x"]')
+    before = run("kycli", "history", "--json"), run("kycli", "list-scopes")
+    done = in_bash(f"E=; {line}", b"the rest of a file\n")
     assert done.returncode == 1
-    assert b"VALUE is missing" in done.stderr
+    assert done.stderr.startswith(b"kycli: ")
+    assert (run("kycli", "history", "--json"), run("kycli", "list-scopes")) == before
+
+
+class Endless(io.RawIOBase):
+    """What is read without an end, and how much of it was."""
+
+    taken = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.taken += len(buffer)
+        buffer[:] = b"0" * len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kys", "k", "-"],
+        ["kys", "k", "-", "--json"],
+        ["kycli", "append", "k", "-"],
+        ["kypush", "k", "-", "--b64"],
+        ["kypatch", "k", "--merge", "-"],
+        ["kypatch", "k", "--json-patch", "-"],
+    ],
+)
+def test_input_that_does_not_end_is_read_up_to_the_limit(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(env_module, "MAX_INPUT", 4_000_000)
+    source = Endless()
+    result = call_command(*words, stdin=cast(BinaryIO, io.BufferedReader(source)))
+    assert result.failed_clearly
+    assert "standard input holds more than" in result.err
+    assert "at most 1 GB" in result.err
+    assert source.taken < 8_000_000
+
+
+@pytest.mark.parametrize("patch", ["/dev/zero", "pipe"])
+def test_a_patch_that_does_not_end_is_read_up_to_the_limit(
+    home: Path, monkeypatch: pytest.MonkeyPatch, patch: str
+) -> None:
+    monkeypatch.setattr(env_module, "MAX_INPUT", 4_000_000)
+    call_command("kys", "k", "--json", "{}")
+    if patch == "pipe":
+        os.mkfifo(home / patch)
+        writer = subprocess.Popen(["sh", "-c", f"cat /dev/zero > {home / patch}"])
+    result = call_command("kypatch", "k", "--json-patch", patch)
+    assert result.failed_clearly
+    assert f"{patch} holds more than 4,000,000 bytes" in result.err
+    if patch == "pipe":
+        assert writer.wait(60) != 0
+
+
+def test_a_value_of_just_the_limit_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env_module, "MAX_INPUT", 3_000_000)
+    data = os.urandom(3_000_000)
+    assert call_command("kys", "k", "-", stdin=data).code == 0
+    assert call_command("kys", "k", "-", stdin=data + b"x").failed_clearly
+    encoded = call_command("kyg", "k", "--b64").out
+    assert call_command("kys", "again", "--b64", "-", stdin=base64.encodebytes(data)).code == 0
+    assert call_command("kyg", "again", "--b64").out == encoded
+
+
+@pytest.mark.parametrize("words", [["kyg", "a", "gone", "b"], ["kyg", "big", "gone"]])
+@pytest.mark.parametrize("reader", ["true", "head -c 1", "head -n 1"])
+def test_a_closed_pipe_does_not_hide_a_missing_key(
+    run: Call, words: list[str], reader: str
+) -> None:
+    for key in ("a", "b"):
+        run("kys", key, "v")
+    run("kys", "big", "-", stdin=BIG)
+    done = in_bash(f"{shlex.join(words)} | {reader} >/dev/null; exit ${{PIPESTATUS[0]}}")
+    assert done.returncode == 2
+    assert done.stderr == b"kycli: no key 'gone' in scope 'default'\n"
+
+
+def test_a_listing_ends_when_its_reader_does() -> None:
+    class Closed(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            raise BrokenPipeError
+
+    taken = []
+
+    def keys() -> Iterator[str]:
+        for number in range(100_000):
+            taken.append(number)
+            yield f"k{number}"
+
+    env = Environment(stdin=io.BytesIO(), stdout=Closed(), stderr=io.StringIO())
+    write_texts(env, keys())
+    assert env.unread
+    assert len(taken) < 5_000
