@@ -7,10 +7,9 @@ terminal are its own, and nothing of kycli waits in between.
 from __future__ import annotations
 
 import os
-import re
 import signal
 
-from kycli.cli.values import read_value, report_missing
+from kycli.cli.values import MISSING, read_value, report_missing, text_or_bytes, write_json
 from kycli.cli.variables import variables
 from kycli.errors import InvalidValueError, KycliError, UsageError, WrongTypeError
 
@@ -26,37 +25,47 @@ _BLANK = b" \t\r\n"
 # Python ignores these for itself, and a program would inherit that.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
-_MISSING = object()
-
-
 # Stored commands
 
 
 def execute(env: Environment, arguments: list[str]) -> int:
     """``exec ADDRESS [ARGUMENT...]``: run a stored command; 2 when there is none."""
     (scope, key), words = env.locate(arguments[0]), arguments[1:]
-    value = read_value(env, scope, key, _MISSING)
-    if value is _MISSING:
+    value = read_value(env, scope, key, MISSING)
+    if value is MISSING:
         report_missing(env, scope, key)
         return 2
     command = _command(key, value)
-    appended = bool(words) and not _uses_arguments(command)
-    if appended and (end := _closed_end(command)):
-        raise InvalidValueError(
-            f"the command {key!r} ends in {end}, so no argument can be added to it",
-            hint='say "$@" in the stored command where its arguments belong',
-        )
+    appended = bool(words) and not _uses_arguments(key, command)
     if "dry-run" in env.flags:
         quoted = b" ".join(_quoted(os.fsencode(word)) for word in words)
         if appended:
             command += b" " + quoted
         elif words:
             command = b"set -- " + quoted + b"\n" + command
-        env.write(command + b"\n")
+        env.write(env.shown(command, keep="\n\t") + b"\n")
         return 0
     if appended:
         command += b' "$@"'
     _become(env, [_SHELL, "-c", command, key, *words], os.environb)
+
+
+def _uses_arguments(key: str, command: bytes) -> bool:
+    """Return whether a command says itself where its arguments go, or they go to its end.
+
+    Raises:
+        InvalidValueError: when it does not, and nothing can be added to its end.
+    """
+    from kycli.cli.command_text import read
+
+    reading = read(command)
+    if reading.obstacle and not reading.uses_arguments:
+        raise InvalidValueError(
+            f"the command {key!r} takes no arguments: {reading.obstacle}",
+            hint='they are added to a single simple command; elsewhere "$@" in the text says '
+            "where they belong",
+        )
+    return reading.uses_arguments
 
 
 def _command(key: str, value: object) -> bytes:
@@ -83,64 +92,6 @@ def _command(key: str, value: object) -> bytes:
     return command
 
 
-# What is one piece to the shell: something escaped, quoted, or a comment.
-_PIECE = re.compile(
-    rb"""(?P<escaped>\\.)|(?P<single>'[^']*')|(?P<double>"(?:\\.|[^"\\])*")"""
-    rb"""|(?P<comment>(?<![^\s;&|()])\#[^\n]*)""",
-    re.DOTALL,
-)
-_ARGUMENTS = re.compile(rb"\$(?:[1-9@*#]|\{#?[1-9@*}])")
-_SUBSTITUTION = re.compile(rb"\$\([^()]*\)")
-_GROUP = re.compile(rb"(?<!\$)\([^()]*\)")
-_HERE_DOCUMENT = re.compile(rb"(?<!<)<<(?!<)")
-_CLOSING_WORD = re.compile(rb"(?:^|[;&\n)}]|\b(?:fi|done|esac))\s*(fi|done|esac|\})$")
-
-
-def _uses_arguments(command: bytes) -> bool:
-    """Whether a command says itself where its arguments go: ``$1``, ``$@``, ``$*`` or ``$#``.
-
-    In single quotes, in comments and behind a backslash these are only text.
-    """
-
-    def expanded(piece: re.Match[bytes]) -> bytes:
-        inside = piece["double"]
-        return b"" if inside is None else re.sub(rb"\\.", b"", inside, flags=re.DOTALL)
-
-    return _ARGUMENTS.search(_PIECE.sub(expanded, command)) is not None
-
-
-def _closed_end(command: bytes) -> str:
-    """Return what a command ends in that no word can follow, or "" when one can.
-
-    Behind any of these an argument would be a command of its own, lost, or an error.
-    """
-    ends_in_comment = False
-
-    def blanked(piece: re.Match[bytes]) -> bytes:
-        nonlocal ends_in_comment
-        if piece["comment"] is not None:
-            ends_in_comment = piece.end() == len(command)
-            return b""
-        return b" " if piece[0] == b"\\\n" else b"x"
-
-    bare = _PIECE.sub(blanked, command)
-    if ends_in_comment:
-        return "a comment"
-    if _HERE_DOCUMENT.search(bare):
-        return "a here-document"
-    if bare.endswith(b"\\"):
-        return "a backslash"
-    if bare[-1:] in (b";", b"&", b"|"):
-        return repr(bare[-1:].decode())
-    if closing := _CLOSING_WORD.search(bare):
-        return repr(closing[1].decode())
-    # $(…) is part of a word; any other parenthesis at the end closes a group of commands.
-    before = b""
-    while before != bare:
-        before, bare = bare, _GROUP.sub(b"\0", _SUBSTITUTION.sub(b"x", bare))
-    return "')'" if bare[-1:] in (b")", b"\0") else ""
-
-
 # The environment
 
 
@@ -158,26 +109,17 @@ def print_variables(env: Environment, arguments: list[str]) -> int:
         raise UsageError(f"unknown format {form!r}", hint="use sh, fish, dotenv or json")
     found = variables(env)
     if form == "json":
-        from kycli.core.values import canonical
-
-        document = {name.decode(): _text_if_it_is(value) for name, value in found.items()}
-        env.write(canonical(document).encode() + b"\n")
+        write_json(env, {name.decode(): text_or_bytes(value) for name, value in found.items()})
         return 0
     for name, value in found.items():
         if form == "sh":
-            env.write(b"export %b=%b\n" % (name, _quoted(value)))
+            line = b"export %b=%b" % (name, _quoted(value))
         elif form == "fish":
-            env.write(b"set -gx %b %b\n" % (name, _quoted_for_fish(value)))
+            line = b"set -gx %b %b" % (name, _quoted_for_fish(value))
         else:
-            env.write(b"%b=%b\n" % (name, _quoted_for_dotenv(value)))
+            line = b"%b=%b" % (name, _quoted_for_dotenv(value))
+        env.write(env.shown(line, keep="\n\t") + b"\n")
     return 0
-
-
-def _text_if_it_is(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
 
 
 # Quoting: in single quotes a shell expands nothing

@@ -15,7 +15,9 @@ from cli.harness import Call, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kycli.cli.running import _quoted, _quoted_for_dotenv, _quoted_for_fish
+from kycli.cli.command_text import read
+from kycli.cli.running import _command, _quoted, _quoted_for_dotenv, _quoted_for_fish
+from kycli.errors import InvalidValueError
 
 SHELLS = [shell for shell in ("sh", "dash", "bash", "busybox", "ksh", "zsh") if shutil.which(shell)]
 FISH = shutil.which("fish")
@@ -156,7 +158,6 @@ def test_nothing_is_left_open(run: Call) -> None:
     [
         ("echo a\n", ["b"], "a b\n"),
         ("echo a \r\n \t\n", ["b"], "a b\n"),
-        ("echo first\necho a", ["b"], "first\na b\n"),
         ("echo a\\ ", ["b"], "a  b\n"),
         ("echo a \\\n\n", ["b"], "a b\n"),
         ("printf %s\\\\n 'a'\n", ["b"], "a\nb\n"),
@@ -166,12 +167,18 @@ def test_nothing_is_left_open(run: Call) -> None:
         ('if test "$1" = a; then echo "${2}"; fi', ["a", "; x"], "; x\n"),
         ('echo "$#";', ["a", "b"], "2\n"),
         ('for word do echo "$word"; done # of "$@"\necho "$*"', ["a", "b"], "a\nb\na b\n"),
-        ("echo a b | awk '{print $2}'", ["-"], "b\n"),
-        ('echo "\\$1" \\$1 # $1\necho', ["b"], "$1 $1\nb\n"),
         ("echo $(echo a; (echo b))", ["c"], "a b c\n"),
         ("echo $((1 + (2)))", ["c"], "3 c\n"),
-        ("A=fi; echo ${A} fi a#b", ["c"], "fi fi a#b c\n"),
         ("echo \\;", ["c"], "; c\n"),
+        ('echo "\\$1" \\$1 fi a#b', ["c"], "$1 $1 fi a#b c\n"),
+        ("A=1 B= env -i", ["echo", "x"], "x\n"),
+        (">&1 2>/dev/null echo a >&1", ["b"], "a b\n"),
+        ("echo a \\\n\t-n \\\n b", ["c"], "a -n b c\n"),
+        ("ec\\\nho a", ["b"], "a b\n"),
+        ("awk 'BEGIN {print ARGV[1]}'", ["x"], "x\n"),
+        ('cat <<END\ndon\'t $1\nEND\necho "$2"', ["a", "b"], "don't a\nb\n"),
+        ("printf '%s\\n' a | cat; echo $*", ["b"], "a\nb\n"),
+        ('$NOTHING "$@"', ["echo", "mine"], "mine\n"),
         ("echo ';' \";\" '#' \"it's; # fi\"", ["c"], "; ; # it's; # fi c\n"),
         ('echo "$0: $#"', [], "k: 0\n"),
         ("printf %s", ["$HOME", ";", "x"], "$HOME;x"),
@@ -180,7 +187,7 @@ def test_nothing_is_left_open(run: Call) -> None:
 def test_arguments_go_to_the_end_of_the_command(
     run: Call, stored: str, words: list[str], out: str
 ) -> None:
-    run("kys", "k", stdin=stored.encode())
+    run("kys", "k", "-", stdin=stored.encode())
     found = run("kyc", "k", *words)
     assert found == (0, out.encode(), "")
     assert (
@@ -194,36 +201,131 @@ def test_arguments_go_to_the_end_of_the_command(
 
 
 @pytest.mark.parametrize(
-    ("stored", "end"),
+    ("stored", "why"),
     [
-        ("echo a;", "';'"),
-        ("echo a ; \n", "';'"),
-        ("sleep 0 &", "'&'"),
-        ("true &&", "'&'"),
-        ("echo a |", "'|'"),
+        ("x=1", "names no command"),
+        ("A=b C=$(true)", "names no command"),
+        ("A+=b", "names no command"),
+        ("2>/dev/null", "names no command"),
+        ("</dev/null >&2", "names no command"),
+        ("!", "begins with '!'"),
+        ("!\\\n", "begins with '!'"),
+        ("cd . && A=b", "holds '&'"),
+        ("true; A=b", "holds ';'"),
+        ("true |", "holds '|'"),
+        ("true\nA=b", "several lines"),
+        ("$NOTHING", "only when it runs"),
+        ("$(true)", "only when it runs"),
+        ("`true`", "only when it runs"),
+        ("${NOTHING:-}$NOTHING", "only when it runs"),
+        ("A=b $NOTHING", "only when it runs"),
+        ("$NOTHING{a,b}", "only when it runs"),
+        ("echo a >", "ends in a redirection"),
+        ("echo a 2>", "ends in a redirection"),
+        ("echo 'a", "a quote in it is not closed"),
+        ('echo "a', "a quote in it is not closed"),
+        ("echo `true", "a quote in it is not closed"),
+        ("echo ${A", "a quote in it is not closed"),
+        ("echo $(true", "a parenthesis in it is not closed"),
+        ("echo a\\", "ends in a backslash"),
+        ("echo a;", "holds ';'"),
+        ("echo a ; \n", "holds ';'"),
+        ("sleep 0 &", "holds '&'"),
         ("echo a # comment", "a comment"),
-        ("echo a\n# it's the end\n", "a comment"),
+        ("echo a\n# it's the end\n", "several lines"),
         ("cat <<END\ntext\nEND", "a here-document"),
-        ("cat <<-'END' | cat\ntext\nEND\n", "a here-document"),
-        ("if true; then echo a; fi", "'fi'"),
-        ("if true\nthen\n(echo a) fi", "'fi'"),
-        ("for x in 1 2; do echo $x; done\n", "'done'"),
-        ("case a in a) echo a;; esac", "'esac'"),
-        ("{ echo a; }", "'}'"),
-        ("f() { echo a; }", "'}'"),
-        ("(cd /; (echo $(pwd)))", "')'"),
-        ("f() (echo a)", "')'"),
-        ("echo a\\", "a backslash"),
+        ("if true; then echo a; fi", "begins with 'if'"),
+        ("for x in 1 2; do echo $x; done\n", "begins with 'for'"),
+        ("case a in a) echo a;; esac", "begins with 'case'"),
+        ("{ echo a; }", "begins with '{'"),
+        ("f() { echo a; }", "holds '('"),
+        ("(cd /; (echo $(pwd)))", "holds '('"),
+        ("echo a b | awk '{print $2}'", "holds '|'"),
+        ("echo '$1' # $1", "a comment"),
+        ("echo $'a'", "not every sh reads alike"),
     ],
 )
-def test_arguments_that_no_text_can_take_are_refused(run: Call, stored: str, end: str) -> None:
-    run("kys", "k", stdin=stored.encode())
+def test_arguments_that_no_text_can_take_are_refused(run: Call, stored: str, why: str) -> None:
+    run("kys", "k", "-", stdin=stored.encode())
     for words in (["kyc", "k", "echo", "INJECTED"], ["kyc", "--dry-run", "k", "x"]):
         refused = run(*words)
         assert refused.failed_clearly
-        assert f"ends in {end}, so" in refused.err
+        assert "takes no arguments: " in refused.err
+        assert why in refused.err
         assert '"$@"' in refused.err
-    assert run("kyc", "--dry-run", "k").out == stored.rstrip(" \n").encode() + b"\n"
+    if not stored.endswith("\\\n"):
+        assert run("kyc", "--dry-run", "k").out == stored.rstrip(" \n").encode() + b"\n"
+
+
+FRAGMENTS = [
+    *" \t\n;&|(){}!#'\"`\\$<>=~*",
+    *("\\\n", "&&", "||", "{ ", " }", "! ", "if ", "then ", "fi", "while ", "do ", "done", "case "),
+    *(
+        "esac",
+        "for ",
+        "in ",
+        " # ",
+        "\\ ",
+        '""',
+        "''",
+        "$X",
+        "${X}",
+        "${X:-}",
+        '"$X"',
+        "$(",
+        "$(:)",
+    ),
+    *(
+        "`:`",
+        "$((1+2))",
+        "2>",
+        ">>",
+        ">&",
+        "2>&1",
+        ">/dev/null",
+        "2>/dev/null",
+        "<<E",
+        "\nE\n",
+        "A=",
+    ),
+    *("A=b ", "A+=c", "a[1]=x", "echo ", "true", ":", "x", "$'", "{,}", "{a,b}", "{fd}>", "[["),
+    *("function ", "coproc ", "select ", '"${A[@]}"', "<<<", "\r"),
+]
+
+
+@pytest.fixture(scope="module")
+def mark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that leaves a file behind where it is run, and which no text names."""
+    script = tmp_path_factory.mktemp("bin") / "mark"
+    script.write_text('#!/bin/sh\n: > "$MARK"\n')
+    script.chmod(0o755)
+    return script
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=7).map("".join))
+def test_no_argument_becomes_a_command(mark: Path, tmp_path: Path, text: str) -> None:
+    try:
+        command = _command("k", text)
+    except InvalidValueError:
+        return
+    reading = read(command)
+    if reading.obstacle or reading.uses_arguments:
+        return
+    trace = tmp_path / "trace"
+    environ = {"PATH": f"{mark.parent}:/usr/bin:/bin", "MARK": str(trace)}
+    for shell in (["sh"], *([["bash"], ["bash", "--posix"]] if shutil.which("bash") else [])):
+        subprocess.run(
+            [*shell, "-c", command + b' "$@"', "k", "mark"], env=environ, cwd=tmp_path,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert not trace.exists()
+        assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("piece", ["(", "$(", "`", "${", "$((", "<<E\n", '"$('])
+def test_reading_a_command_does_not_recurse_without_end(piece: str) -> None:
+    assert read(piece.encode() * 100_001).obstacle
 
 
 def test_a_dry_run_shows_where_the_arguments_go(run: Call) -> None:
@@ -480,7 +582,7 @@ def test_of_several_scopes_the_last_one_holds(run: Call, call: Call) -> None:
 
 
 def test_a_value_with_a_nul_is_refused(run: Call, home: Path) -> None:
-    run("kys", "--scope", "vars", "NUL", stdin=b"a\0b")
+    run("kys", "--scope", "vars", "NUL", "-", stdin=b"a\0b")
     for words in (["env"], ["env", "--format", "json"], ["run", "--", "touch", "ran"]):
         result = run("kycli", words[0], "--scope", "vars", *words[1:])
         assert result.failed_clearly
@@ -517,7 +619,7 @@ def test_bad_command_lines(run: Call, words: list[str], said: str) -> None:
 
 
 def test_variables_that_are_too_large(run: Call) -> None:
-    run("kys", "LARGE", stdin=b"x" * 200_000)
+    run("kys", "LARGE", "-", stdin=b"x" * 200_000)
     result = run("kycli", "run", "true")
     assert result.failed_clearly
     assert "Argument list too long" in result.err

@@ -1,0 +1,300 @@
+"""What a stored command says to sh: whether arguments can be added to it.
+
+Behind most texts an argument would be a command of its own (``x=1``, ``!``,
+``2>/dev/null``), or lost, or the name of a file that is written. So arguments are only
+added to a single simple command: words, the first of which names what is run, with
+assignments before it and redirections anywhere. Where this reading and a shell's could
+differ, the text is not taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_DEEPEST = 50
+_OPERATORS = b";&|()"
+_REDIRECTION = re.compile(rb"(?:>>|>\||>&|<&|<>|<|>)")
+_HERE_DOCUMENT = re.compile(rb"<<(-?)[ \t]*")
+_ARGUMENT = re.compile(rb"\$(?:[1-9@*#]|\{[#!]?[1-9@*#])")
+_NAME = re.compile(rb"\$[A-Za-z_][A-Za-z0-9_]*|\$[0-9@*#?$!-]")
+_ASSIGNMENT = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_RESERVED = frozenset(
+    b"! { } case do done elif else esac fi for if in then until while "
+    b"[[ ]] coproc function select".split()
+)
+
+
+class Reading(NamedTuple):
+    """What a text is to sh.
+
+    Attributes:
+        uses_arguments: whether it says itself where its arguments go: ``$1``, ``$@``, ``$*``
+            or ``$#``. In single quotes, in comments and behind a backslash these are only
+            text.
+        obstacle: why no arguments can be added to its end, or "".
+    """
+
+    uses_arguments: bool
+    obstacle: str
+
+
+def read(text: bytes) -> Reading:
+    """Read the text of a command.
+
+    >>> read(b"printf '%s' x")
+    Reading(uses_arguments=False, obstacle='')
+    >>> read(b'cd d && ls "$1"')
+    Reading(uses_arguments=True, obstacle="it holds '&'")
+    """
+    reader = _Reader(text)
+    reader.read_commands()
+    return Reading(reader.uses_arguments, reader.obstacle or reader.missing_command())
+
+
+class _Word(NamedTuple):
+    """A word of a command.
+
+    Attributes:
+        plain: its text up to the first quote or variable.
+        is_plain: whether that is all of it.
+        certain: whether there is such a word whatever the variables in it hold.
+    """
+
+    plain: bytes
+    is_plain: bool
+    certain: bool
+
+
+class _Reader:
+    """Goes through a text once, from its start to its end.
+
+    Attributes:
+        obstacle: the first thing that makes it no simple command, or "".
+        commands: how many words there are from the one that names the command on.
+        certain: whether one of them is there whatever the variables in it hold.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.at = 0
+        self.depth = 0
+        self.uses_arguments = False
+        self.obstacle = ""
+        self.commands = 0
+        self.certain = False
+        self.here_documents: list[tuple[bytes, bool, bool]] = []
+
+    def blocked(self, obstacle: str) -> None:
+        self.obstacle = self.obstacle or obstacle
+
+    def missing_command(self) -> str:
+        if not self.commands:
+            return "it names no command"
+        return "" if self.certain else "only when it runs is it known what it runs"
+
+    # Commands
+
+    def read_commands(self) -> None:
+        """Read all of the text, as a list of words and what stands between them."""
+        text, end = self.text, len(self.text)
+        is_target = False  # whether the next word belongs to a redirection
+        while self.at < end:
+            here = text[self.at : self.at + 1]
+            if here in (b" ", b"\t"):
+                self.at += 1
+            elif text.startswith(b"\\\n", self.at):
+                self.at += 2
+            elif here == b"\n":
+                self.blocked("it is several lines")
+                self.at += 1
+                self.skip_here_documents()
+            elif here == b"#":
+                self.blocked("it holds a comment")
+                self.skip_line()
+            elif here in (b"<", b">"):
+                is_target = self.read_redirection()
+            elif here[0] in _OPERATORS:
+                self.blocked(f"it holds {here.decode()!r}")
+                self.at += 1
+            else:
+                word = self.read_word()
+                chooses_file = text[self.at : self.at + 1] in (b"<", b">") and (
+                    word.plain.isdigit() or word.plain[:1] == b"{"  # 2>file, {name}>file
+                )
+                if is_target:
+                    is_target = False
+                elif not chooses_file and (self.commands or not _ASSIGNMENT.match(word.plain)):
+                    if not self.commands and word.is_plain and word.plain in _RESERVED:
+                        self.blocked(f"it begins with {word.plain.decode()!r}")
+                    self.commands += 1
+                    self.certain |= word.certain
+        if is_target:
+            self.blocked("it ends in a redirection")
+
+    def read_word(self) -> _Word:
+        text, end = self.text, len(self.text)
+        plain = bytearray()
+        is_plain, certain, has_braces = True, False, False
+        while self.at < end:
+            here = text[self.at]
+            if text.startswith(b"\\\n", self.at):
+                self.at += 2
+            elif here in b" \t\n<>" or here in _OPERATORS:
+                break
+            elif here in b"\\'\"$`":
+                is_plain = False
+                certain |= self.read_special()
+            else:
+                certain = True
+                has_braces |= here == 0x7B
+                if is_plain:
+                    plain.append(here)
+                self.at += 1
+        # To some shells {,} is two words that are empty, and $X{a,b} the words $Xa and $Xb.
+        return _Word(bytes(plain), is_plain, certain and not has_braces)
+
+    def read_special(self) -> bool:
+        """Read a quote, something escaped or a variable; return whether it is never nothing."""
+        text, here = self.text, self.text[self.at : self.at + 1]
+        if here == b"\\":
+            if self.at + 1 == len(text):
+                self.blocked("it ends in a backslash")
+            self.at += 2
+            return True
+        if here == b"'":
+            self.at = self.past(text.find(b"'", self.at + 1))
+            return True
+        if here == b'"':
+            start = self.at
+            self.at += 1
+            self.read_quoted(b'"')
+            return b"[@]" not in text[start : self.at]  # "${A[@]}" may be no word at all
+        if here == b"`":
+            self.read_backquoted()
+            return False
+        return self.read_variable()
+
+    def past(self, found: int) -> int:
+        """Return the place behind what was searched for, or the end where it is missing."""
+        if found < 0:
+            self.blocked("a quote in it is not closed")
+            return len(self.text)
+        return found + 1
+
+    def read_quoted(self, closing: bytes) -> None:
+        """Read text in double quotes, or in the braces of a variable, to behind its end."""
+        text, end = self.text, len(self.text)
+        while self.at < end:
+            here = text[self.at : self.at + 1]
+            if here == closing:
+                self.at += 1
+                return
+            if here == b"\\":
+                self.at += 2
+            elif here == b"$":
+                self.read_variable()
+            elif here == b"`":
+                self.read_backquoted()
+            elif closing == b"}" and here in (b"'", b'"'):
+                self.read_special()
+            else:
+                self.at += 1
+        self.past(-1)
+
+    def read_backquoted(self) -> None:
+        """Read a command in backquotes. Behind a backslash there, a variable is one still."""
+        start = self.at
+        self.at += 1
+        while self.text[self.at : self.at + 1] not in (b"`", b""):
+            self.at += 2 if self.text[self.at] == 0x5C else 1
+        self.at = self.past(self.at if self.at < len(self.text) else -1)
+        self.uses_arguments |= _ARGUMENT.search(self.text, start, self.at) is not None
+
+    def read_variable(self) -> bool:
+        """Read what begins with a dollar sign; return whether it is one and nothing else."""
+        text = self.text
+        if _ARGUMENT.match(text, self.at):
+            self.uses_arguments = True
+        if name := _NAME.match(text, self.at):
+            self.at = name.end()
+            return False
+        following = text[self.at + 1 : self.at + 2]
+        if following in (b"'", b'"'):
+            self.blocked("it holds a '$' and a quote, which not every sh reads alike")
+        if following not in (b"{", b"("):
+            self.at += 1
+            return True
+        if self.depth == _DEEPEST:
+            self.blocked("it is nested too deeply")
+            self.at = len(text)
+            return False
+        self.depth += 1
+        self.at += 2
+        if following == b"{":
+            self.read_quoted(b"}")
+        else:
+            self.read_substitution(is_number=text.startswith(b"(", self.at))
+        self.depth -= 1
+        return False
+
+    def read_substitution(self, is_number: bool) -> None:
+        """Read what is in the parentheses of ``$(…)`` or ``$((…))``, to behind their end."""
+        text, end, open_ones = self.text, len(self.text), 1
+        begins_word = True
+        while self.at < end:
+            here = text[self.at : self.at + 1]
+            if here == b"#" and begins_word and not is_number:
+                self.skip_line()
+                continue
+            begins_word = here in (b" ", b"\t", b"\n") or here[0] in _OPERATORS
+            if here in (b"\\", b"'", b'"', b"$", b"`"):
+                self.read_special()
+                continue
+            if text.startswith(b"<<", self.at) and not is_number:
+                self.blocked("it holds a here-document")
+            self.at += 1
+            open_ones += (here == b"(") - (here == b")")
+            if not open_ones:
+                return
+        self.blocked("a parenthesis in it is not closed")
+
+    # Between commands
+
+    def skip_line(self) -> None:
+        found = self.text.find(b"\n", self.at)
+        self.at = len(self.text) if found < 0 else found
+
+    def read_redirection(self) -> bool:
+        """Read the sign of a redirection; return whether the next word is its file."""
+        found = _HERE_DOCUMENT.match(self.text, self.at)
+        if found:
+            self.blocked("it holds a here-document")
+            self.at = start = found.end()
+            self.read_word()
+            word = self.text[start : self.at]
+            quoted = any(quote in word for quote in (b"'", b'"', b"\\"))
+            end = _ESCAPED.sub(lambda pair: pair[0][1:], word).translate(None, b"'\"")
+            self.here_documents.append((end, bool(found[1]), quoted))
+            return False
+        sign = _REDIRECTION.match(self.text, self.at)
+        assert sign is not None
+        self.at = sign.end()
+        return True
+
+    def skip_here_documents(self) -> None:
+        """Skip the lines of here-documents; in those without quotes variables count."""
+        for end, indented, quoted in self.here_documents:
+            start = self.at
+            while self.at < len(self.text):
+                line_start = self.at
+                self.skip_line()
+                line = self.text[line_start : self.at]
+                self.at += 1
+                if (line.lstrip(b"\t") if indented else line) == end:
+                    break
+            if not quoted:
+                body = _ESCAPED.sub(b"", self.text[start : self.at])
+                self.uses_arguments |= _ARGUMENT.search(body) is not None
+        self.here_documents.clear()
