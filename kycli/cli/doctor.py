@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import write_listing
 from kycli.cli.progress import progress
 from kycli.core.location import MEMORY
-from kycli.errors import CannotOpenError, CorruptError
+from kycli.errors import CannotOpenError, CorruptError, KycliError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -18,9 +19,7 @@ def examine(env: Environment, arguments: list[str]) -> int:
     """``doctor``: print what is wrong; 1 when something stays so."""
     store = env.store()
     if store.path == MEMORY:
-        from kycli.config import database_path
-
-        raise CannotOpenError(f"{database_path(env.config, env.flags.get('db'))[0]}: no such file")
+        raise _nothing_to_examine(env)
     with progress(env, "indexing") as show:
         problems = store.check(repair=True, progress=show)
     write_listing(env, problems, _plain, _data)
@@ -32,6 +31,18 @@ def examine(env: Environment, arguments: list[str]) -> int:
         )
     env.note(f"{store.path} is sound{' again' if problems else ''}")
     return 0
+
+
+def _nothing_to_examine(env: Environment) -> KycliError:
+    from kycli.config import database_path
+
+    path, _ = database_path(env.config, env.flags.get("db"))
+    if os.path.exists(path):
+        return CorruptError(
+            f"{path}: the file is empty",
+            hint="if it was a database, all of it is gone: restore a backup",
+        )
+    return CannotOpenError(f"{path}: no such file")
 
 
 def _plain(problem: Problem) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from stat import S_ISREG
 
 import apsw
 
 from kycli.core.layout import APPLICATION_ID, FORMAT
 from kycli.core.location import MEMORY
-from kycli.errors import NotADatabaseError, ReadOnlyError
+from kycli.errors import CorruptError, NotADatabaseError, ReadOnlyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _STEPS_BETWEEN_SIGNALS = 500_000
 _ONE_AT_A_TIME = apsw.SQLITE_OPEN_NOMUTEX
 
 _ANY_KVSTORE = "SELECT count(*) FROM sqlite_schema WHERE name = 'kvstore'"
+
+_LOOKS = 100
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 _ANOTHER = "choose another file with --db or KYCLI_DB_PATH"
 
@@ -62,8 +66,18 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
         MigrationNeeded: when it is of an earlier format; ``migration.migrate`` changes that.
         apsw.Error: whatever else SQLite says.
     """
-    if path != MEMORY:
-        _prepare_file(path)
+    placed = path != MEMORY and _prepare_file(path)
+    try:
+        return _connect(path, durability, patience)
+    except BaseException:
+        if placed:
+            from kycli.core.create import take_away
+
+            take_away(os.path.realpath(path))
+        raise
+
+
+def _connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
     strangers_wal = path != MEMORY and os.path.exists(path + "-wal")
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | _ONE_AT_A_TIME)
     try:
@@ -83,14 +97,18 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
     return connection
 
 
-def _prepare_file(path: str) -> None:
-    """Make the database if there is none; refuse what cannot be one."""
+def _prepare_file(path: str) -> bool:
+    """Put an empty file in place if there is none; refuse what cannot be a database.
+
+    Returns:
+        whether there was none.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError:
         from kycli.core.create import place
 
-        place(os.path.realpath(path))
+        return place(os.path.realpath(path))
     except OSError as error:
         from kycli.core.faults import cannot_open
 
@@ -101,6 +119,34 @@ def _prepare_file(path: str) -> None:
         # SQLite takes a file that is too short for a header for an empty one.
         if 0 < status.st_size < 100:
             raise NotADatabaseError(f"{path}: the file is not a kycli database", hint=_ANOTHER)
+        if status.st_size == 0:
+            _check_truncated(path)
+    return False
+
+
+def _check_truncated(path: str) -> None:
+    """Refuse an empty file with a -wal that is not: SQLite would throw that away.
+
+    Where a database was just removed and another is being made, that is what happens, so a
+    moment is given for it.
+    """
+    for _ in range(_LOOKS):
+        if not (_size(path) == 0 and _size(path + "-wal") > 0):
+            return
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    raise CorruptError(
+        f"{path}: the file was cut to nothing, and what is left of it is its -wal",
+        hint="keep a copy of both and restore a backup; where nothing in them is wanted, "
+        "remove both",
+    )
+
+
+def _size(path: str) -> int:
+    """Return how many bytes a file has; -1 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def _set_up(connection: apsw.Connection, path: str, durability: str, patience: Patience) -> None:
@@ -192,8 +238,8 @@ def _identify(connection: apsw.Connection, path: str) -> None:
 
 
 def _is_empty(connection: apsw.Connection) -> bool:
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-    return bool(tables == 0 and connection.pragma("user_version") == 0)
+    """Whether nothing was ever written into the file; if something was, it is not for us."""
+    return bool(connection.pragma("page_count") == 0)
 
 
 def _open_immutable(path: str) -> apsw.Connection:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
-from cli.harness import Call
+from cli.harness import Call, program
 
 as_root = os.geteuid() == 0
 
@@ -47,6 +48,71 @@ def test_a_named_directory_is_not_made(
     call("kycli", "config", "set", "db_path", "no/such.db")
     assert call("kys", "k", "v").failed_clearly
     assert not (home / "no").exists()
+
+
+READS = [
+    ["kyg", "k"],
+    ["kyg", "k.x[0]", "--at", "1s ago"],
+    ["kyl"],
+    ["kyl", "k*"],
+    ["kycli", "scan", "--json"],
+    ["kycli", "nss"],
+    ["kycli", "list-scopes", "-l"],
+    ["kyv"],
+    ["kycli", "blame", "k"],
+    ["kycli", "search", "k"],
+    ["kyg", "-s", "k"],
+    ["kycli", "ttl", "k"],
+    ["kycli", "env"],
+    ["kycli", "admin", "list-caches"],
+    ["kycli", "admin", "show-scope"],
+    ["kyrt", "1s ago", "--dry-run"],
+    ["kyc", "k"],
+    ["kycli", "doctor"],
+    ["kycli", "config"],
+    ["kycli", "migrate"],
+    ["kyd", "k"],
+    ["kyfo"],
+]
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_reading_makes_no_database_of_an_empty_file(
+    run: Call, home: Path, words: list[str]
+) -> None:
+    place = home / "place"
+    place.mkdir()
+    empty = place / "empty.db"
+    empty.touch()
+    as_missing = run(words[0], "-d", str(place / "other.db"), *words[1:])
+    result = run(words[0], "-d", str(empty), *words[1:])
+    assert os.listdir(place) == ["empty.db"]
+    assert empty.read_bytes() == b""
+    if words[1:] not in (["doctor"], ["config"], ["migrate"]):
+        assert result == as_missing
+    assert run("kys", "-d", str(empty), "k", "v").code == 0
+    assert run("kyg", "-d", str(empty), "k").out == b"v\n"
+
+
+def test_doctor_does_not_call_an_empty_file_sound(call: Call, database: Path) -> None:
+    call("kys", "k", "v")
+    database.write_bytes(b"")
+    failed = call("kycli", "doctor")
+    assert failed.failed_clearly
+    assert "the file is empty" in failed.err
+    assert "backup" in failed.err
+    assert database.read_bytes() == b""
+
+
+def test_a_failed_creation_leaves_nothing(run: Call, home: Path) -> None:
+    place = home / "place"
+    place.mkdir()
+    script = f"ulimit -f 0; exec {program('kys')} -d {place}/new.db k v"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"kycli: ")
+    assert run("kys", "-d", f"{place}/{'x' * 250}", "k", "v").failed_clearly
+    assert os.listdir(place) == []
 
 
 def test_an_unwritable_directory(call: Call) -> None:

@@ -75,6 +75,109 @@ def test_an_empty_file_becomes_a_database_in_place(path: Path) -> None:
     assert path.stat().st_ino == inode
 
 
+FAIL_TO_CREATE = """
+    import resource
+    from kycli import Kycore
+    from kycli.errors import KycliError
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+    try:
+        Kycore(sys.argv[1])
+    except KycliError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("allowed", [0, 600, 8192, 40_000])
+def test_a_database_that_cannot_be_made_leaves_no_file(path: Path, allowed: int) -> None:
+    path.parent.joinpath("other").touch()
+    printed = subprocess.run(
+        [sys.executable, "-c", "import sys" + textwrap.dedent(FAIL_TO_CREATE), path, str(allowed)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert printed.stdout.split() in (["StorageError"], ["DiskFullError"], ["CannotOpenError"])
+    assert os.listdir(path.parent) == ["other"]
+
+
+def test_a_name_that_leaves_no_room_for_the_other_files_leaves_none(tmp_path: Path) -> None:
+    for length in (248, 250, 255):
+        with pytest.raises(CannotOpenError):
+            Kycore(tmp_path / ("x" * length))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupted_creation_leaves_no_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kycli.core import create
+
+    def interrupted(connection: apsw.Connection) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(create, "lay_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Kycore(path)
+    assert os.listdir(path.parent) == []
+    path.touch()  # somebody's own, which stays
+    with pytest.raises(KeyboardInterrupt):
+        Kycore(path)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_that_somebody_else_has_open_is_not_taken_away(path: Path) -> None:
+    from kycli.core.create import take_away
+
+    path.touch()
+    code = f"""
+import sys, apsw
+connection = apsw.Connection({str(path)!r})
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == b"locked\n"
+        take_away(str(path))
+        assert path.exists()
+        other.stdin.close()
+        other.wait(60)
+    take_away(str(path))
+    assert not path.exists()
+    with Kycore(path) as store:
+        store.save("k", 1)
+        take_away(str(path))
+    take_away(str(path))
+    with Kycore(path) as store:
+        assert store["k"] == 1
+
+
+def test_an_empty_file_beside_a_wal_is_not_written(path: Path) -> None:
+    with Kycore(path) as store:
+        store.save("k", "x" * 5000)
+        wal = Path(f"{path}-wal").read_bytes()
+    assert wal
+    path.write_bytes(b"")
+    Path(f"{path}-wal").write_bytes(wal)
+    with pytest.raises(CorruptError, match="cut to nothing"):
+        Kycore(path)
+    assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == (b"", wal)
+    Path(f"{path}-wal").unlink()
+
+
+def test_an_sqlite_file_without_tables_is_not_ours(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("VACUUM; PRAGMA journal_mode = wal")
+    connection.close()
+    before = path.read_bytes()
+    assert before
+    with pytest.raises(NotADatabaseError, match="not one of kycli"):
+        Kycore(path)
+    assert path.read_bytes() == before
+
+
 def test_what_an_earlier_database_of_the_name_left_behind_is_thrown_away(path: Path) -> None:
     with Kycore(path) as store:
         store.save_many((f"old{i}", "x" * 300) for i in range(500))
