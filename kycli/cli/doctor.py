@@ -22,7 +22,7 @@ def examine(env: Environment, arguments: list[str]) -> int:
         raise _nothing_to_examine(env)
     with progress(env, "indexing") as show:
         problems = store.check(repair=True, progress=show)
-    write_listing(env, problems, _plain, _data)
+    write_listing(env, problems, lambda problem: _plain(env, problem), _data)
     left = sum(not problem.repaired for problem in problems)
     if left:
         raise CorruptError(
@@ -45,9 +45,9 @@ def _nothing_to_examine(env: Environment) -> KycliError:
     return CannotOpenError(f"{path}: no such file")
 
 
-def _plain(problem: Problem) -> bytes:
+def _plain(env: Environment, problem: Problem) -> bytes:
     state = "mended" if problem.repaired else "damaged"
-    return f"{problem.part}\t{state}\t{problem.what}".encode()
+    return f"{problem.part}\t{state}\t".encode() + env.shown(problem.what)
 
 
 def _data(problem: Problem) -> dict[str, Any]:

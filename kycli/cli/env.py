@@ -167,22 +167,25 @@ class Environment:
             self._is_terminal = self._out is not None and self._out.isatty()
         return self._is_terminal
 
-    def shown(self, text: str | bytes, keep: str = "") -> bytes:
+    def shown(self, given: str | bytes, keep: str = "") -> bytes:
         """Return a key or value as it is printed: on a terminal its control characters escaped.
 
         Parameters:
             keep: control characters that stay as they are on a terminal, too.
         """
-        data = text.encode() if isinstance(text, str) else text
+        data = given.encode() if isinstance(given, str) else given
         if not self.output_is_terminal():
             return data
-        from kycli.cli.terminal import escaped
+        text = data.decode("utf-8", "backslashreplace")
+        if not text.isprintable():
+            from kycli.cli.terminal import escaped
 
-        return escaped(data.decode("utf-8", "backslashreplace"), keep).encode()
+            text = escaped(text, keep)
+        return text.encode()
 
     def shown_json(self, text: str) -> bytes:
         """Return JSON as it is printed: on a terminal its control characters escaped."""
-        if self.output_is_terminal():
+        if self.output_is_terminal() and not text.isprintable():
             from kycli.cli.terminal import escaped_json
 
             text = escaped_json(text)

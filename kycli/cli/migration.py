@@ -223,7 +223,7 @@ def _write_counts(env: Environment, rows: Iterable[tuple[str, str | None, str, A
     def plain(row: tuple[str, str | None, str, Any]) -> bytes:
         path, scope, what, counts = row
         told = [path, *([scope] if scope else []), what, _told(counts)]
-        return os.fsencode("\t".join(told))
+        return b"\t".join(env.shown(os.fsencode(cell)) for cell in told)
 
     def data(row: tuple[str, str | None, str, Any]) -> dict[str, Any]:
         path, scope, what, counts = row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 
@@ -44,10 +46,11 @@ SMALL = {"__future__", "errno", "gc"}
 WRITING = {"kycli.core.authors", "pwd"}
 
 
-def imported(*words: str) -> set[str]:
+def imported(*words: str, stdout: int = subprocess.DEVNULL) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=True,
     )
@@ -81,6 +84,16 @@ def test_only_what_is_needed_is_loaded(run: Call, words: list[str]) -> None:
     assert "kycli.core.storage" in loaded
     writes = words[0] == "kys" or words[1] == "set"
     assert loaded <= ENGINE | OURS | SMALL | (WRITING if writes else set())
+
+
+def test_a_terminal_costs_nothing_more(run: Call) -> None:
+    run("kys", "key", "välue")
+    ours, theirs = pty.openpty()
+    loaded = imported(program("kyg"), "key", stdout=theirs) - imported("-c", "pass")
+    assert os.read(ours, 100) == "välue\r\n".encode()
+    os.close(ours)
+    os.close(theirs)
+    assert loaded <= ENGINE | OURS | SMALL
 
 
 def test_a_configured_scope_costs_no_json(run: Call) -> None:
