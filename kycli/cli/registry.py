@@ -219,8 +219,8 @@ matter; Chinese, Japanese, Korean and Thai are found by any part of a word.
   a OR b       either           a NOT b   without b         (a OR b) c
   key:a        in the key only  value:a   in the value only
 What does not parse as such a query is searched as words. At most 100 keys are
-printed unless -n says otherwise. In a row, tabs and line ends in a key are
-printed as \\t, \\n and \\r; JSON, and --keys-only with -0, have keys as they are.
+printed unless -n says otherwise. Tabs and line ends in a key, which would break
+a row, are printed as \\t, \\n and \\r; JSON and --keys-only -0 lose nothing.
 The first search of a database builds the index; Ctrl-C loses nothing of it."""
 _WITH_SEARCH = """
 With -s it searches, as 'kycli search' does, and -n N is the limit."""

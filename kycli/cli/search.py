@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from kycli.core.search import Hit
 
 _MARKED = "1;31"
-_IN_A_ROW = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
-"""What would break a row, and how it stands in a key there."""
+_ON_A_LINE = str.maketrans({"\n": "\\n", "\r": "\\r"})
+_IN_A_ROW = _ON_A_LINE | str.maketrans({"\t": "\\t"})
+"""What would break a line, or a row of cells, and how it stands in a key there."""
 
 _OF_VALUES = ("raw", "b64", "meta", "default", "path", "at", "include-expired", "context")
 
@@ -40,10 +41,15 @@ def search(env: Environment, arguments: list[str]) -> int:
             progress=show,
         )
 
+    # A key at the end of a row that NUL ends may hold anything, and one that is alone, tabs.
+    if keys_only and form == "null":
+        breaks = {}
+    else:
+        breaks = _ON_A_LINE if keys_only and not everywhere else _IN_A_ROW
+
     def plain(hit: Hit) -> bytes:
         cells = [hit.scope.encode()] if everywhere else []
-        whole = form == "null" and keys_only
-        key = env.shown(hit.key if whole else hit.key.translate(_IN_A_ROW))
+        key = env.shown(hit.key.translate(breaks))
         if hit.marked_key and env.output_is_terminal() and key == hit.key.encode():
             key = _marked(env, hit.marked_key)
         cells.append(key)
