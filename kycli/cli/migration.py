@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import keys_counted, tilde, write_listing
+from kycli.cli.values import text_or_bytes
 from kycli.config import database_path
 from kycli.core import legacy
 from kycli.core.location import MEMORY, database_file, home_dir, resolve_db_path
@@ -227,7 +228,7 @@ def _write_counts(env: Environment, rows: Iterable[tuple[str, str | None, str, A
 
     def data(row: tuple[str, str | None, str, Any]) -> dict[str, Any]:
         path, scope, what, counts = row
-        return {"path": path, "scope": scope, "what": what, **counts}
+        return {"path": text_or_bytes(os.fsencode(path)), "scope": scope, "what": what, **counts}
 
     write_listing(env, rows, plain, data)
 

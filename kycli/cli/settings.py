@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import tilde, write_listing
 from kycli.cli.registry import Command, unknown_part
+from kycli.cli.values import text_or_bytes
 from kycli.config import check_setting, database_path, save_config
 from kycli.core.location import MEMORY, absolute_path
 
@@ -22,9 +23,15 @@ def show(env: Environment, arguments: list[str]) -> int:
         env,
         _in_effect(env),
         lambda setting: b"\t".join(env.shown(os.fsencode(str(field))) for field in setting),
-        lambda setting: dict(zip(("name", "value", "origin"), setting, strict=True)),
+        _record,
     )
     return 0
+
+
+def _record(setting: tuple[str, str | int, str]) -> dict[str, Any]:
+    name, value, origin = setting
+    shown = value if isinstance(value, int) else text_or_bytes(os.fsencode(value))
+    return {"name": name, "value": shown, "origin": text_or_bytes(os.fsencode(origin))}
 
 
 def get(env: Environment, arguments: list[str]) -> int:

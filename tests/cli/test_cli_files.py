@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sqlite3
@@ -113,6 +114,20 @@ def test_a_failed_creation_leaves_nothing(run: Call, home: Path) -> None:
     assert done.stderr.startswith(b"kycli: ")
     assert run("kys", "-d", f"{place}/{'x' * 250}", "k", "v").failed_clearly
     assert os.listdir(place) == []
+
+
+def test_the_name_of_a_config_need_not_be_utf8(run: Call, home: Path) -> None:
+    name = os.fsencode(home / "c") + b"\xff.toml"
+    with open(name, "w") as file:
+        file.write('current_scope = "alpha"\n')
+    environ = {"KYCLI_CONFIG": os.fsdecode(name)}
+    assert run("kycli", "config", "path", environ=environ).out == name + b"\n"
+    assert name in run("kycli", "config", environ=environ).out
+    records = {
+        r["name"]: r for r in json.loads(run("kycli", "config", "--json", environ=environ).out)
+    }
+    origin = records["current_scope"]["origin"]
+    assert base64.b64decode(origin["$base64"]) == name
 
 
 def test_an_unwritable_directory(call: Call) -> None:
