@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ settings.register_profile(
 )
 settings.register_profile("random", settings.get_profile("steady"), derandomize=False)
 settings.load_profile("steady")
+
+
+def pytest_runtest_setup() -> None:
+    """Take out the callback with which Hypothesis measures the garbage collector.
+
+    A signal that comes during a collection raises in there, and Python drops what a callback
+    raises: a test that interrupts would see nothing of it.
+    """
+    gc.callbacks.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
