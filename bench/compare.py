@@ -32,7 +32,7 @@ MEASURED = (
     "kycli,kycli uncached,kycli full,kycli async,kyg and kys,"
     "apsw,apsw full,apsw batched,apsw + indexed trigger,python -c pass"
 )
-NEEDED = ("apsw", "cython", "platformdirs", "pytest", "pytest-benchmark", "setuptools", "tomlkit")
+NEEDED = ("apsw", "cython", "platformdirs", "pytest", "pytest-benchmark", "setuptools")
 
 
 def built(revision: str) -> Path:

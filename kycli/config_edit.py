@@ -1,11 +1,12 @@
-"""Changing one setting in a config file, and nothing else in it."""
+"""Changing one setting in a config file: who may do so when, and how the file is replaced."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from kycli.config import BOM, HINT, is_json, parse_config, read_config
+from kycli.config import HINT, read_config
+from kycli.config_text import edited
 from kycli.core.location import make_private, sync_directory
 from kycli.errors import ConfigError
 
@@ -32,7 +33,7 @@ def edit_file(path: str, key: str, value: str | int | None) -> None:
         _check_writable(target)
         with _Lock(target + ".lock"):
             old = read_config(target) if os.path.exists(target) else ""
-            new = _edited(old, path, key, value)
+            new = edited(old, path, key, value)
             if new != old:
                 _replace(target, new)
     except OSError as error:
@@ -102,92 +103,6 @@ def _check_writable(path: str) -> None:
         raise ConfigError(f"{path}: the config cannot be saved: it is no file", hint=HINT)
     if not os.access(path, os.W_OK):
         raise ConfigError(f"{path}: the config cannot be saved: it is read-only", hint=HINT)
-
-
-def _edited(old: str, path: str, key: str, value: str | int | None) -> str:
-    """Return the text of a config with one setting changed."""
-    values = parse_config(old, path)  # a broken config is not for us to mend
-    present = values.get(key)
-    if type(present) is type(value) and present == value:
-        return old
-    text = old.removeprefix(BOM)
-    edit = _edited_json if is_json(text, path) else _edited_toml
-    return old[: len(old) - len(text)] + edit(text, key, value)
-
-
-def _edited_toml(text: str, key: str, value: str | int | None) -> str:
-    import tomlkit
-
-    document = tomlkit.parse(text)
-    if value is None:
-        document.remove(key)
-    else:
-        document[key] = value
-    new = tomlkit.dumps(document)
-    if "\r\n" in text:
-        new = new.replace("\r\n", "\n").replace("\n", "\r\n")
-    return new
-
-
-def _edited_json(text: str, key: str, value: str | int | None) -> str:
-    """Edit the text itself: json would lay everything out anew and round the numbers."""
-    import json
-
-    if not text.strip(" \t\r\n"):
-        text = "{}\n"
-    start = text.index("{") + 1
-    members = _members(text, start)
-    mine = [place for place, member in enumerate(members) if member[0] == key]
-    if value is None:
-        for place in reversed(mine):  # a key that is given twice goes twice
-            _, begin, _, end = members[place]
-            if place + 1 < len(members):
-                end = members[place + 1][1]
-            elif place > 0:
-                begin = members[place - 1][3]
-            else:
-                begin, end = start, text.rindex("}")
-            text = text[:begin] + text[end:]
-            members = _members(text, start)
-        return text
-    literal = json.dumps(value, ensure_ascii=False)
-    if mine:
-        _, _, begin, end = members[mine[-1]]  # of a key that is given twice the last counts
-        return text[:begin] + literal + text[end:]
-    member = f"{json.dumps(key)}: {literal}"
-    if not members:
-        return f"{text[:start]}\n  {member}\n{text[text.rindex('}') :]}"
-    # Between the last two members, or before the only one, is what to put between.
-    end = members[-1][3]
-    before = members[-2][3] if len(members) > 1 else start
-    blank = text[before : members[-1][1]].lstrip(", ") or " "
-    return text[:end] + f",{blank}{member}" + text[end:]
-
-
-def _members(text: str, position: int) -> list[tuple[str, int, int, int]]:
-    """Return the members of a valid JSON object and where they are in its text.
-
-    Each as its key, where the key begins, where the value begins and where it ends.
-    """
-    from json import JSONDecoder
-
-    def skip(position: int) -> int:
-        while text[position] in " \t\r\n":
-            position += 1
-        return position
-
-    decode = JSONDecoder().raw_decode
-    members = []
-    position = skip(position)
-    while text[position] != "}":
-        name, colon = decode(text, position)
-        begin = skip(skip(colon) + 1)
-        _, end = decode(text, begin)
-        members.append((name, position, begin, end))
-        position = skip(end)
-        if text[position] == ",":
-            position = skip(position + 1)
-    return members
 
 
 def _replace(path: str, text: str) -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import FULL, PIECES, Places, run_python, said, write
 
-from kycli import config_edit
+from kycli import config_edit, config_text
 from kycli.config import (
     load_config,
     parse_config,
     save_config,
 )
 from kycli.config_edit import edit_file
+from kycli.config_text import edited
 from kycli.errors import ConfigError
 
 
@@ -96,18 +98,16 @@ def test_comments_and_layout_of_toml_are_kept(places: Places) -> None:
     save_config("current_scope", "beta")
     save_config("durability", "full")
     save_config("busy_timeout_ms", None)
-    # tomlkit's releases differ in the blank lines that they put before a table.
-    assert [line for line in path.read_text().splitlines() if line] == [
-        "# My settings.",
-        """theme   =  "dark"   # not kycli's""",
-        'current_scope = "beta"   # for now',
-        "# before the table",
-        'durability = "full"',
-        "[other]",
-        "current_scope = 'untouched'",
-        "list = [ 1,",
-        "  2 ]",
-    ]
+    assert path.read_text() == (
+        "# My settings.\n\n"
+        'theme   =  "dark"   # not kycli\'s\n'
+        'current_scope = "beta"   # for now\n'
+        'durability = "full"\n'
+        "# before the table\n"
+        "[other]\n"
+        "current_scope = 'untouched'\n"
+        "list = [ 1,\n  2 ]\n"
+    )
     assert load_config().durability == "full"
 
 
@@ -446,6 +446,169 @@ def test_setting_added_to_json_and_taken_out_leaves_the_text(
         assert json.loads(path.read_bytes()) == {**json.loads(text), "db_path": written}
     edit_file(str(path), "db_path", None)
     assert path.read_bytes() == data
+
+
+NAMES = st.sampled_from(
+    ["a", "b", "-", "1", '"q.r"', "'s'", '"\\u0061"', "db_path", '"db_path"', "'x y'"]
+)
+DOTTED = st.lists(NAMES, min_size=1, max_size=3).flatmap(
+    lambda names: st.sampled_from([".".join(names), " . ".join(names)])
+)
+SCALARS = st.sampled_from(
+    [
+        *("1", "-1_0", "0xff", "1.5e3", "nan", "-inf", "-0.0", "true", "1979-05-27 07:32:00"),
+        *("07:32:00.5", '""', '"é#"', '"\\"]"', "''", "'#'", "'\\'", "'[t]'"),
+        *('"""\n[a]\n"""', '"""""x"""""', '"""\\""""', "'''\nb = 1 # \n'''", "''''x'''''"),
+    ]
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.lists(inner, max_size=2).map(
+            lambda items: "[ # ]\n" + "".join(f"  {item} , # {{\n" for item in items) + "]"
+        ),
+        st.lists(st.tuples(DOTTED, inner), max_size=2).map(
+            lambda items: "{" + ", ".join(f"{name} = {item}" for name, item in items) + "}"
+        ),
+    ),
+    max_leaves=4,
+)
+LINES = st.one_of(
+    st.sampled_from(["", "  ", "# x = 1", "#", "\t# [t] \u2028\x85"]),
+    st.tuples(DOTTED, st.sampled_from(["=", " = ", "\t=  "]), VALUES, st.sampled_from(["", " # c"]))
+    .map("".join),
+    DOTTED.map(lambda name: f"[{name}]"),
+    DOTTED.map(lambda name: f" [[ {name} ]] # t"),
+)  # fmt: skip
+
+
+@st.composite
+def toml_documents(draw: st.DrawFn) -> str:
+    """Valid TOML in any layout, often with kycli's settings in it, as values or as tables."""
+    text = ""
+    for line in draw(st.lists(LINES, max_size=8)):
+        try:
+            tomllib.loads(text + line)
+        except tomllib.TOMLDecodeError:
+            continue  # most often because the name is taken
+        text += line + "\n"
+    if draw(st.booleans()):
+        text = text.removesuffix("\n")
+    if draw(st.booleans()):
+        text = text.replace("\n", "\r\n")
+    return draw(st.sampled_from(["", "\ufeff"])) + text
+
+
+SETTINGS = st.one_of(
+    st.tuples(st.just("db_path"), st.text(max_size=5) | st.none()),
+    st.tuples(st.sampled_from(["busy_timeout_ms", "a"]), st.integers(0, 9) | st.none()),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(toml_documents(), st.lists(SETTINGS, min_size=1, max_size=3))
+def test_any_toml_becomes_what_it_was_and_the_change(
+    text: str, changes: list[tuple[str, str | int | None]]
+) -> None:
+    wanted = tomllib.loads(text.removeprefix("\ufeff"))
+    for name, value in changes:
+        before = text
+        text = edited(text, "x/.kyclirc", name, value)
+        wanted.pop(name, None)
+        if value is not None:
+            wanted[name] = value
+        found = tomllib.loads(text.removeprefix("\ufeff"))
+        assert repr(sorted(found.items())) == repr(sorted(wanted.items()))
+        assert text.startswith("\ufeff") == before.startswith("\ufeff")
+        assert text.count("# x = 1") == before.count("# x = 1")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a.b.c='x'", "a.b.c='x'\nS"),
+        ("a.b.c='x'\r\n[t]", "a.b.c='x'\r\nS[t]"),
+        ("[[t]]\nx = 1\n[[t]]", "S\n[[t]]\nx = 1\n[[t]]"),
+        ("# ours\n\n# of t\n  # indented\n[t]\n", "# ours\n\nS\n# of t\n  # indented\n[t]\n"),
+        ("# at the end", "# at the end\nS"),
+        ("x = {a.b = 1, c = '#'} # end\n\n# more\n", "x = {a.b = 1, c = '#'} # end\nS\n# more\n"),
+        ("x = '''\n[t]\n'''", "x = '''\n[t]\n'''\nS"),
+        ("current_scope.x = 1\na = 1\ncurrent_scope.y = 2\n", "a = 1\nS"),
+        ("[a]\n[current_scope]\nx = 1\n[current_scope.y]\n[b]\n", "S\n[a]\n[b]\n"),
+        ("\"current\\u005fscope\" = [1,\r\n2]\t# c\r\n", "\"current\\u005fscope\" = V\t# c\r\n"),
+    ],
+)  # fmt: skip
+def test_setting_is_added_to_toml_in_a_line_of_its_own(before: str, after: str) -> None:
+    newline = "\r\n" if "\r\n" in before else "\n"
+    after = after.replace("S", f'current_scope = "alpha"{newline}').replace("V", '"alpha"')
+    assert edited(before, ".kyclirc", "current_scope", "alpha") == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{\n    "a": 1\n  , "b": 2\n}', '{\n    "a": 1\n  , "b": 2\n  , S\n}'),
+        ('{"a":1,"b":2}  \n\n', '{"a":1,"b":2,S}  \n\n'),
+        ('\ufeff{\r\n}\r\n', '\ufeff{\r\n  S\r\n}\r\n'),
+        ('{"a": {"current_scope": 1}}', '{"a": {"current_scope": 1}, S}'),
+        ('{"current_scope": {"a": [1]}, "x": NaN}', '{S, "x": NaN}'),
+    ],
+)  # fmt: skip
+def test_setting_is_added_to_json_in_the_layout_of_the_rest(before: str, after: str) -> None:
+    after = after.replace("S", '"current_scope": "alpha"')
+    assert edited(before, ".kyclirc", "current_scope", "alpha") == after
+
+
+@pytest.mark.parametrize("text", ["a = 1\n", '{"a": 1}'])
+@pytest.mark.parametrize("wrong", ["", "a = 2\ncurrent_scope = 'b'\n", '{"a": 1.0}', "{", "= 1"])
+def test_edit_that_went_wrong_never_replaces_the_file(
+    places: Places, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
+) -> None:
+    path = write(places.work / ".kyclirc", text)
+    monkeypatch.setattr(config_text, "_toml_with", lambda *_: wrong)
+    monkeypatch.setattr(config_text, "_json_with", lambda *_: wrong)
+    with pytest.raises(ConfigError, match="left as it was") as caught:
+        save_config("current_scope", "alpha")
+    assert caught.value.hint == "change it in an editor"
+    assert path.read_text() == text
+    assert not places.litter()
+
+
+def test_deeply_nested_json_is_edited_or_refused_and_never_ruined(places: Places) -> None:
+    for depth in (10, 100, 300, 900, 990, 5000, 100_000):
+        text = '{"a": ' + "[" * depth + "]" * depth + "}"
+        path = write(places.work / ".kyclirc.json", text)
+        try:
+            save_config("current_scope", "alpha")
+        except ConfigError:
+            assert path.read_text() == text
+        else:
+            assert load_config().current_scope == "alpha"
+            assert path.read_text() == text[:-1] + ', "current_scope": "alpha"}'
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_directory_that_cannot_be_written_is_one_clear_error(places: Places) -> None:
+    path = write(places.work / ".kyclirc", "a = 1\n")
+    places.work.chmod(0o500)
+    try:
+        with pytest.raises(ConfigError, match="cannot be saved: Permission denied"):
+            save_config("current_scope", "alpha")
+    finally:
+        places.work.chmod(0o700)
+    assert path.read_text() == "a = 1\n"
+
+
+def test_link_that_leads_round_is_not_replaced(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = places.work / "round"
+    link.symlink_to(link)
+    monkeypatch.setenv("KYCLI_CONFIG", str(link))
+    with pytest.raises(ConfigError, match="cannot be saved"):
+        save_config("current_scope", "alpha")
+    assert link.is_symlink()
 
 
 @settings(max_examples=100, deadline=None)
