@@ -19,6 +19,7 @@ from kycli.core.entry import Entry
 from kycli.core.layout import BYPASS, EXPIRED, LIFETIME, OPERATIONS
 from kycli.core.storage import check_scope, decode
 from kycli.core.times import Time, parse_time, time_text
+from kycli.core.wholeness import ended_at
 from kycli.errors import InvalidTimeError
 
 TYPE_CHECKING = False
@@ -98,12 +99,17 @@ WHERE id > ?1 AND id <= ?1 + 1000 AND {_ENTERED} <= ?2 AND op <> {BYPASS}"""
 _NEXT_CHANGE = f"""
 SELECT coalesce(a.change, a.id), w.command FROM audit_log a LEFT JOIN authors w ON w.id = a.author
 WHERE a.id > ?1 AND a.op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY a.id LIMIT 1"""
+_CHANGE_AT = f"""
+SELECT coalesce(a.change, a.id), w.command FROM audit_log a LEFT JOIN authors w ON w.id = a.author
+WHERE a.id <= ?1 AND a.op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY a.id DESC LIMIT 1"""
 _BEFORE_CHANGE = f"""
 SELECT id FROM audit_log
 WHERE id <= ?1 AND coalesce(change, id) <> ?2 AND op NOT IN ({BYPASS}, {EXPIRED})
 ORDER BY id DESC LIMIT 1"""
 _FIRST = f"SELECT timestamp FROM audit_log WHERE op <> {BYPASS} ORDER BY id LIMIT 1"
-_HORIZON = "SELECT max(reaches_to) FROM horizon WHERE ?1 IS NULL OR scope IN ('', ?1)"
+# Names that begin with # are not of scopes, see core.wholeness.
+_HORIZON = "SELECT max(reaches_to) FROM horizon WHERE scope IN ('', ?1)"
+_HORIZON_OF_ALL = "SELECT max(reaches_to) FROM horizon WHERE scope < '#' OR scope >= '$'"
 
 
 class Change(NamedTuple):
@@ -286,12 +292,27 @@ def moment(store: Kycore, time: int) -> int:
             high = row[0]
     while (later := store._query(_LATER, (low, time))[0][0]) is not None:
         low = later
-    following = store._query(_NEXT_CHANGE, (low,))
-    # A program's change is a transaction; a command may have committed part of its own.
-    if following and following[0][0] <= low and not following[0][1]:
-        rows = store._query(_BEFORE_CHANGE, (low, following[0][0]))
+    change = _under_way(store, low, time)
+    if change is not None:
+        rows = store._query(_BEFORE_CHANGE, (low, change))
         low = rows[0][0] if rows else 0
     return low
+
+
+def _under_way(store: Kycore, id: int, time: int) -> int | None:
+    """Return the change that was begun by the row ``id`` and not ended at a time, if any.
+
+    A program's change is a transaction; a command may have committed part of its own.
+    """
+    following = store._query(_NEXT_CHANGE, (id,))
+    if following and following[0][0] <= id and not following[0][1]:
+        return int(following[0][0])
+    before = store._query(_CHANGE_AT, (id,))
+    if before and not before[0][1]:
+        ended = ended_at(store, before[0][0])  # its end may have been pruned
+        if ended is not None and ended > time:
+            return int(before[0][0])
+    return None
 
 
 def _probe(store: Kycore, id: int) -> tuple[int, int] | None:
@@ -305,7 +326,8 @@ def reach(store: Kycore, scope: str | None) -> int | None:
 
     None when nothing was ever taken from it. In milliseconds since the epoch.
     """
-    found: int | None = store._query(_HORIZON, (scope,))[0][0]
+    rows = store._query(_HORIZON_OF_ALL) if scope is None else store._query(_HORIZON, (scope,))
+    found: int | None = rows[0][0]
     return found
 
 

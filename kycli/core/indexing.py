@@ -81,7 +81,9 @@ _MERGE_PAGES = 250
 _TOTAL_CHANGES = "SELECT total_changes()"
 _ORPHANS = """
 SELECT id FROM fts_docs d
-WHERE NOT EXISTS (SELECT 1 FROM kvstore k WHERE k.scope = d.scope AND k.key = d.key) LIMIT 1000"""
+WHERE d.id > ?1
+    AND NOT EXISTS (SELECT 1 FROM kvstore k WHERE k.scope = d.scope AND k.key = d.key)
+ORDER BY d.id LIMIT 1000"""
 
 _INTEGRITY = "PRAGMA integrity_check('fts_kvstore')"
 _DOCS = "fts_docs", "fts_kvstore_docsize"
@@ -269,8 +271,7 @@ def _index(store: Kycore, rows: list[tuple[Any, ...]], end: float) -> int:
 def optimize(store: Kycore, progress: Progress | None = None) -> int:
     """Catch up, check, merge all parts into one; return how many keys are indexed."""
     catch_up(store, progress)
-    while _remove_orphans(store):
-        pass
+    drop_orphans(store)
     if check(store):
         rebuild(store, progress)
     pages = -_MERGE_PAGES  # below 0 it begins to merge everything, above it goes on
@@ -290,18 +291,15 @@ def _merge(store: Kycore, pages: int) -> bool:
         return bool(store._query(_TOTAL_CHANGES)[0][0] - before >= 2)
 
 
-def _remove_orphans(store: Kycore) -> bool:
-    """Remove what is left of keys whose deletion was pruned unseen; False when nothing is."""
-    with store.transaction():
-        state = State(store)
-        _step(store, state, state.newest)
-        if not state.is_current:
-            return True
-        orphans = store._query(_ORPHANS)
-        for (doc,) in orphans:
-            store._query(_REMOVE, (doc,))
-            store._query(_REMOVE_DOC, (doc,))
-        return bool(orphans)
+def drop_orphans(store: Kycore) -> None:
+    """Remove what is left of keys whose removal was pruned before the index has seen it."""
+    last = 0
+    while orphans := store._query(_ORPHANS, (last,)):  # most often there is none
+        with store.transaction():
+            for (doc,) in store._query(_ORPHANS, (last,)):
+                store._query(_REMOVE, (doc,))
+                store._query(_REMOVE_DOC, (doc,))
+        last = orphans[-1][0]
 
 
 def check(store: Kycore) -> list[str]:

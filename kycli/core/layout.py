@@ -34,7 +34,8 @@ How the rows refer to each other:
   nobody did (a key that expired) has no author.
 - ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
   whole. Whatever prunes the log or the archive moves it up in the same transaction. A
-  ``prev`` that names no row is of a chain that was pruned there.
+  ``prev`` that names no row is of a chain that was pruned there. Under ``#ID``, which no
+  scope is called, stands when a change ended of which a part was pruned (``core.wholeness``).
 - ``sweeps`` says how far ``core.retention``, which prunes in steps, has come.
 - A row of the empty scope says that rows were changed or history was pruned past
   the log; whoever keeps copies of values must forget them. Two triggers write one when

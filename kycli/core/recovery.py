@@ -24,6 +24,7 @@ from kycli.core.layout import (
 from kycli.core.scopes import default_lifetime
 from kycli.core.storage import check_scope, is_same
 from kycli.core.times import Time, time_text
+from kycli.core.wholeness import ended_at
 from kycli.errors import (
     ConflictError,
     InvalidTimeError,
@@ -390,6 +391,11 @@ def _extent(store: Kycore, change: int) -> tuple[int, int]:
     first, _, alone, command = beginning[0]
     if alone:
         return first, first
+    if ended_at(store, change) is not None:
+        raise UnknownChangeError(
+            f"a part of change {change} was pruned, so nobody knows all that it did",
+            hint="kyr KEY brings back the value of one key",
+        )
     # Without a command's name it was a transaction, which nobody can interrupt; the parts
     # of a command may be anywhere.
     foreign = [] if command else store._query(_NEXT_FOREIGN, (first, change))

@@ -18,10 +18,11 @@ was pruned. Three things follow from how rows refer to each other:
   whose lifetime is renewed for ever would grow for ever. So the row that ``kvstore.home``
   names, where a large value is kept, always stays.
 - A removal that is older than the limit says nothing any more, and goes itself.
-- The newest row of the log stays, whatever it is: its id must not be given again.
+- The newest row of the log stays, whatever it is: its id must not be given again. Where it
+  is a removal that is to go, ``compact`` first adds a note, which names nothing, behind it.
 
-A known limit: where a transaction has changed several scopes, and the end of it was pruned
-in one of them, a time in the middle of it counts in the others as after it.
+A change of which a part goes is noted (``core.wholeness``): it cannot be undone any more, and
+still counts from when it ended.
 
 How it is found. There is no index on the log for it, which every write would pay for. But
 ids are in the order of time: walking from the oldest id upwards, each row that is old
@@ -35,8 +36,8 @@ The archive is walked in the same way. A removed key that leaves it cannot be fo
 more, so the horizon moves up to its removal.
 
 Caches learn of changes from the log. Where a row goes, a newer one of the same key is there
-to be noticed, except for a removal; if one of these goes so soon that a cache may not have
-seen it, a note tells all caches to forget everything.
+to be noticed, except for a removal or a note; if one of these goes so soon that a cache may
+not have seen it, a newer note tells all caches to forget everything.
 
 Giving back. SQLite reuses the pages that became free, and only ``VACUUM`` makes the file
 smaller. It holds up writers for as long as it takes, about a second for 100 MB that stay,
@@ -56,7 +57,8 @@ from typing import Any, NamedTuple
 from kycli.core.layout import BYPASS, CATCH_UP_ROWS, EXPIRED, LIFETIME, NOTE_BYPASS
 from kycli.core.scopes import forget_undeclared, start_anew
 from kycli.core.storage import check_scope
-from kycli.errors import InvalidValueError, MisuseError, StorageError
+from kycli.core.wholeness import change_around, end_of, note_dropped, parts_among
+from kycli.errors import CorruptError, InvalidValueError, MisuseError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,14 +171,11 @@ SELECT a.id, a.scope, a.change, a.op = {EXPIRED}, max(a.timestamp, ifnull(c.time
 FROM audit_log a LEFT JOIN audit_log c ON c.id = a.change
 WHERE a.id IN {_IDS} AND a.op <> {BYPASS} ORDER BY a.id DESC"""
 _NEWEST_TIMES = f"SELECT scope, max(timestamp) FROM audit_log WHERE id IN {_IDS} GROUP BY scope"
-# What expires in the middle of a change is no part of it, but counts from its end as well.
-_PART = f"""
-SELECT coalesce(change, id), id, timestamp FROM audit_log
-WHERE id >= ?1 AND op NOT IN ({BYPASS}, {EXPIRED}) ORDER BY id LIMIT 1"""
 _MOVE_HORIZON = """
 INSERT INTO horizon (scope, reaches_to) VALUES (?1, ?2)
 ON CONFLICT (scope) DO UPDATE SET reaches_to = max(reaches_to, excluded.reaches_to)"""
 _LAST_REMOVAL = f"SELECT max(id) FROM audit_log WHERE id IN {_IDS} AND kind IS NULL"
+_TOLD_SINCE = f"SELECT 1 FROM audit_log WHERE id > ?1 AND op = {BYPASS} LIMIT 1"
 _RELINK = "UPDATE audit_log SET prev = ?2 WHERE id = ?1 AND prev <> ?2"
 _DROP = f"DELETE FROM audit_log WHERE id IN {_IDS}"
 
@@ -185,11 +184,20 @@ _DROP = f"DELETE FROM audit_log WHERE id IN {_IDS}"
 # is kept for good: undo must know of it.
 _OLD_NOTES = f"""
 SELECT id FROM audit_log x WHERE id >= ?1 AND id <= ?2 AND op = {BYPASS} AND key = ''
-    AND (SELECT change FROM audit_log a WHERE a.id > x.id ORDER BY a.id LIMIT 1) IS NOT x.id
+    AND (SELECT change FROM audit_log a WHERE a.id > x.id AND a.op <> {EXPIRED}
+         ORDER BY a.id LIMIT 1) IS NOT x.id
     AND timestamp <= ?3 - 86400000 * ?4
     AND id < (SELECT max(id) FROM audit_log) AND EXISTS (SELECT 1 FROM horizon)"""
 
 _OLD_REMOVED = f"SELECT x.id FROM archive x {_OLD_VALUES}"
+# The newest row is a removal that would go if it were not the newest.
+_NEWEST_MUST_GO = f"""
+SELECT 1 FROM audit_log x LEFT JOIN sys_namespaces n ON n.scope = x.scope
+WHERE x.id = (SELECT max(id) FROM audit_log) AND x.kind IS NULL AND x.op <> {BYPASS}
+    AND x.timestamp <= ?1 - 86400000 * iif(
+        n.history_versions IS NULL, coalesce(n.history_days, ?2),
+        min(coalesce(n.history_days, ?2), coalesce(n.archive_days, ?2)))"""
+
 # What the archive knows and nobody else: where the history of a key that is gone ends.
 _LAST_TRACES = f"""
 SELECT scope, deleted_at, seq FROM archive a
@@ -372,45 +380,16 @@ def _move_horizon(store: Kycore, ids: set[int], reached: dict[str, int] | None =
     for id, scope, change, expired, at in store._query(_ABOUT, (json.dumps([*ids]),)):
         if expired:
             if above != id + 1:
-                part = store._query(_PART, (id,))
-                around = part[0][0] if part and part[0][0] <= id else None
+                # It is no part of a change that it is in the middle of, but counts from its end.
+                around = change_around(store, id)
             above, change = id, around
         if change is not None:
             if change not in ends:
-                ends[change] = _end(store, change, id, at)
+                ends[change] = end_of(store, change, id, at)
             at = max(at, ends[change])
         reached[scope] = max(at, reached.get(scope, 0))
     for scope, at in reached.items():
         store._query(_MOVE_HORIZON, (scope, at))
-
-
-def _end(store: Kycore, change: int, last: int, at: int) -> int:
-    """Return when a change of many ended, which is when it counts from.
-
-    Its rows follow each other, but for those of a command that was interrupted by others;
-    then it may be the end of a later part.
-
-    Parameters:
-        last, at: id and time of a row of it, or amidst it.
-    """
-    step, low, high = 1, last, last + 1
-    while (part := _part(store, change, high)) is not None:
-        low, at, step = part[0], max(at, part[1]), step * 2
-        high = low + step
-    while high - low > 1:
-        middle = (low + high) // 2
-        part = _part(store, change, middle)
-        if part is None:
-            high = middle
-        else:
-            low, at = part[0], max(at, part[1])
-    return at
-
-
-def _part(store: Kycore, change: int, id: int) -> tuple[int, int] | None:
-    """Return id and time of the first row from an id on, if it is of a change."""
-    rows = store._query(_PART, (id,))
-    return rows[0][1:] if rows and rows[0][0] == change else None
 
 
 def _drop(store: Kycore, ids: list[int], now: int) -> None:
@@ -420,8 +399,14 @@ def _drop(store: Kycore, ids: list[int], now: int) -> None:
     text = json.dumps(ids)
     newest = store._query(_NEWEST_CHANGE)[0][0]
     removal = store._query(_LAST_REMOVAL, (text,))[0][0]
+    parts = parts_among(store, text)
     store._query(_DROP, (text,))
-    if removal is not None and removal >= newest - CATCH_UP_ROWS:
+    note_dropped(store, parts)
+    if (
+        removal is not None
+        and removal >= newest - CATCH_UP_ROWS
+        and not store._query(_TOLD_SINCE, (removal,))
+    ):
         store._query(NOTE_BYPASS, (now,))
 
 
@@ -509,11 +494,17 @@ def compact(
         )
     before = _size(store)
     store._query(_BULK_CACHE)
+    with store.transaction():
+        now = store._now()
+        if store._query(_NEWEST_MUST_GO, (now, retention_days)):
+            store._query(NOTE_BYPASS, (now,))
     walks = [_Walk("", "audit_log", retention_days, only=False)]
     if store._query(_ANY_VERSIONS):
         walks.append(_Walk("", "audit_log", None, every=True))
     changes = sum(_walk_through(store, walk, progress) for walk in walks)
     values = _walk_through(store, _Walk("", "archive", retention_days, only=False), progress)
+    if changes or values:
+        _drop_orphans(store)
     _give_back(store, vacuum)
     after, free = _size(store), _pragma(store, "freelist_count") * _pragma(store, "page_size")
     return Compaction(changes, values, max(0, before - after), free)
@@ -539,6 +530,16 @@ def _walk_through(store: Kycore, walk: _Walk, progress: Progress | None) -> int:
         if position < goal:
             time.sleep(_BREATH_SECONDS)
     return count
+
+
+def _drop_orphans(store: Kycore) -> None:
+    """Take the names of keys from the search index that it has not seen the removal of."""
+    from kycli.core import indexing
+
+    try:
+        indexing.drop_orphans(store)
+    except (CorruptError, StorageError):
+        pass  # search and doctor say that it is damaged
 
 
 def _give_back(store: Kycore, vacuum: bool | None) -> None:

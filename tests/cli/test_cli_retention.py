@@ -20,6 +20,15 @@ def test_compact_says_what_it_did(call: Call) -> None:
     assert call("kyg", "other").lines == ["v"]
 
 
+def test_compact_0_forgets_the_key_that_was_deleted_last(call: Call) -> None:
+    call("kys", "stays", "v")
+    call("kys", "gone", "v")
+    call("kyd", "gone")
+    assert call("kyco", "0").err.startswith("purged 2 changes and 1 archived value\n")
+    assert [line.split()[-2] for line in call("kyv").lines] == ["stays"]
+    assert call("kyv", "gone").out == b""
+
+
 @pytest.mark.parametrize("days", ["-1", "soon", "15d", "", "1e9", "nan"])
 def test_what_is_no_number_of_days_is_refused(call: Call, days: str) -> None:
     call("kys", "k", "1")

@@ -210,14 +210,17 @@ class HistoryMachine(RuleBasedStateMachine):
     def look_back(self, backs: list[int]) -> None:
         for back in backs:
             time = max(START, self.now - back)
-            then = self.at(time)
             for scope in SCOPES:
-                for key in KEYS:
-                    entry = self.store.get_entry(key, scope=scope, at=time / 1000)
-                    item = then.get((scope, key))
-                    assert (entry is None) == (item is None)
-                    if entry is not None and item is not None:
-                        assert_same(entry, item)
+                self.look_at(scope, time)
+
+    def look_at(self, scope: str, time: int) -> None:
+        then = self.at(time)
+        for key in KEYS:
+            entry = self.store.get_entry(key, scope=scope, at=time / 1000)
+            item = then.get((scope, key))
+            assert (entry is None) == (item is None)
+            if entry is not None and item is not None:
+                assert_same(entry, item)
 
     def teardown(self) -> None:
         for scope in SCOPES:

@@ -169,6 +169,43 @@ def test_ids_are_never_given_again(store: Kycore) -> None:
     assert store.get_history("k")[0].change > newest
 
 
+@pytest.mark.parametrize("limit", [{}, {"history_versions": 3}, {"history_days": 0.0}])
+def test_nothing_names_a_key_that_is_gone(path: Path, limit: dict[str, Any]) -> None:
+    """Neither the newest change, nor the index, nor a page of the file."""
+    with Kycore(path) as store, Kycore(path) as other:
+        store.save("stays", "here")
+        store.set_scope("secret", **limit)
+        store.save("secret-key", "secret-value", scope="secret")
+        assert store.search("secret-value", scope="secret") == {"secret-key": "secret-value"}
+        other.getkey("secret-key", scope="secret")
+        store.delete("secret-key", scope="secret")
+        newest = store._query("SELECT max(id) FROM audit_log")[0][0]
+        store.compact(0, vacuum=True)
+        assert store._query("SELECT scope, key FROM audit_log WHERE key <> ''") == [
+            ("default", "stays")
+        ]
+        assert store.get_history(scope="secret") == []
+        assert other.getkey("secret-key", scope="secret") is None
+        # Notes do not add up, ids go on, and the index notices what comes.
+        for _ in range(3):
+            store.compact(0)
+        assert store._query("SELECT count(*) FROM audit_log") == [(2,)]
+        store.save("later", "secret words")
+        assert store._query("SELECT max(id) FROM audit_log")[0][0] > newest
+        assert store.search("secret") == {"later": "secret words"}
+        assert store.check() == []
+    assert b"secret-key" not in path.read_bytes()
+
+
+def test_what_is_not_to_go_yet_gets_no_note(store: Kycore, clock: Any) -> None:
+    store.set_scope("long", history_days=100)
+    store.save("k", 1, scope="long")
+    store.delete("k", scope="long")
+    clock.advance(50 * DAY)
+    store.compact(20)
+    assert store._query("SELECT op FROM audit_log ORDER BY id") == [(1,), (3,)]
+
+
 def test_caches_of_others_notice(path: Path) -> None:
     with Kycore(path) as one, Kycore(path) as two:
         one["k"] = 1
