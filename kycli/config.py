@@ -435,7 +435,7 @@ def _explained_json(text: str, path: str) -> dict[str, Any]:
             hint=_JSON_FORM,
         ) from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not usable JSON: {error}") from None
+        raise ConfigError(f"{path}: not usable JSON: {_excess(error)}") from None
     if not isinstance(value, dict):
         raise ConfigError(
             f"{path}, line 1: the config is {_kind(value)}",
@@ -497,7 +497,14 @@ def _explained_toml(text: str, path: str) -> dict[str, Any]:
             place = f"line {text.count(chr(10)) + 1}, column {len(last) + 1}"
         raise ConfigError(f"{path}, {place}: not TOML: {problem}", hint=_TOML_FORM) from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not usable TOML: {error}") from None
+        raise ConfigError(f"{path}: not usable TOML: {_excess(error)}") from None
+
+
+def _excess(error: Exception) -> str:
+    """Say what Python has a limit for, which the formats have not."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "a number in it has too many digits"
 
 
 def _kind(value: object) -> str:
@@ -519,7 +526,11 @@ def _shown(value: object) -> str:
     """Write a value as the config does, and one that is not plain by the name of its type."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, (str, int, float)) else _kind(value)
+    if not isinstance(value, (str, int, float)):
+        return _kind(value)
+    from kycli.core.expiry import shown
+
+    return shown(value)
 
 
 def _line_of(name: str, text: str) -> str:

@@ -280,16 +280,16 @@ def test_date_in_a_config_is_refused_by_its_name(places: Places) -> None:
         (".kyclirc.json", "null", ", line 1: the config is null"),
         (".kyclirc.json", "current_scope = 'a'", ", line 1, column 1: not JSON: "),
         (".kyclirc", "{" * 100_000, ", line 1, column 2: not JSON: "),
-        (".kyclirc.json", "[" * 100_000, ": not usable JSON: "),
-        (".kyclirc", '{"a": ' + "9" * 5000 + "}", ": not usable JSON: "),
+        (".kyclirc.json", "[" * 100_000, ": not usable JSON: it is nested too deeply"),
+        (".kyclirc", '{"a": ' + "9" * 5000 + "}", ": not usable JSON: a number in it has too many"),
         (".kyclirc", "a = 1\ncurrent_scope = alpha\n", ", line 2, column 17: not TOML: "),
         (".kyclirc", "a = 1\nalpha\n", ", line 2, column 6: not TOML: "),
         (".kyclirc", "a = 1\na = 2\n", ", line 2, column 6: not TOML: "),
         (".kyclirc", 'a = 1\nb = "x', ", line 2, column 7: not TOML: "),
         (".kyclirc", "a = 1\nb =", ", line 2, column 4: not TOML: "),
         (".kyclirc", "a = 1\r", ", line 1, column 6: not TOML: "),
-        (".kyclirc", "a = " + "9" * 5000, ": not usable TOML: "),
-        (".kyclirc", "a = " + "[" * 100_000, ": not usable TOML: "),
+        (".kyclirc", "a = " + "9" * 5000, ": not usable TOML: a number in it has too many"),
+        (".kyclirc", "a = " + "[" * 100_000, ": not usable TOML: it is nested too deeply"),
         (".kyclirc", "a = 1\nb = 'x\0'\n", ", line 2, column 7: not TOML: "),
     ],
     ids=lambda value: repr(value)[:20],
@@ -415,6 +415,12 @@ def test_json_means_what_json_says(text: str) -> None:
     except ConfigError:
         found = None
     assert repr(found) == repr(expected)
+
+
+def test_number_that_cannot_be_printed_is_no_waiting_time(places: Places) -> None:
+    write(places.work / ".kyclirc", f"busy_timeout_ms = 0x{'9' * 5000}")
+    with pytest.raises(ConfigError, match=r"busy_timeout_ms: .* is no waiting time"):
+        load_config()
 
 
 @pytest.mark.parametrize("text", [json.dumps(FULL), FULL_TOML])

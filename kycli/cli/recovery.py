@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.output import keys_counted, write_listing
+from kycli.core.expiry import shown
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def undo(env: Environment, arguments: list[str]) -> int:
     if arguments:
         if not (arguments[0].isascii() and arguments[0].isdigit() and len(arguments[0]) < 19):
             raise UsageError(
-                f"{arguments[0]!r} is not the id of a change", hint="'kycli history' shows them"
+                f"{shown(arguments[0])} is not the id of a change", hint="'kycli history' shows them"
             )
         change = int(arguments[0])
     count = env.store().undo(change, scope=env.scope, force="force" in env.flags)

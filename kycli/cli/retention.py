@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import write_listing
 from kycli.cli.progress import progress
+from kycli.core.expiry import shown
 from kycli.core.names import check_scope
 from kycli.core.numbers import parse_number
 from kycli.core.retention import SETTINGS, check_days
@@ -83,7 +84,7 @@ def show_scopes(env: Environment, arguments: list[str]) -> int:
 def _number(text: str, name: str) -> float | int:
     number = parse_number(text)
     if number is None:
-        raise UsageError(f"{name} {text}: not a number")
+        raise UsageError(f"{name}: {shown(text)} is not a number")
     return number
 
 

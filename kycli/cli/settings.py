@@ -46,7 +46,7 @@ def change(env: Environment, arguments: list[str]) -> int:
     """``config set NAME VALUE``: write a setting."""
     name, text = arguments
     value: str | int = text
-    if name == "busy_timeout_ms" and text.isdecimal():
+    if name == "busy_timeout_ms" and text.isdecimal() and len(text) < 19:
         value = int(text)
     elif name == "db_path" and text != MEMORY:
         # In the file a relative path belongs to the file's directory; here, to this one.

@@ -65,5 +65,5 @@ def shown(given: object) -> str:
     try:
         text = repr(given)
     except ValueError:  # an int of more digits than Python prints
-        return "that many digits"
+        return "a number of so many digits"
     return text if len(text) <= 40 else f"{text[:40]}…"

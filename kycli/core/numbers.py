@@ -22,7 +22,9 @@ def parse_number(text: str) -> int | float | None:
     digits = text[1:] if text[0] in "+-" else text
     try:
         return int(text) if digits.isdigit() else float(text)
-    except ValueError as error:
+    except ValueError:
         if digits.isdigit():
-            raise InvalidValueError(f"the number cannot be read: {error}") from None
+            raise InvalidValueError(
+                f"a number of {len(digits)} digits is too long to be read"
+            ) from None
         return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from kycli.core.expiry import shown
 from kycli.core.history import Row, head, moment, reach, row, row_at, time_within_reach
 from kycli.core.layout import (
     BYPASS,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
 
 PAGE_ROWS = 500
+_MAX_ID = (1 << 63) - 1  # and the highest version
 
 _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
 
@@ -149,9 +151,9 @@ def restore(
         raise MisuseError("restore takes a time or a version, not both")
     if version is not None:
         if type(version) is not int:
-            raise WrongTypeError(f"a version is a whole number, not {version!r}")
+            raise WrongTypeError(f"a version is a whole number, not {shown(version)}")
         if version < 1:
-            raise InvalidValueError(f"a version is a whole number from 1 up, not {version}")
+            raise InvalidValueError(f"a version is a whole number from 1 up, not {shown(version)}")
     with store.transaction():
         now = store._now()
         if timestamp is not None:
@@ -181,7 +183,7 @@ def _earlier(
         if version is None or version == found.version:
             return found
     start = live[6] if live else archived[0][0] if archived else None
-    while start is not None:
+    while start is not None and (version is None or version <= _MAX_ID):
         rows = store._query(_EARLIER, (start, version))
         if not rows:
             break
@@ -196,7 +198,7 @@ def _earlier(
         from shlex import quote
 
         raise MissingKeyError(
-            f"no version {version} of {where}",
+            f"no version {shown(version)} of {where}",
             hint=f"to see those there are: kyv --scope {scope} -- {quote(key)}",
         )
     raise MissingKeyError(
@@ -307,7 +309,7 @@ def undo(store: Kycore, change: int | None, scope: str | None, force: bool) -> i
     """Take back what one change did; return how many keys that changes."""
     place = store.scope if scope is None else check_scope(scope)
     if change is not None and type(change) is not int:
-        raise WrongTypeError(f"a change is a whole number, not {change!r}")
+        raise WrongTypeError(f"a change is a whole number, not {shown(change)}")
     count = 0
     conflicts: list[str] = []
     with store.transaction():
@@ -371,14 +373,14 @@ def _extent(store: Kycore, change: int) -> tuple[int, int]:
     Raises:
         UnknownChangeError: when there is no such change, or it is no longer whole.
     """
-    known = store._query(_EXISTS, (change,)) if 0 < change < 1 << 63 else []
+    known = store._query(_EXISTS, (change,)) if 0 < change <= _MAX_ID else []
     if not known:
         newest = store._query(_NEWEST)[0][0]
         back_to = reach(store, None)
         if 0 < change <= newest and back_to is not None:
             raise _pruned(change, back_to)
         raise UnknownChangeError(
-            f"there is no change {change}", hint="'kycli history' shows the changes"
+            f"there is no change {shown(change)}", hint="'kycli history' shows the changes"
         )
     beginning = store._query(_BEGINNING, (change,))
     if not beginning or beginning[0][1] != change:

@@ -54,6 +54,7 @@ import time
 from math import ceil
 from typing import Any, NamedTuple
 
+from kycli.core.expiry import shown
 from kycli.core.layout import BYPASS, CATCH_UP_ROWS, EXPIRED, LIFETIME, NOTE_BYPASS
 from kycli.core.scopes import forget_undeclared, start_anew
 from kycli.core.storage import check_scope
@@ -252,7 +253,7 @@ def set_scope(store: Kycore, scope: str, settings: dict[str, Any]) -> None:
 def _check_setting(name: str, value: Any) -> None:
     if name == "history_versions":
         if type(value) is not int or not 1 <= value < 1 << 40:
-            raise InvalidValueError(f"{name} is a whole number from 1 up, not {value!r}")
+            raise InvalidValueError(f"{name} is a whole number from 1 up, not {shown(value)}")
     else:
         check_days(value, name)
 
@@ -264,7 +265,7 @@ def check_days(days: Any, name: str) -> None:
         InvalidValueError: naming what is wrong.
     """
     if type(days) not in (int, float) or not 0 <= days <= MAX_DAYS:
-        raise InvalidValueError(f"{name} is a number of days from 0 to {MAX_DAYS}, not {days!r}")
+        raise InvalidValueError(f"{name} is a number of days from 0 to {MAX_DAYS}, not {shown(days)}")
 
 
 def scope_settings(store: Kycore, scope: str) -> dict[str, float | int | None]:

@@ -106,6 +106,8 @@ def _of_seconds(seconds: float, given: object) -> int:
         return seconds * 1000
     if not math.isfinite(seconds):
         raise InvalidTimeError(f"{shown(given)} is not a time", hint=_HINT)
+    if abs(seconds) > _FAR_SECONDS:  # where a product may be too large, and no fraction counts
+        return int(seconds) * 1000
     # The nearest microsecond first: 0.001 has no exact double, and must not become 0.
     return round(seconds * 1_000_000) // 1000
 

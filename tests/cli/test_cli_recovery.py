@@ -52,6 +52,29 @@ def test_an_empty_or_unfit_version_is_named_as_it_was_typed(call: Call) -> None:
         assert said == f"kycli: --version {word!r}: not a whole number of 1 or more\n"
 
 
+HUGE = "9" * 5000
+
+
+@pytest.mark.parametrize("given", ["1e308", "-1e308", "9e307", HUGE, f"{HUGE}s ago", "1e308y ago"])
+def test_a_time_or_number_beyond_all_bounds_is_an_error_like_any_other(
+    call: Call, given: str
+) -> None:
+    call("kys", "k", "one")
+    call("kys", "k", "two")
+    for command in (
+        *(("kyg", "k", "--at", given), ("kyr", "k", "--at", given), ("kyrt", given)),
+        *(("kyv", "k", "--since", given), ("kyv", "--until", given), ("kycli", "undo", given)),
+        *(("kyr", "k", "--version", given), ("kyv", "k", "-n", given), ("kyco", given)),
+        *(("kys", "k", "v", "--ttl", given), ("kycli", "expire", "k", given)),
+        ("kycli", "admin", "create-cache", "a.b", f"timeout={given}"),
+        ("kycli", "admin", "set-scope", "a", f"history_days={given}"),
+        ("kycli", "admin", "set-scope", "a", f"history_versions={given}"),
+        ("kycli", "config", "set", "busy_timeout_ms", given),
+    ):
+        assert call(*command).failed_clearly, command
+    assert call("kyg", "k").out == b"two\n"
+
+
 def test_a_key_is_brought_back_as_it_was_at_a_time(call: Call) -> None:
     call("kys", "k", "one")
     then = pause()

@@ -93,10 +93,19 @@ def test_an_older_version_comes_back(store: Kycore) -> None:
 
 @pytest.mark.parametrize(
     ("version", "error"),
-    [(0, InvalidValueError), (-1, InvalidValueError), ("1", WrongTypeError), (1.0, WrongTypeError)],
+    [
+        *((0, InvalidValueError), (-1, InvalidValueError), (-(2**64), InvalidValueError)),
+        *(("1", WrongTypeError), (1.0, WrongTypeError), (True, WrongTypeError)),
+        *((2**63 - 1, MissingKeyError), (2**63, MissingKeyError)),
+        pytest.param(10**5000, MissingKeyError, id="huge"),
+    ],
 )
 def test_a_bad_version_is_refused(store: Kycore, version: Any, error: type[Exception]) -> None:
     store.save("k", 1)
+    store.save("k", 2)
+    with pytest.raises(error):
+        store.restore("k", version=version)
+    store.delete("k")
     with pytest.raises(error):
         store.restore("k", version=version)
 
@@ -429,7 +438,7 @@ def test_unknown_changes_are_refused(store: Kycore, clock: Clock) -> None:
     store.save_many({"a": 1, "b": 1})
     clock.advance(10)
     assert "k" not in store
-    for bad in (0, -1, 99, 10**30):
+    for bad in (0, -1, 99, 2**63, 10**30, 10**5000, -(10**5000)):
         with pytest.raises(UnknownChangeError, match="there is no change"):
             store.undo(bad)
     with pytest.raises(UnknownChangeError, match="3 is no change but a part of change 2"):

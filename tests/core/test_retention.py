@@ -25,6 +25,7 @@ from kycli.errors import (
 )
 
 DAY = 86_400
+HUGE = pytest.param(10**5000, id="huge")
 
 
 def values(store: Kycore, key: str) -> list[Any]:
@@ -266,7 +267,7 @@ def test_progress_is_told(store: Kycore) -> None:
     assert all(0 < done <= total for done, total in told)
 
 
-@pytest.mark.parametrize("days", [-1, "3", None, float("nan"), float("inf"), True, 1e9])
+@pytest.mark.parametrize("days", [-1, "3", None, float("nan"), float("inf"), True, 1e9, HUGE])
 def test_what_is_no_number_of_days_is_refused(store: Kycore, days: Any) -> None:
     store["k"] = 1
     store["k"] = 2
@@ -315,7 +316,7 @@ def test_settings_are_kept_shown_and_taken_back(path: Path) -> None:
         assert "b.c" not in store.scopes()
 
 
-@pytest.mark.parametrize("versions", [0, -1, 1.5, "3", True])
+@pytest.mark.parametrize("versions", [0, -1, 1.5, "3", True, 2**63, HUGE])
 def test_a_number_of_versions_is_1_or_more(store: Kycore, versions: Any) -> None:
     with pytest.raises(InvalidValueError, match="whole number from 1 up"):
         store.set_scope("default", history_days=1, history_versions=versions)

@@ -103,6 +103,15 @@ class RetentionMachine(HistoryMachine):
         with pytest.raises(InvalidTimeError, match="reaches back to"):
             self.store.restore(key, time / 1000, scope=scope)
 
+    @rule(scope=st.sampled_from(SCOPES))
+    def wear_out(self, scope: str) -> None:
+        """Have all but the newest row of each key of a scope pruned."""
+        self.declare(scope, None, None, 1)
+        for key in KEYS:
+            self.now += 1000
+            self.save(scope, key, self.now, None)
+        self.compact(15, False)
+
     @rule(data=st.data(), force=st.booleans())
     def undo(self, data: st.DataObject, force: bool) -> None:
         """A change is taken back as a whole, or refused: which of them, the horizons say."""
