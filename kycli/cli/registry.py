@@ -230,9 +230,10 @@ is built anew. Searches do without it, and are a little quicker after it."""
 
 _DOCTOR_NOTES = """\
 Reads all of the database: the file page by page, whether keys, history and
-archive fit together, large values by their digests, and the search index, which
-is made anew when it is damaged. Prints a line for each problem. Exit code 0:
-all is well, or is again; 1: something is damaged that only a backup can mend."""
+archive fit together, large values by their digests, and the search index word by
+word. Mends what can be made from the rest: the search index, SQLite's own indexes,
+triggers. Prints a line for each problem. Exit code 0: all is well, or is again;
+1: something is damaged that only a backup can mend."""
 
 # Name -> module, function, arguments, flags, summary, notes, examples.
 # Arguments in [brackets] may be left out; '...' means that more may follow.

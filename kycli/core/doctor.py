@@ -1,21 +1,31 @@
-"""The health of a database: the file, the rows and how they refer to each other, the index.
+"""The health of a database: the file, its tables, the rows and how they refer to each other,
+the search index.
 
-Everything is read as of one moment per part, so others may go on writing. What is checked
-is what ``layout`` promises. Only the search index can be mended, because all that it holds
-is made from the keys; the rest needs a backup.
+Everything is read as of one moment per part, so others may go on writing. What is mended is
+what can be made from something else: the whole side of search from the keys, an index of
+SQLite from its table, a trigger from ``layout``, and pages that no table uses by writing the
+file anew. The rest needs a backup.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
+import json
+import re
 from typing import NamedTuple
 
-from kycli.core import indexing
-from kycli.core.layout import BIGINT, BYPASS, LIFETIME, SEARCH_SCHEMA
-from kycli.errors import CorruptError, StorageError
+from kycli.core import consistency, index_check, indexing
+from kycli.core.layout import SCHEMA, SEARCH_SCHEMA
+from kycli.core.retention import VACUUM_BYTES
+from kycli.core.scopes import start_anew
+from kycli.errors import BusyError, CorruptError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    import apsw
+
     from kycli.core.indexing import Progress
     from kycli.core.storage import Kycore
 
@@ -24,7 +34,8 @@ class Problem(NamedTuple):
     """Something that is not as it should be.
 
     Attributes:
-        part: ``"file"``, ``"keys"``, ``"history"``, ``"archive"`` or ``"index"``.
+        part: ``"file"``, ``"keys"``, ``"history"``, ``"archive"``, ``"settings"`` or
+            ``"index"``.
         what: what is wrong.
         repaired: whether it was put right.
     """
@@ -34,155 +45,300 @@ class Problem(NamedTuple):
     repaired: bool = False
 
 
-_INTEGRITY = "PRAGMA integrity_check(20)"
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+_FIRST_NAME = "SELECT type FROM pragma_table_list WHERE schema = 'main' LIMIT 1"
+_NAMES_TRIED = 40
+_INTEGRITY = "PRAGMA integrity_check(100)"
+_TABLE_INTEGRITY = "PRAGMA integrity_check('{}')"
 _TABLES = """
-SELECT name FROM sqlite_schema
-WHERE type = 'table' AND name NOT GLOB 'fts_*' AND name NOT GLOB 'sqlite_*'"""
-_TABLE_INTEGRITY = "PRAGMA integrity_check({})"
+SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'
+UNION ALL SELECT 'sqlite_schema'"""
+_HEADING = "*** in database main ***"
+# What SQLite says of an index that does not go with its table, where both can be read.
+_OF_ENTRIES = re.compile(
+    r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)"
+)
+_OF_FREE_PAGES = "Freelist: "
+_UNUSED = re.compile(r"Page \d+: never used")
+# Said of the words, which are in no tree of SQLite's.
+_OF_WORDS = re.compile(r"table main\.fts_kvstore|\bfts5\b", re.IGNORECASE)
 
-# What was pruned may leave a chain with a beginning that is not there.
-_PRUNED = "EXISTS (SELECT 1 FROM horizon)"
-_COUNTS = {
-    ("keys", "keys have no change in the history"): """
-        SELECT count(*) FROM kvstore k
-        WHERE NOT EXISTS (SELECT 1 FROM audit_log a WHERE a.id = k.seq)""",
-    ("keys", "keys differ from their newest change"): f"""
-        SELECT count(*) FROM kvstore k JOIN audit_log a ON a.id = k.seq
-        WHERE (a.scope, a.key, a.version, a.kind) IS NOT (k.scope, k.key, k.version, k.kind)
-            OR a.expires_at IS NOT k.expires_at
-            OR (k.home IS NULL AND a.op <> {LIFETIME} AND a.value IS NOT k.value)""",
-    ("keys", "keys have a value of no known kind"): f"""
-        SELECT count(*) FROM kvstore WHERE kind NOT BETWEEN 0 AND {BIGINT}""",
-    ("keys", "large values are missing"): """
-        SELECT count(*) FROM kvstore k LEFT JOIN audit_log a ON a.id = k.home
-        WHERE k.home IS NOT NULL AND (a.value IS NULL OR (a.scope, a.key) <> (k.scope, k.key))""",
-    ("history", "changes follow one of another key, or a later one"): """
-        SELECT count(*) FROM audit_log a JOIN audit_log p ON p.id = a.prev
-        WHERE p.id >= a.id OR (p.scope, p.key) <> (a.scope, a.key)""",
-    ("history", "changes follow one that is not there"): f"""
-        SELECT count(*) FROM audit_log a
-        WHERE a.prev IS NOT NULL AND NOT {_PRUNED}
-            AND NOT EXISTS (SELECT 1 FROM audit_log p WHERE p.id = a.prev)""",
-    ("history", "changes were made by somebody unknown"): """
-        SELECT count(*) FROM audit_log a LEFT JOIN authors w ON w.id = a.author
-        WHERE a.author IS NOT NULL AND w.id IS NULL""",
-    # Of a key that lives this looks no further than kvstore; the rest SQLite sorts, on disk
-    # where it is much.
-    ("history", "keys that live by the history are gone"): f"""
-        SELECT count(*) FROM (
-            SELECT a.kind, max(a.id) FROM audit_log a
-            WHERE a.op <> {BYPASS} AND NOT EXISTS (
-                SELECT 1 FROM kvstore k WHERE k.scope = a.scope AND k.key = a.key
-            )
-            GROUP BY a.scope, a.key
-        ) WHERE kind IS NOT NULL""",
-    ("history", "changes say that a key is gone that lives on"): f"""
-        SELECT count(*) FROM audit_log a JOIN kvstore k ON k.seq = a.id
-        WHERE a.kind IS NULL AND a.op <> {BYPASS}""",
-    ("archive", "archived values have another removal in the history"): """
-        SELECT count(*) FROM archive r JOIN audit_log a ON a.id = r.seq
-        WHERE (a.scope, a.key) <> (r.scope, r.key) OR a.kind IS NOT NULL""",
-    ("archive", "archived values have no removal in the history"): f"""
-        SELECT count(*) FROM archive r
-        WHERE NOT {_PRUNED} AND NOT EXISTS (SELECT 1 FROM audit_log a WHERE a.id = r.seq)""",
-}
-"""What may be wrong with the rows, and how many times it is."""
+_SEARCH = ("fts_kvstore", "fts_docs", "fts_state")
+_SHADOWS = tuple(f"fts_kvstore_{name}" for name in ("data", "idx", "docsize", "content", "config"))
+_OF_SEARCH = frozenset(_SEARCH + _SHADOWS)
+# What these say the rows of other tables say, too, so it can be known who is wrong.
+_INDEXES = frozenset(("kvstore_expiry", "archive_key"))
 
-_LARGE = """
-SELECT k.scope, k.key, k.value, a.value FROM kvstore k JOIN audit_log a ON a.id = k.home
-WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT 1"""
+_OBJECTS = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'"
+_COLUMNS = 'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?1)'
 
-# What FTS5 makes for a table. Where one is gone, the table cannot even be dropped.
-_SHADOWS = """
-CREATE TABLE IF NOT EXISTS fts_kvstore_data (id INTEGER PRIMARY KEY, block BLOB);
-CREATE TABLE IF NOT EXISTS fts_kvstore_idx (segid, term, pgno, PRIMARY KEY (segid, term))
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fts_kvstore_docsize (id INTEGER PRIMARY KEY, sz BLOB, origin INTEGER);
-CREATE TABLE IF NOT EXISTS fts_kvstore_config (k PRIMARY KEY, v) WITHOUT ROWID;
-INSERT OR REPLACE INTO fts_kvstore_config VALUES ('version', 4)"""
-_HAS_INDEX = "SELECT 1 FROM sqlite_schema WHERE name = 'fts_kvstore'"
-_INDEX_TABLES = ("fts_kvstore", "fts_docs", "fts_state")
-_SHADOW_TABLES = tuple(f"fts_kvstore_{name}" for name in ("data", "idx", "docsize", "config"))
+_FORGET = "DELETE FROM sqlite_schema WHERE tbl_name IN (SELECT value FROM json_each(?1))"
+
+
+class _Findings:
+    """What is wrong, and what would mend it.
+
+    Attributes:
+        problems: all of it.
+        hopeless: a table that nothing else can be made from is damaged.
+        rewrite: the trees of search, or pages of no table, are damaged in a way that only
+            writing the file anew gets rid of.
+        rebuild: the search index does not hold what it should.
+        reindex: the indexes that do not go with their tables.
+        remake: SQL of triggers, views and indexes that are missing or others, by what they are.
+        sweeps: what is kept of the sweeps cannot be.
+        refusal: why SQLite could not check the file as a whole.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.hopeless = False
+        self.rewrite = False
+        self.rebuild = False
+        self.reindex: set[str] = set()
+        self.remake: dict[tuple[str, str], str] = {}
+        self.sweeps = False
+        self.refusal = ""
+
+    def add(self, part: str, lines: Iterable[str]) -> None:
+        self.problems += [Problem(part, line) for line in lines]
+
+    def has(self, *parts: str) -> bool:
+        return any(problem.part in parts for problem in self.problems)
 
 
 def check(store: Kycore, repair: bool = False, progress: Progress | None = None) -> list[Problem]:
-    """Return what is wrong with a database; mend the search index if that is wanted."""
-    problems = _of_file(store)
-    if problems:
-        return problems  # what else does not fit follows from that
-    problems = _of_rows(store)
-    index = indexing.check(store)
-    if index and repair and not store.read_only:
-        try:
-            _mend_index(store, progress)
-        except (CorruptError, StorageError) as error:
-            index += [str(error)] if str(error) not in index else []
-        else:
-            left = indexing.check(store)
-            if not left:
-                return problems + [Problem("index", what, True) for what in index]
-            index = left
-    return problems + [Problem("index", what) for what in index]
-
-
-def _of_file(store: Kycore) -> list[Problem]:
-    """Check the file, page by page; the search index is looked at by itself."""
+    """Return what is wrong with a database; mend what can be, if that is wanted."""
+    found = _examined(store, progress)
+    if not repair or store.read_only or not _is_mendable(found):
+        return found.problems
+    failure = None
     try:
-        verdicts = [text for (text,) in store._query(_INTEGRITY)]
-    except StorageError:  # also where the index is such that SQLite cannot look at it
-        verdicts = _of_tables(store)
-    return [Problem("file", text) for text in verdicts if text != "ok" and "fts" not in text]
-
-
-def _of_tables(store: Kycore) -> list[str]:
-    verdicts = []
-    for (name,) in store._query(_TABLES):
-        try:
-            verdicts += [text for (text,) in store._query(_TABLE_INTEGRITY.format(f"'{name}'"))]
-        except (CorruptError, StorageError) as error:
-            verdicts.append(f"{name}: {error}")
-    return verdicts
-
-
-def _of_rows(store: Kycore) -> list[Problem]:
-    problems = []
-    with store.snapshot():
-        for (part, what), sql in _COUNTS.items():
-            count = store._query(sql)[0][0]
-            if count:
-                problems.append(Problem(part, f"{count} {what}"))
-    wrong = _wrong_digests(store)
-    if wrong:
-        problems.append(Problem("keys", f"{wrong} large values are not what was saved"))
+        _mend(store, found, progress)
+    except StorageError as error:  # such as no space for it
+        failure = str(error)
+    left = _examined(store, progress).problems
+    problems = [problem._replace(repaired=problem not in left) for problem in found.problems]
+    problems += [problem for problem in left if problem not in found.problems]
+    if left and failure is not None and not any(failure == what for _, what, _ in problems):
+        problems.append(Problem(left[0].part, failure))
     return problems
 
 
-def _wrong_digests(store: Kycore) -> int:
-    """Return how many large values have another digest; each is read by itself."""
-    wrong = 0
-    place: tuple[str, str] = ("", "")
-    while rows := store._query(_LARGE, place):
-        scope, key, digest, value = rows[0]
-        data = value.encode() if isinstance(value, str) else value
-        wrong += data is not None and blake2b(data, digest_size=16).digest() != digest
-        place = scope, key
-    return wrong
+def _examined(store: Kycore, progress: Progress | None) -> _Findings:
+    found = _Findings()
+    _look_at_file(store, found)
+    if not found.hopeless:
+        _look_at_schema(store, found)
+    if found.hopeless:
+        return found  # what else does not fit follows from that
+    _look_at_rows(store, found)
+    _look_at_index(store, found, progress)
+    if found.refusal and not found.problems:  # so it is not the index
+        found.add("file", [found.refusal])
+    return found
 
 
-def _mend_index(store: Kycore, progress: Progress | None) -> None:
-    """Build the index anew; where even its tables are damaged, make these anew first."""
+def _is_mendable(found: _Findings) -> bool:
+    remedies = (found.rewrite, found.rebuild, found.reindex, found.remake, found.sweeps)
+    return any(remedies) and not found.hopeless
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+def _look_at_file(store: Kycore, found: _Findings) -> None:
+    """Check the file page by page; where that finds anything, each table by itself."""
     try:
-        indexing.rebuild(store, progress)
-        if not indexing.check(store):
+        lines = [line for line in _of_all_pages(store) if not _OF_WORDS.search(line)]
+        if not lines:
             return
-    except (CorruptError, StorageError):
-        pass
+    except StorageError as error:  # often because the search index cannot even be opened
+        _reraise_if_passing(error)
+        lines, found.refusal = [], str(error)
+    told = set()
+    for (table,) in store._query(_TABLES):
+        try:
+            of_table = _verdicts(store, _TABLE_INTEGRITY.format(table))
+        except StorageError as error:
+            _reraise_if_passing(error)
+            of_table = [str(error)]
+        # What is said of free pages is said of no table.
+        of_table = [line for line in of_table if not line.startswith(_OF_FREE_PAGES)]
+        told.update(of_table)
+        if not of_table:
+            continue
+        found.add(
+            "index" if table in _OF_SEARCH else "file",
+            [line if table in line else f"{table}: {line}" for line in of_table],
+        )
+        entries = [_OF_ENTRIES.fullmatch(line) for line in of_table]
+        indexes = {entry.group(1) for entry in entries if entry is not None}
+        if table in _OF_SEARCH:
+            found.rebuild = True
+            found.rewrite |= None in entries
+        elif None not in entries and indexes <= _INDEXES:
+            found.reindex |= indexes
+        else:
+            found.hopeless = True
+    loose = [line for line in lines if line not in told]
+    unused = [line for line in loose if _UNUSED.fullmatch(line)]
+    if unused:
+        found.add("file", [f"{len(unused)} pages or more belong to nothing"])
+    if loose:  # such as pages that belong to two, of which one is of search, or free
+        found.add("file", [line for line in loose if line not in unused])
+        found.rewrite = True
+
+
+def _of_all_pages(store: Kycore) -> list[str]:
+    """Return what SQLite finds in the whole file.
+
+    It does not look for pages that nobody uses, or that are both free and used, where the
+    first name in its hash table of names is that of a view or a virtual table. A name that
+    is new comes first unless it shares its place in that table with another. So tables are
+    made that are not to stay, until one is the first. Others wait for that with their
+    writes, which is why a large file is not looked at in this way.
+    """
+    size = store._query(_SIZE)[0][0]
+    if store.read_only or store._in_transaction() or size > VACUUM_BYTES:
+        return _verdicts(store, _INTEGRITY)
+    lines: list[str] = []
+    try:
+        with store.transaction():
+            for number in range(_NAMES_TRIED):
+                if store._query(_FIRST_NAME)[0][0] not in ("view", "virtual"):
+                    break
+                store._query(f"CREATE TABLE first_name_{number} (x)")
+            lines = _verdicts(store, _INTEGRITY)
+            raise _TakeBack
+    except _TakeBack:
+        return lines
+    except BusyError:
+        return _verdicts(store, _INTEGRITY)
+
+
+class _TakeBack(Exception):
+    """Ends a transaction that is not to be kept."""
+
+
+def _verdicts(store: Kycore, sql: str) -> list[str]:
+    """Return what SQLite finds, one line each."""
+    lines = [line for (text,) in store._query(sql) for line in text.split("\n")]
+    return [line for line in lines if line not in ("ok", _HEADING)]
+
+
+def _reraise_if_passing(error: StorageError) -> None:
+    """Raise what says nothing of the file: that it is busy, or that there is no space."""
+    if type(error) not in (CorruptError, StorageError):
+        raise error
+
+
+def _look_at_schema(store: Kycore, found: _Findings) -> None:
+    """Compare tables, indexes and triggers with the layout; what others have added is theirs."""
+    import apsw
+
+    model = apsw.Connection(":memory:")
+    model.execute(SCHEMA)
+    there = {(type, name): sql for type, name, sql in store._query(_OBJECTS)}
+    objects: list[tuple[Any, ...]] = list(model.execute(_OBJECTS))
+    for type, name, sql in objects:
+        if name in _SHADOWS:
+            continue  # a part of fts_kvstore, and looked at with it
+        present = there.get((type, name))
+        if type != "table":
+            if present is None or present.split() != sql.split():
+                found.remake[type, name] = sql
+                state = "is missing" if present is None else "is not as kycli makes it"
+                found.add("file", [f"the {type} {name} {state}"])
+            continue
+        if present is not None and _is_that_table(store, model, name, present, sql):
+            continue
+        state = "is missing" if present is None else "is not as kycli makes it"
+        found.add("index" if name in _SEARCH else "file", [f"the table {name} {state}"])
+        if name in _SEARCH:
+            found.rewrite = True
+        else:
+            found.hopeless = True
+    model.close()
+
+
+def _is_that_table(
+    store: Kycore, model: apsw.Connection, name: str, sql: str, wanted: str
+) -> bool:  # fmt: skip
+    if sql.split() == wanted.split():
+        return True
+    # It may have columns more, and one that was added is written in another way; but the
+    # columns of a virtual table cannot be asked for where it is damaged.
+    columns = model.execute(_COLUMNS, (name,)).fetchall()
+    return name != "fts_kvstore" and {*columns} <= {*store._query(_COLUMNS, (name,))}
+
+
+def _look_at_rows(store: Kycore, found: _Findings) -> None:
+    try:
+        for part, what in consistency.misfits(store):
+            found.add(part, [what])
+        sweeps = consistency.wrong_sweeps(store)
+    except StorageError as error:  # a row that SQLite cannot take apart
+        _reraise_if_passing(error)
+        found.add("file", [str(error)])
+        found.hopeless = True
+        return
+    if sweeps:
+        found.add("settings", sweeps)
+        found.sweeps = True
+    if found.has("keys", "history", "archive"):
+        found.reindex.clear()  # the index may be what is right
+
+
+def _look_at_index(store: Kycore, found: _Findings, progress: Progress | None) -> None:
+    if found.hopeless or found.rewrite:
+        return
+    lines = index_check.check(store) or index_check.compare(store, progress)
+    if lines:
+        found.add("index", lines)
+        found.rebuild = True
+
+
+# ---------------------------------------------------------------- what can be done
+
+
+def _mend(store: Kycore, found: _Findings, progress: Progress | None) -> None:
+    if found.sweeps:
+        start_anew(store)
     with store.transaction():
-        if store._query(_HAS_INDEX):
-            for statement in _SHADOWS.split(";\n"):
-                store._query(statement)
-        for table in _INDEX_TABLES + _SHADOW_TABLES:
-            store._query(f"DROP TABLE IF EXISTS {table}")
+        for (type, name), sql in found.remake.items():
+            store._query(f"DROP {type} IF EXISTS {name}")
+            store._query(sql)
+        for name in found.reindex:
+            store._query(f"REINDEX {name}")
+    if found.rewrite:
+        _rewrite(store)
+    elif found.rebuild:
+        try:
+            indexing.rebuild(store, progress)
+            if not index_check.check(store):
+                return
+        except StorageError:
+            pass
+        _rewrite(store)
+    else:
+        return
+    indexing.rebuild(store, progress)
+
+
+def _rewrite(store: Kycore) -> None:
+    """Write the file anew, without what belongs to no table, and with an empty search index.
+
+    The tables of search are not dropped, as any others would be: what SQLite finds through
+    damaged pages, and then takes for free, may be pages of other tables. So they are
+    forgotten, and what is left of them stays behind when the rest is written anew.
+    """
+    store._query("PRAGMA writable_schema = ON")
+    try:
+        store._query(_FORGET, (json.dumps(sorted(_OF_SEARCH)),))
+    finally:
+        store._query("PRAGMA writable_schema = RESET")
+    store._query("VACUUM")
+    with store.transaction():
         for statement in SEARCH_SCHEMA.split(";\n"):
             store._query(statement)
-    indexing.rebuild(store, progress)

@@ -68,7 +68,7 @@ WITH RECURSIVE chain (id, prev, done) AS (
     SELECT id, prev, op <> {LIFETIME} OR value IS NOT NULL FROM audit_log WHERE id = ?1
     UNION ALL
     SELECT a.id, a.prev, a.op <> {LIFETIME} OR a.value IS NOT NULL
-    FROM chain JOIN audit_log a ON a.id = chain.prev WHERE NOT done
+    FROM chain JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id WHERE NOT done
 )
 SELECT id, value FROM audit_log WHERE id = (SELECT min(id) FROM chain)"""
 
@@ -77,7 +77,8 @@ _AT = """
 WITH RECURSIVE chain (id, prev) AS (
     SELECT id, prev FROM audit_log WHERE id = ?1
     UNION ALL
-    SELECT a.id, a.prev FROM chain JOIN audit_log a ON a.id = chain.prev WHERE chain.id > ?2
+    SELECT a.id, a.prev FROM chain JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id
+    WHERE chain.id > ?2
 )
 SELECT id, prev FROM chain ORDER BY id LIMIT 1"""
 
@@ -292,10 +293,12 @@ def moment(store: Kycore, time: int) -> int:
             high = row[0]
     while (later := store._query(_LATER, (low, time))[0][0]) is not None:
         low = later
-    change = _under_way(store, low, time)
-    if change is not None:
+    while (change := _under_way(store, low, time)) is not None:
         rows = store._query(_BEFORE_CHANGE, (low, change))
-        low = rows[0][0] if rows else 0
+        before = rows[0][0] if rows else 0
+        if before >= low:
+            break
+        low = before  # and so may be the change before, of which only some rows are left
     return low
 
 

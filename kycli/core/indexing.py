@@ -1,4 +1,4 @@
-"""The search index: catching up with the log, building, merging and checking it.
+"""The search index: catching up with the log, building and merging it.
 
 Writes leave the index alone. Before a search, ``catch_up`` takes in what has changed: the
 log above the watermark says which keys, and each of them is indexed as it is now, however
@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import time
 
-from kycli.core.folding import fold, words
+from kycli.core.folding import fold
 from kycli.core.layout import BIGINT, BOOL, BYPASS, BYTES, FLOAT, INT, JSON, NONE, TEXT, TOKENIZER
-from kycli.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +51,9 @@ _COUNT = "SELECT count(*) FROM kvstore WHERE (scope, key) > (?1, ?2)"
 _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
 
 # A key and its value: large ones are read one at a time.
-_COLUMNS = "k.kind, CASE WHEN k.home IS NULL THEN k.value END, k.home"
+COLUMNS = "k.kind, CASE WHEN k.home IS NULL THEN k.value END, k.home"
 _CHANGED = f"""
-SELECT c.scope, c.key, c.last, d.id, {_COLUMNS}
+SELECT c.scope, c.key, c.last, d.id, {COLUMNS}
 FROM (
     SELECT scope, key, max(id) AS last FROM audit_log
     WHERE id > ?1 AND id <= ?2 AND op <> {BYPASS} GROUP BY scope, key
@@ -63,7 +62,7 @@ LEFT JOIN kvstore k ON k.scope = c.scope AND k.key = c.key
 LEFT JOIN fts_docs d ON d.scope = c.scope AND d.key = c.key
 ORDER BY c.last"""
 _IN_ORDER = f"""
-SELECT k.scope, k.key, k.seq, d.id, {_COLUMNS}
+SELECT k.scope, k.key, k.seq, d.id, {COLUMNS}
 FROM kvstore k LEFT JOIN fts_docs d ON d.scope = k.scope AND d.key = k.key
 WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT ?3"""
 _LARGE = f"SELECT substr(value, 1, {TEXT_MAX}) FROM audit_log WHERE id = ?1"
@@ -84,37 +83,6 @@ SELECT id FROM fts_docs d
 WHERE d.id > ?1
     AND NOT EXISTS (SELECT 1 FROM kvstore k WHERE k.scope = d.scope AND k.key = d.key)
 ORDER BY d.id LIMIT 1000"""
-
-_INTEGRITY = "PRAGMA integrity_check('fts_kvstore')"
-_DOCS = "fts_docs", "fts_kvstore_docsize"
-_MISFITS = {
-    what: f"SELECT count(*) FROM {one} WHERE id NOT IN (SELECT id FROM {other})"
-    for what, one, other in (
-        ("keys have no text in the index", *_DOCS),
-        ("texts in the index have no key", *reversed(_DOCS)),
-    )
-}
-# How many words a text has in each column: two varints, of 28 bits at most for a text that
-# is not longer than TEXT_MAX. Without them nothing is ranked.
-_VARINTS = ["[89A-F]?" * more + "[0-7]?" for more in range(4)]
-_BAD_SIZES = f"""
-SELECT count(*) FROM fts_kvstore_docsize WHERE NOT (
-    {" OR ".join(f"hex(sz) GLOB '{a}{b}'" for a in _VARINTS for b in _VARINTS)}
-)"""
-_LEFT_OUT = """
-SELECT count(*) FROM kvstore k
-WHERE k.seq <= ?1 AND (?2 IS NULL OR (k.scope, k.key) <= (?2, ?3))
-AND NOT EXISTS (SELECT 1 FROM fts_docs d WHERE d.scope = k.scope AND d.key = k.key)"""
-_SAMPLE = f"""
-SELECT d.id, d.key, {_COLUMNS}
-FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
-WHERE d.id % (1 + (SELECT max(id) FROM fts_docs) / 1000) = 0 AND k.seq <= ?1"""
-_FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
-# Counts whatever has these words anywhere, so it is not for each of a thousand.
-_RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
-
-_GLANCE = 400
-"""How many characters of a value are looked at for its first words."""
 
 SCRATCH_ADD = "INSERT INTO fts (rowid, key, value) VALUES (?, ?, ?)"
 
@@ -265,13 +233,15 @@ def _index(store: Kycore, rows: list[tuple[Any, ...]], end: float) -> int:
     return len(rows)
 
 
-# Merging and checking
+# Merging
 
 
 def optimize(store: Kycore, progress: Progress | None = None) -> int:
     """Catch up, check, merge all parts into one; return how many keys are indexed."""
     catch_up(store, progress)
     drop_orphans(store)
+    from kycli.core.index_check import check
+
     if check(store):
         rebuild(store, progress)
     pages = -_MERGE_PAGES  # below 0 it begins to merge everything, above it goes on
@@ -300,60 +270,6 @@ def drop_orphans(store: Kycore) -> None:
                 store._query(_REMOVE, (doc,))
                 store._query(_REMOVE_DOC, (doc,))
         last = orphans[-1][0]
-
-
-def check(store: Kycore) -> list[str]:
-    """Compare the index with the store; return what is wrong with it, one line each.
-
-    Looks at every part of the index and for every key whether it is there, and for some
-    thousand keys whether they are found by their words.
-    """
-    try:
-        with store.snapshot():
-            return _problems(store)
-    except StorageError as error:  # some of which end the snapshot
-        return [str(error)]
-
-
-def _problems(store: Kycore) -> list[str]:
-    problems = [text for (text,) in store._query(_INTEGRITY) if text != "ok"]
-    if problems:
-        return problems
-    state = State(store)
-    count = store._query(_BAD_SIZES)[0][0]
-    if count:
-        problems.append(f"{count} texts in the index have no size to rank them by")
-    for what, sql in _MISFITS.items():
-        count = store._query(sql)[0][0]
-        if count:
-            problems.append(f"{count} {what}")
-    if state.watermark is None:
-        return problems
-    count = store._query(_LEFT_OUT, (state.watermark, *(state.cursor or (None, None))))[0][0]
-    if count:
-        problems.append(f"{count} keys are not in the index")
-    if not problems:
-        sample = store._query(_SAMPLE, (state.watermark,))
-        queries = [(_by_words(store, *row), doc) for doc, *row in sample]
-        queries = [query for query in queries if query[0]]
-        missed = sum(not store._query(_FOUND, query) for query in queries)
-        if missed:
-            problems.append(f"{missed} of {len(sample)} keys are not found by their words")
-        elif queries:
-            store._query(_RANKED, queries[0])  # an error if what it ranks by is damaged
-    return problems
-
-
-def _by_words(store: Kycore, key: str, kind: int, value: Any, home: int | None) -> str:
-    """Return a query that finds a key by itself and by the first words of its value."""
-    text = searchable(store, kind, value, home)
-    # The last word of a text that is cut off may be half a word, which finds nothing.
-    first = words(text) if len(text) <= _GLANCE else words(text[:_GLANCE])[:-1]
-    return " AND ".join(
-        f'{{{column}}} : "{" ".join(some)}"'
-        for column, some in (("key", words(key)[:32]), ("value", first[:8]))
-        if some
-    )
 
 
 def scratch(options: str = "") -> apsw.Connection:

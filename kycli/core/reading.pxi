@@ -98,7 +98,9 @@ cdef tuple _chain_of(_Session db, object id, int64_t since, int64_t until, int64
             rows.append(tuple([change.at(column) for column in range(CHANGE_COLUMNS)]))
             if change.at(3) is not None:
                 size += len(rows[-1][3]) if isinstance(rows[-1][3], (str, bytes)) else 8
-            id = change.at(CHANGE_COLUMNS)
+            before = change.at(CHANGE_COLUMNS)
+            # Ids fall along a chain, unless it is damaged; do not follow it in a circle.
+            id = before if before is not None and before < id else None
             change.reset()
     finally:
         change.reset()

@@ -75,7 +75,7 @@ WITH RECURSIVE chain (id, prev, done) AS (
     UNION ALL
     SELECT a.id, a.prev,
         a.kind IS NOT NULL AND a.op <> {LIFETIME} AND a.version = ifnull(?2, a.version)
-    FROM chain JOIN audit_log a ON a.id = chain.prev
+    FROM chain JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id
     WHERE NOT done AND a.version >= ifnull(?2, 0)
 )
 SELECT id, prev FROM chain WHERE done"""
@@ -115,7 +115,8 @@ WITH RECURSIVE chain (id, prev, mine, others) AS (
     UNION ALL
     SELECT a.id, a.prev, coalesce(a.change, a.id) = ?2 AND a.op <> {EXPIRED},
         others + (coalesce(a.change, a.id) <> ?2 AND a.op <> {EXPIRED})
-    FROM chain JOIN audit_log a ON a.id = chain.prev WHERE NOT mine AND a.id >= ?2
+    FROM chain JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id
+    WHERE NOT mine AND a.id >= ?2
 )
 SELECT max(mine), max(others) FROM chain"""
 _NEWEST_OF_KEY = f"""
@@ -193,6 +194,8 @@ def _earlier(
             break
         if version is not None or not live or not _same_value(earlier, live):
             return earlier
+        if start is not None and start >= id:
+            break  # a damaged chain
     where = f"{key!r} in scope {scope!r}"
     if version is not None:
         from shlex import quote

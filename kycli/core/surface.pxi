@@ -725,13 +725,20 @@ cdef class _Surface:
     def check(self, *, repair=False, progress=None):
         """Look for damage; return a list of ``Problem``, empty when all is well.
 
-        Checks the file page by page, whether keys, history and archive fit together, every
-        large value by its digest, and the search index against the keys. Reads all there
-        is, while others go on.
+        Checks the file page by page, tables and triggers, whether keys, history and archive
+        fit together, every large value by its digest, and the search index word by word
+        against the keys. Reads all there is, which takes about as long as building the index,
+        while others go on; only where the database is smaller than 128 MB do their writes
+        wait for SQLite's own check of the file, a second or two at most.
+
+        What is said in one place alone, such as the value of an older change, can be checked
+        for whether it can be read, and for nothing else.
 
         Parameters:
-            repair: make a damaged search index anew; nothing else can be mended.
-            progress: called with how much of how much is done, while the index is built.
+            repair: mend what can be made from something else: the whole search index from the
+                keys, SQLite's indexes, triggers, and pages that belong to no table. For
+                damage to the pages of the search index the file is written anew.
+            progress: called with how much of how much is done, while texts are indexed.
         """
         from kycli.core import doctor
 

@@ -203,6 +203,7 @@ def test_a_new_database_waits_no_longer_than_it_was_told(path: Path) -> None:
         store.save("k", 1)
 
 
+@pytest.mark.damages
 def test_a_damaged_text_is_an_error(path: Path) -> None:
     with Kycore(path) as store:
         store.save("k", "text")

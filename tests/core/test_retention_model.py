@@ -26,9 +26,23 @@ SELECT id FROM audit_log
 WHERE scope = ?1 AND timestamp <= ?2 AND kind IS NULL
     AND op <> 0 AND id < (SELECT max(id) FROM audit_log WHERE op <> 0)"""
 LENGTHS = "SELECT count(*) FROM audit_log WHERE scope = ?1 GROUP BY key"
+CHAINS = """
+WITH RECURSIVE chain (head, id, prev) AS (
+    SELECT id, id, prev FROM audit_log
+    WHERE id IN (SELECT seq FROM kvstore WHERE scope = ?1
+                 UNION SELECT max(seq) FROM archive WHERE scope = ?1 GROUP BY key)
+    UNION ALL SELECT head, a.id, a.prev FROM chain JOIN audit_log a ON a.id = chain.prev
+)
+SELECT count(*) FROM chain GROUP BY head"""
 
 
 class RetentionMachine(HistoryMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        # Where the archive forgot keys before the number of versions was limited: the chains
+        # of those are not found any more, and go when they are old enough.
+        self.forgetful: set[str] = set()
+
     def reach(self, *scopes: str) -> int:
         """Return the time from which on all is to be exact."""
         rows: dict[str, int] = dict(self.store._query("SELECT scope, reaches_to FROM horizon"))
@@ -43,6 +57,8 @@ class RetentionMachine(HistoryMachine):
             "history_versions": versions or None,
             "archive_days": archive,
         }
+        if archive is not None:
+            self.forgetful.add(scope)
         self.store.set_scope(scope, **given)  # type: ignore[arg-type]
         assert self.store.scope_settings(scope) == given
 
@@ -59,10 +75,11 @@ class RetentionMachine(HistoryMachine):
             limit = self.now - 86_400_000 * (days if age is None else age)
             assert self.store._query(SUPERFLUOUS, (scope, limit)) == []
             if versions is not None:
-                if declared["archive_days"] is None:
-                    lengths = self.store._query(LENGTHS, (scope,))
+                for sql in [CHAINS] if scope in self.forgetful else [CHAINS, LENGTHS]:
+                    lengths = self.store._query(sql, (scope,))
                     assert all(length <= versions + 1 for (length,) in lengths)
             else:
+                self.forgetful.add(scope)
                 archived = declared["archive_days"]
                 purged = self.now - 86_400_000 * (days if archived is None else archived)
                 # A change counts from its end, and a transaction here takes 5 s at most.

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from invariants import check
 
 from kycli import Kycore
-from kycli.core import indexing
+from kycli.core import index_check, indexing
 from kycli.core.search import Hit
 from kycli.errors import BusyError, CorruptError, InvalidValueError, MisuseError, WrongTypeError
 
@@ -463,7 +463,7 @@ def kill_while_indexing(path: Path, rounds: int) -> None:
                     tool.execute("UPDATE fts_state SET watermark = NULL")  # to be built anew
                 tool.close()
         assert len(store.search("common", limit=None)) == 5000 * rounds
-        assert indexing.check(store) == []
+        assert index_check.check(store) == []
 
 
 @pytest.mark.alone
@@ -558,12 +558,12 @@ def test_damage_is_found_and_mended(path: Path, statement: str) -> None:
     with Kycore(path) as store:
         store.save_many({f"k{n}": f"apple {n}" for n in range(500)})
         store.search("apple")
-        assert indexing.check(store) == []
+        assert index_check.check(store) == []
     damage(path, statement)
     with Kycore(path) as store:
-        assert indexing.check(store) != []
+        assert index_check.check(store) != []
         assert store.optimize_index() == 500
-        assert indexing.check(store) == []
+        assert index_check.check(store) == []
         assert len(store.search("apple", limit=None)) == 500
     check(path)
 

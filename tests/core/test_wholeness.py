@@ -213,3 +213,19 @@ def test_a_time_amidst_a_transaction_is_before_it_where_its_end_was_pruned(
     assert store.getkey("a", at="20s ago") == 1
     assert store.restore_to("25s ago") == 1
     assert store["a"] == 0
+
+
+def test_the_past_is_found_where_two_transactions_are_left_in_part(
+    store: Kycore, clock: Clock
+) -> None:
+    """Before the second, and amidst the first, of which the rows in one scope are gone."""
+    with store.transaction():
+        for scope, key in (("default", "a"), ("kept", "b"), ("default", "c")):
+            clock.advance(2)
+            store.save(key, 1, scope=scope)
+    assert store.undo() == 3
+    store.set_scope("default", history_days=0, archive_days=0)
+    store.compact(15)
+    assert [change.key for change in store.get_history(scope="kept")] == ["b", "b"]
+    assert list(store.differences("1s ago", "kept")) == []
+    assert store.getkey("b", scope="kept", at="3s ago") is None
