@@ -27,9 +27,10 @@ def report(error: BaseException, env: Environment) -> int:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, NoCommandError):
-        from kycli.cli.help import overview
+        from kycli.cli.help import overview, screen
 
-        for line in overview(program=error.program).splitlines():
+        text = overview(program=error.program) if error.program else screen()
+        for line in text.splitlines():
             env.error_line(line)
         return ERROR
     message, hint = _explained(error)

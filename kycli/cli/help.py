@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
 from kycli.cli.registry import (
+    ALIASES,
     COMMANDS,
     KY,
     PROGRAMS,
     UNIVERSAL,
     Command,
+    named,
     resolve,
+    unknown_command,
     unknown_part,
 )
+from kycli.cli.topics import TOPICS, related
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,9 +103,17 @@ _SHORT = {
 }
 """Kind of argument -> how a command that takes keys of the current scope reads it."""
 
-_INTRODUCTION = """\
-A key-value store: one SQLite file, many isolated scopes, values that expire.
+_USAGE = "kycli [FLAGS] COMMAND [ARGUMENTS]"
 
+_WHAT = "A key-value store: one SQLite file, many isolated scopes, values that expire."
+
+_FIRST = ("kys", "kyg", "kyl", "kyd", "kyv")
+"""The commands that the first screen of help explains."""
+
+_READ_ON = "'kycli help COMMAND' explains a command or topic, 'kycli help --all' shows all."
+"""The last line of the first screen."""
+
+_INTRODUCTION = """\
 An ADDRESS is PROJECT.NAMESPACE.KEY, or NAMESPACE.KEY in the current project, or
 KEY in the current scope. The short commands take a KEY in the current scope. A
 SCOPE is PROJECT or PROJECT.NAMESPACE."""
@@ -112,23 +125,31 @@ commands can be called so too: 'ky undo' is 'kycli undo', and 'ky l' is 'kyl'.""
 
 
 def show(env: Environment, arguments: list[str]) -> int:
-    """``help [COMMAND]``: everything, or one command; ``help ky [VERB]``: that program's."""
+    """``help [COMMAND]``: an overview, a command or a topic; ``help ky [VERB]``: that program's."""
     words = " ".join(arguments).split()
     program = None
     if words and words[0] == KY:
         program, *words = words
     if not words:
-        env.write(overview(env, program).encode())
+        short = program is None and "all" not in env.flags
+        env.write((screen(env) if short else overview(env, program)).encode())
         return 0
-    command, more = resolve(program, words)
-    if more and command.parts():
-        raise unknown_part(command, more[0])
+    if named(program, words[0]) in COMMANDS:
+        command, more = resolve(program, words)
+        text, called = page(env, command), command.called
+        if more and command.parts():
+            raise unknown_part(command, more[0])
+    elif words[0] in TOPICS:
+        called, *more = words
+        text = topic(env, called)
+    else:
+        raise unknown_command(words[0], [*COMMANDS, *ALIASES, *TOPICS], program)
     if more:
         raise UsageError(
-            f"'help {command.called}' does not expect {more[0]!r}",
+            f"'help {called}' does not expect {more[0]!r}",
             hint=Command("help").usage_hint(),
         )
-    env.write(page(env, command).encode())
+    env.write(text.encode())
     return 0
 
 
@@ -140,6 +161,25 @@ def version(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
+def screen(env: Environment | None = None) -> str:
+    """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
+    lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", _WHAT, ""]
+    lines += [*map(_summary, map(Command, _FIRST)), _ky_line(), ""]
+    sections = {
+        heading: [name for name in COMMANDS if _is_in(name, modules) and " " not in name]
+        for heading, modules in _SECTIONS.items()
+    }
+    sections["Short"] = [name for name in PROGRAMS if name not in _FIRST]
+    sections["Topics"] = list(TOPICS)
+    for heading, names in sections.items():
+        title = heading.split()[0]
+        listed = textwrap.wrap(" ".join(names), 80 - 11, break_on_hyphens=False)
+        lines += [f"{_heading(env, title)}{' ' * (10 - len(title))}{listed[0]}"]
+        lines += [f"{'':11}{rest}" for rest in listed[1:]]
+    lines += [_READ_ON]
+    return "\n".join(lines) + "\n"
+
+
 def overview(env: Environment | None = None, program: str | None = None) -> str:
     """Return the help on all commands of a program.
 
@@ -147,26 +187,23 @@ def overview(env: Environment | None = None, program: str | None = None) -> str:
         env: the environment to style it for, if any.
         program: ``ky``, whose help lists the verbs that take keys; or None for ``kycli``.
     """
-    usage, introduction = "kycli [FLAGS] COMMAND [ARGUMENTS]", _INTRODUCTION
+    usage, introduction = _USAGE, f"{_WHAT}\n\n{_INTRODUCTION}"
     if program == KY:
         usage, introduction = f"{KY} [FLAGS] VERB [ARGUMENTS]", _KY_INTRODUCTION
     lines = [f"{_heading(env, 'Usage')} {usage}", "", introduction]
     for heading, modules in _SECTIONS.items():
-        commands = [
-            Command(name, verb=program == KY)
-            for name, entry in COMMANDS.items()
-            if entry[0] in modules and name not in PROGRAMS
-        ]
+        commands = [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, modules)]
         if program == KY:
             commands = [command for command in commands if command.takes_keys]
         if commands:
             lines += ["", _heading(env, heading), *map(_summary, commands)]
     if program is None:
         lines += ["", _heading(env, "Short commands"), *map(_summary, map(Command, PROGRAMS))]
-        lines += [f"  {f'{KY} VERB KEY...':20}do to keys of the current scope what VERB does above"]
+        lines += [_ky_line()]
+        lines += ["", _heading(env, "Topics"), *map(_topic_summary, TOPICS)]
     lines += ["", _heading(env, "Flags of every command"), *_flags(list(UNIVERSAL))]
     lines += [_no_flag()]
-    explained = "'kycli help COMMAND' explains a command"
+    explained = "'kycli help COMMAND' explains a command or topic"
     if program == KY:
         explained = f"'{KY} help VERB' explains a verb"
     lines += ["", f"{explained}. Exit codes: 0 done, 1 an error,"]
@@ -194,7 +231,18 @@ def page(env: Environment, command: Command) -> str:
     if command.arguments:
         lines += [_no_flag(": a key may begin with '-'" if command.takes_keys else "")]
     lines += ["", _heading(env, "Examples"), *(f"  {line}" for line in examples(command))]
+    topics = related(command.arguments, command.flags)
+    if command.is_short:
+        topics = [name for name in topics if name != "addresses"]
+    if topics:
+        lines += ["", _heading(env, "See also 'kycli help TOPIC'"), *map(_topic_summary, topics)]
     return "\n".join(lines) + "\n"
+
+
+def topic(env: Environment, name: str) -> str:
+    """Return a help topic."""
+    summary, text, _ = TOPICS[name]
+    return f"{env.styled(_sentence(summary), '1')}\n\n{text}\n"
 
 
 def examples(command: Command) -> list[str]:
@@ -231,8 +279,20 @@ def _sentence(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
 
 
+def _is_in(name: str, modules: tuple[str, ...]) -> bool:
+    return COMMANDS[name][0] in modules and name not in PROGRAMS
+
+
+def _ky_line() -> str:
+    return f"  {f'{KY} VERB KEY...':20}do to keys of the current scope what VERB of kycli does"
+
+
 def _summary(command: Command) -> str:
     return f"  {command.called:20}{command.summary}"
+
+
+def _topic_summary(name: str) -> str:
+    return f"  {name:20}{TOPICS[name].summary}"
 
 
 def _no_flag(so: str = "") -> str:

@@ -67,6 +67,7 @@ FLAGS: dict[str, tuple[str, str, str]] = {
     "decrypt": ("", "", "keep encrypted values decrypted"),
     "force": ("-f", "", "replace a key that exists at the destination"),
     "vacuum": ("", "", "shrink a large file, too; writers wait"),
+    "all": ("", "", "all commands and flags, and not one screen"),
     "long": ("-l", "", "with the number of keys"),
     "raw": ("", "", "the value and not one byte more"),
     "json": ("", "", "JSON, printed in canonical form"),

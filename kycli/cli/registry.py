@@ -235,6 +235,10 @@ word. Mends what can be made from the rest: the search index, SQLite's own index
 triggers. Prints a line for each problem. Exit code 0: all is well, or is again;
 1: something is damaged that only a backup can mend."""
 
+_HELP_NOTES = """\
+NAME is a command or a topic. Without it, prints the commands on one screen;
+with --all, with what each does. 'man kyg' shows the same as a manual page."""
+
 # Name -> module, function, arguments, flags, summary, notes, examples.
 # Arguments in [brackets] may be left out; '...' means that more may follow.
 COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
@@ -912,15 +916,23 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _USE_NOTES,
         ("kyuse alpha.prod", "kyuse"),
     ),
-    "kyh": ("help", "show", "[COMMAND...]", "", "show help", "", ("kyh kys",)),
+    "kyh": (
+        "help",
+        "show",
+        "[NAME...]",
+        "all",
+        "show help",
+        _HELP_NOTES,
+        ("kyh kys", "kyh times"),
+    ),
     "help": (
         "help",
         "show",
-        "[COMMAND...]",
-        "",
+        "[NAME...]",
+        "all",
         "show help, for one command or for all",
-        "",
-        ("kycli help", "kycli help admin create-cache"),
+        _HELP_NOTES,
+        ("kycli help", "kycli help --all", "kycli help admin create-cache", "kycli help times"),
     ),
     "version": ("help", "version", "", "", "show the version", "", ("kycli version",)),
 }

@@ -24,8 +24,7 @@ def test_no_arguments(run: Call) -> None:
     result = run("kycli")
     assert (result.code, result.out) == (1, b"")
     assert result.err.startswith("Usage: kycli ")
-    for name in COMMANDS:
-        assert f"  {name} " in result.err
+    assert result.err == run("kycli", "help").out.decode()
 
 
 @pytest.mark.parametrize("words", [["help"], ["-h"], ["--help"], ["-q", "help"]])
@@ -47,7 +46,7 @@ def test_every_command_has_help(call: Call, name: str) -> None:
     text = shown.out.decode()
     assert command.usage() in text
     assert all(example in text for example in command.examples)
-    assert f"  {name} " in call("kycli", "help").out.decode()
+    assert f"  {name} " in call("kycli", "help", "--all").out.decode()
     assert call("kycli", *name.split(), "--help") == shown
     assert call("kycli", "-h", *name.split()) == shown
     assert call("kycli", *name.split(), "-h") == shown
@@ -69,7 +68,7 @@ def test_flags_of_the_registry_exist_and_are_explained(name: str) -> None:
     parse(["-y", *name.split(), "--help"], None)
 
 
-@pytest.mark.parametrize("name", ["", *NAMES])
+@pytest.mark.parametrize("name", ["", "--all", *NAMES])
 def test_help_fits_a_terminal(call: Call, name: str) -> None:
     lines = call("kycli", "help", *name.split()).out.decode().splitlines()
     assert [line for line in lines if len(line) > 80] == []
