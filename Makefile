@@ -11,16 +11,18 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 # What the installed package is made of; the stamps below are redone when it changes.
-BUILD_FILES := pyproject.toml setup.py
+BUILD_FILES := pyproject.toml setup.py docs/generate.py
 SOURCES := $(shell find kycli bin -type f ! -name '*.so' ! -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help venv install build debug demo test test-installed test-oldest soak bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean
+.PHONY: help venv install build debug demo test test-installed test-oldest soak docs man pictures bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean
 
 help:
 	@echo 'make demo            install into .venv and run the main job on real data'
 	@echo 'make test            install into .venv and run the tests (ARGS=... for pytest)'
 	@echo 'make soak            the long tests'
+	@echo 'make docs            the documentation in build/docs;  make man: manual pages in build/man'
+	@echo 'make pictures        draw the terminal pictures of the README anew'
 	@echo 'make bench           each operation beside other stores, and the promised ratios'
 	@echo 'make bench-full      the same at full size;  make bench-report: saved runs as a page'
 	@echo 'make bench-compare   against a revision or a saved run: BASE=main (ARGS=...)'
@@ -86,6 +88,23 @@ test: install $(VENV)/.dev-tools
 
 soak: install $(VENV)/.dev-tools
 	cd tests && ../$(BIN)/python -m pytest -m 'soak or hypothesis' --hypothesis-profile=random $(ARGS)
+
+$(VENV)/.docs-tools: $(VENV)/.build-tools
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+# Needs no network. Commands, topics and signatures are made from their sources first.
+docs: install man $(VENV)/.docs-tools
+	$(BIN)/python docs/generate.py reference docs/reference
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo build/docs/index.html
+
+man: $(VENV)/.build-tools
+	$(BIN)/python docs/generate.py man build/man
+
+pictures: install $(VENV)/.build-tools
+	$(BIN)/python -m pip install --quiet --group pictures
+	$(BIN)/python docs/pictures.py
 
 # Each operation beside its peers, saved for the report, and then the promised ratios.
 BENCHMARK := -m pytest -c pytest.ini -q --benchmark-quiet \

@@ -1,4 +1,4 @@
-"""The compiled part of the build; everything else about the package is in pyproject.toml.
+"""The compiled engine and the manual pages; everything else is in pyproject.toml.
 
 ``KYCLI_DEBUG_BUILD=1`` is the one switch. It builds an engine to look into: not
 optimised, with symbols, bounds checks and line tracing (for coverage and
@@ -8,9 +8,14 @@ profilers), and with Cython's annotated listing in ``build/debug``.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from glob import glob
 
 from setuptools import Extension, setup
+
+# isort: split
+from distutils.command.install_data import install_data  # which setuptools provides
 
 DEBUG = os.environ.get("KYCLI_DEBUG_BUILD") == "1"
 
@@ -35,8 +40,24 @@ engine = Extension(
     extra_compile_args=["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
 )
 
+
+class install_manuals(install_data):
+    """Install the manual pages, which are made from the registry of commands.
+
+    An installer puts ``share/man`` beside ``bin``, where ``man`` looks for the pages of
+    the programs on the PATH.
+    """
+
+    def run(self) -> None:
+        subprocess.run([sys.executable, "docs/generate.py", "man", "build/man"], check=True)
+        self.data_files = [("share/man/man1", sorted(glob("build/man/*.1")))]
+        super().run()
+
+
 setup(
     ext_modules=[engine],
+    data_files=[("share/man/man1", [])],  # filled in when they are installed
+    cmdclass={"install_data": install_manuals},
     options={
         # Each kind of build has a directory of its own, so that switching between
         # them never leaves the other's objects behind as if they were up to date.

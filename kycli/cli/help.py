@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
 from kycli.cli.registry import (
@@ -105,7 +105,7 @@ _SHORT = {
 
 _USAGE = "kycli [FLAGS] COMMAND [ARGUMENTS]"
 
-_WHAT = "A key-value store: one SQLite file, many isolated scopes, values that expire."
+WHAT = "A key-value store: one SQLite file, many isolated scopes, values that expire."
 
 _FIRST = ("kys", "kyg", "kyl", "kyd", "kyv")
 """The commands that the first screen of help explains."""
@@ -113,15 +113,33 @@ _FIRST = ("kys", "kyg", "kyl", "kyd", "kyv")
 _READ_ON = "'kycli help COMMAND' explains a command or topic, 'kycli help --all' shows all."
 """The last line of the first screen."""
 
-_INTRODUCTION = """\
+_EXIT_CODES = "Exit codes: 0 done, 1 an error, 2 no such key, 130 interrupted."
+
+INTRODUCTION = """\
 An ADDRESS is PROJECT.NAMESPACE.KEY, or NAMESPACE.KEY in the current project, or
 KEY in the current scope. The short commands take a KEY in the current scope. A
 SCOPE is PROJECT or PROJECT.NAMESPACE."""
 
-_KY_INTRODUCTION = """\
+KY_INTRODUCTION = """\
 Does what 'kycli VERB' does, to keys of the current scope: a KEY is never an
 address, and may hold dots. -p, -n and --scope choose another scope. The other
 commands can be called so too: 'ky undo' is 'kycli undo', and 'ky l' is 'kyl'."""
+
+
+class Flag(NamedTuple):
+    """A flag of a command, as its help shows it.
+
+    Attributes:
+        short: ``-d``, or "".
+        name: ``--db``.
+        value: what follows it, "" for a switch.
+        meaning: what it means to this command.
+    """
+
+    short: str
+    name: str
+    value: str
+    meaning: str
 
 
 def show(env: Environment, arguments: list[str]) -> int:
@@ -163,19 +181,18 @@ def version(env: Environment, arguments: list[str]) -> int:
 
 def screen(env: Environment | None = None) -> str:
     """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
-    lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", _WHAT, ""]
+    lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", WHAT, ""]
     lines += [*map(_summary, map(Command, _FIRST)), _ky_line(), ""]
-    sections = {
-        heading: [name for name in COMMANDS if _is_in(name, modules) and " " not in name]
-        for heading, modules in _SECTIONS.items()
+    listed = {
+        heading.split()[0]: [command.name for command in commands if " " not in command.name]
+        for heading, commands in sections().items()
     }
-    sections["Short"] = [name for name in PROGRAMS if name not in _FIRST]
-    sections["Topics"] = list(TOPICS)
-    for heading, names in sections.items():
-        title = heading.split()[0]
-        listed = textwrap.wrap(" ".join(names), 80 - 11, break_on_hyphens=False)
-        lines += [f"{_heading(env, title)}{' ' * (10 - len(title))}{listed[0]}"]
-        lines += [f"{'':11}{rest}" for rest in listed[1:]]
+    listed["Short"] = [name for name in PROGRAMS if name not in _FIRST]
+    listed["Topics"] = list(TOPICS)
+    for title, names in listed.items():
+        first, *more = textwrap.wrap(" ".join(names), 80 - 11, break_on_hyphens=False)
+        lines += [f"{_heading(env, title)}{' ' * (10 - len(title))}{first}"]
+        lines += [f"{'':11}{rest}" for rest in more]
     lines += [_READ_ON]
     return "\n".join(lines) + "\n"
 
@@ -187,56 +204,85 @@ def overview(env: Environment | None = None, program: str | None = None) -> str:
         env: the environment to style it for, if any.
         program: ``ky``, whose help lists the verbs that take keys; or None for ``kycli``.
     """
-    usage, introduction = _USAGE, f"{_WHAT}\n\n{_INTRODUCTION}"
+    usage, introduction = _USAGE, f"{WHAT}\n\n{INTRODUCTION}"
     if program == KY:
-        usage, introduction = f"{KY} [FLAGS] VERB [ARGUMENTS]", _KY_INTRODUCTION
+        usage, introduction = f"{KY} [FLAGS] VERB [ARGUMENTS]", KY_INTRODUCTION
     lines = [f"{_heading(env, 'Usage')} {usage}", "", introduction]
-    for heading, modules in _SECTIONS.items():
-        commands = [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, modules)]
-        if program == KY:
-            commands = [command for command in commands if command.takes_keys]
-        if commands:
-            lines += ["", _heading(env, heading), *map(_summary, commands)]
+    for heading, commands in sections(program).items():
+        lines += ["", _heading(env, heading), *map(_summary, commands)]
     if program is None:
         lines += ["", _heading(env, "Short commands"), *map(_summary, map(Command, PROGRAMS))]
         lines += [_ky_line()]
         lines += ["", _heading(env, "Topics"), *map(_topic_summary, TOPICS)]
-    lines += ["", _heading(env, "Flags of every command"), *_flags(list(UNIVERSAL))]
-    lines += [_no_flag()]
+    lines += ["", _heading(env, "Flags of every command")]
+    lines += map(_line, [*_flags(list(UNIVERSAL)), _no_flag()])
     explained = "'kycli help COMMAND' explains a command or topic"
     if program == KY:
         explained = f"'{KY} help VERB' explains a verb"
-    lines += ["", f"{explained}. Exit codes: 0 done, 1 an error,"]
-    lines += ["2 the key is missing or expired, 130 interrupted."]
+    lines += [
+        "",
+        f"{explained}.",
+        "Exit codes: 0 done, 1 an error, 2 no such key, 130 interrupted.",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def page(env: Environment, command: Command) -> str:
     """Return the help on one command."""
     lines = [f"{_heading(env, 'Usage')} {command.usage()}", "", _sentence(command.summary)]
+    notes = notes_of(command)
+    if notes:
+        lines += ["", notes]
+    if command.parts():
+        parts = [Command(f"{command.name} {part}") for part in command.parts()]
+        lines += ["", _heading(env, "Commands"), *map(_summary, parts)]
+    lines += ["", _heading(env, "Flags"), *map(_line, flags_of(command))]
+    lines += ["", _heading(env, "Examples"), *(f"  {line}" for line in examples(command))]
+    topics = topics_of(command)
+    if topics:
+        lines += ["", _heading(env, "See also 'kycli help TOPIC'"), *map(_topic_summary, topics)]
+    return "\n".join(lines) + "\n"
+
+
+def notes_of(command: Command) -> str:
+    """Return the description of a command, "" when its summary says all."""
     notes = [command.notes] if command.notes else []
     if "scope" in command.flags:
         kinds = _SHORT if command.is_short else _ADDRESSED
         found = [text for word, text in kinds.items() if word in command.arguments]
         notes += [text for text in found if text not in command.notes]
-    if notes:
-        lines += ["", *notes]
-    if command.parts():
-        parts = [Command(f"{command.name} {part}") for part in command.parts()]
-        lines += ["", _heading(env, "Commands"), *map(_summary, parts)]
+    return "\n".join(notes)
+
+
+def flags_of(command: Command) -> list[Flag]:
+    """Return the flags of a command with what they mean to it."""
     # Every command accepts -y, but few ask.
-    flags = [name for name in FLAGS if command.takes(name)]
-    flags = [name for name in flags if name != "yes" or name in command.flags]
-    lines += ["", _heading(env, "Flags"), *_flags(flags, command)]
+    names = [name for name in FLAGS if command.takes(name)]
+    flags = _flags([name for name in names if name != "yes" or name in command.flags], command)
     if command.arguments:
-        lines += [_no_flag(": a key may begin with '-'" if command.takes_keys else "")]
-    lines += ["", _heading(env, "Examples"), *(f"  {line}" for line in examples(command))]
+        flags += [_no_flag(": a key may begin with '-'" if command.takes_keys else "")]
+    return flags
+
+
+def topics_of(command: Command) -> list[str]:
+    """Return the names of the topics that explain what a command takes."""
     topics = related(command.arguments, command.flags)
-    if command.is_short:
-        topics = [name for name in topics if name != "addresses"]
-    if topics:
-        lines += ["", _heading(env, "See also 'kycli help TOPIC'"), *map(_topic_summary, topics)]
-    return "\n".join(lines) + "\n"
+    return [name for name in topics if name != "addresses" or not command.is_short]
+
+
+def sections(program: str | None = None) -> dict[str, list[Command]]:
+    """Return the commands of ``kycli``, or the verbs of ``ky``, by the heading of the help."""
+    found = {
+        heading: [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, modules)]
+        for heading, modules in _SECTIONS.items()
+    }
+    if program != KY:
+        return found
+    verbs = {
+        heading: [command for command in commands if command.takes_keys]
+        for heading, commands in found.items()
+    }
+    return {heading: commands for heading, commands in verbs.items() if commands}
 
 
 def topic(env: Environment, name: str) -> str:
@@ -295,12 +341,12 @@ def _topic_summary(name: str) -> str:
     return f"  {name:20}{TOPICS[name].summary}"
 
 
-def _no_flag(so: str = "") -> str:
-    return f"  {'    --':28}what follows is no flag{so}"
+def _no_flag(so: str = "") -> Flag:
+    return Flag("", "--", "", f"what follows is no flag{so}")
 
 
-def _flags(names: list[str], command: Command | None = None) -> list[str]:
-    lines = []
+def _flags(names: list[str], command: Command | None = None) -> list[Flag]:
+    flags = []
     for name in names:
         short, value, meaning = FLAGS[name]
         if command and command.name in COUNTED:
@@ -308,6 +354,10 @@ def _flags(names: list[str], command: Command | None = None) -> list[str]:
         for commands, special in _MEANINGS.get(name, {}).items():
             if command and command.name in commands:
                 meaning = special
-        spelled = f"{short + ',' if short else '':4}--{name} {value}"
-        lines.append(f"  {spelled:28}{meaning}")
-    return lines
+        flags.append(Flag(short, f"--{name}", value, meaning))
+    return flags
+
+
+def _line(flag: Flag) -> str:
+    spelled = f"{flag.short + ',' if flag.short else '':4}{flag.name} {flag.value}"
+    return f"  {spelled:28}{flag.meaning}"
