@@ -13,18 +13,25 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 
-# A block that changes the machine or takes minutes carries this comment on the line above.
-NOT_RUN = "<!-- not run by the tests -->"
-FENCE = re.compile(r"(?P<above>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)^```$", re.S | re.M)
+# A block that the tests cannot run carries the reason on the line above.
+NOT_RUN = re.compile(r"<!-- not run by the tests: \w.+ -->")
+# A block with such a line above is a file that the examples after it use.
+FILE = re.compile(r"<!-- file: (\S+) -->")
+FENCE = re.compile(r"(?P<above>[^\n]*)\n```(?P<language>[\w{}-]*)\n(?P<body>.*?)^```$", re.S | re.M)
 
 
 class Block(NamedTuple):
     language: str
     body: str
     line: int
-    run: bool
+    above: str
+
+    @property
+    def run(self) -> bool:
+        return not NOT_RUN.fullmatch(self.above)
 
 
 class Command(NamedTuple):
@@ -40,7 +47,7 @@ def blocks(document: str) -> list[Block]:
             match["language"],
             match["body"],
             text.count("\n", 0, match.start("body")) + 1,
-            match["above"] != NOT_RUN,
+            match["above"],
         )
         for match in FENCE.finditer(text)
     ]
@@ -72,36 +79,54 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_shell_examples_of_the_readme_answer_as_shown(scratch: Path) -> None:
-    consoles = [block for block in blocks("README.md") if block.language == "console"]
-    shown = [command for block in consoles for command in commands(block)]
-    assert len(shown) >= 10
-    for command in shown:
-        result = subprocess.run(
-            ["bash", "-c", command.text],
-            cwd=scratch,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=60,
-        )
-        assert result.stdout == command.answer, f"README.md:{command.line}: {command.text}"
+def answer_of(command: Command) -> str:
+    return subprocess.run(
+        ["bash", "-c", command.text],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=60,
+    ).stdout
 
 
-def test_python_examples_of_the_readme_answer_as_shown(scratch: Path) -> None:
-    examples = [block for block in blocks("README.md") if block.language == "python"]
-    assert examples
+def is_as_shown(shown: str, answer: str) -> bool:
+    """Compare an answer with what is shown, where ``…`` stands for any text of a line."""
+    pattern = ".*".join(map(re.escape, shown.split("…")))
+    return re.fullmatch(pattern, answer) is not None
+
+
+def run_python(block: Block, document: str, names: dict[str, object]) -> str:
+    """Run a block of Python prompts, and return what is not as shown."""
+    test = doctest.DocTestParser().get_doctest(
+        block.body, names, document, document, block.line - 1
+    )
+    assert test.examples, f"{document}:{block.line}: no prompt"
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
+        test, out=report.append, clear_globs=False
+    )
+    names.update(test.globs)
+    return "".join(report)
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_examples_answer_as_shown(document: str, scratch: Path) -> None:
     names: dict[str, object] = {}
-    for block in examples:
-        test = doctest.DocTestParser().get_doctest(
-            block.body, names, "README.md", "README.md", block.line - 1
-        )
-        assert test.examples
-        report: list[str] = []
-        result = doctest.DocTestRunner().run(test, out=report.append, clear_globs=False)
-        names.update(test.globs)
-        assert result.failed == 0, "".join(report)
+    for block in blocks(document):
+        file = FILE.fullmatch(block.above)
+        if file:
+            path = scratch / file[1]
+            path.write_text(block.body, encoding="utf-8")
+            path.chmod(0o755 if block.body.startswith("#!") else 0o644)
+        elif block.language == "console" and block.run:
+            for command in commands(block):
+                answer = answer_of(command)
+                where = f"{document}:{command.line}: {command.text}"
+                if not is_as_shown(command.answer, answer):
+                    assert answer == command.answer, where
+        elif block.language == "python" and block.run:
+            assert run_python(block, document, names) == ""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -110,10 +135,10 @@ def test_no_block_of_commands_escapes_the_tests(document: str) -> None:
         where = f"{document}:{block.line}"
         assert block.language, f"{where}: a block without a language"
         if block.language in ("sh", "bash", "shell"):
-            assert not block.run, f"{where}: show it as `console`, or mark it {NOT_RUN}"
-        if block.language == "console":
-            assert document == "README.md", f"{where}: only the README's commands are run"
-            assert block.run, f"{where}: a console block that is not run"
+            known = not block.run or FILE.fullmatch(block.above)
+            assert known, f"{where}: show it as `console`, or say why it is not run"
+        if block.language in ("console", "python"):
+            assert document in PAGES, f"{where}: only the commands of {PAGES} are run"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -129,7 +154,10 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 def test_files_that_are_linked_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    directory = (ROOT / document).parent
+    missing = [link for link in links if not (directory / link).exists()]
+    # The reference is made by `make docs`, which finds broken links itself.
+    assert [link for link in missing if not link.startswith("reference/")] == []
 
 
 def test_every_make_target_is_in_its_help() -> None:
