@@ -20,6 +20,8 @@ DOCUMENTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 NOT_RUN = re.compile(r"<!-- not run by the tests: \w.+ -->")
 # A block with such a line above is a file that the examples after it use.
 FILE = re.compile(r"<!-- file: (\S+) -->")
+# What is there before the examples of a block, by commands of the shell; $TESTS is this directory.
+GIVEN = re.compile(r"<!-- given: (.+) -->")
 FENCE = re.compile(r"(?P<above>[^\n]*)\n```(?P<language>[\w{}-]*)\n(?P<body>.*?)^```$", re.S | re.M)
 
 
@@ -75,6 +77,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     scripts = os.path.dirname(sys.executable)
     monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TESTS", os.path.dirname(__file__))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -114,6 +117,9 @@ def run_python(block: Block, document: str, names: dict[str, object]) -> str:
 def test_examples_answer_as_shown(document: str, scratch: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks(document):
+        given = GIVEN.fullmatch(block.above)
+        if given:
+            subprocess.run(["bash", "-c", given[1]], check=True, timeout=60)
         file = FILE.fullmatch(block.above)
         if file:
             path = scratch / file[1]
