@@ -8,64 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from examples import FILE, GIVEN, PAGES, ROOT, Block, Shown, blocks, commands
 
-ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 DOCUMENTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
-
-# A block that the tests cannot run carries the reason on the line above.
-NOT_RUN = re.compile(r"<!-- not run by the tests: \w.+ -->")
-# A block with such a line above is a file that the examples after it use.
-FILE = re.compile(r"<!-- file: (\S+) -->")
-# What is there before the examples of a block, by commands of the shell; $TESTS is this directory.
-GIVEN = re.compile(r"<!-- given: (.+) -->")
-FENCE = re.compile(r"(?P<above>[^\n]*)\n```(?P<language>[\w{}-]*)\n(?P<body>.*?)^```$", re.S | re.M)
-
-
-class Block(NamedTuple):
-    language: str
-    body: str
-    line: int
-    above: str
-
-    @property
-    def run(self) -> bool:
-        return not NOT_RUN.fullmatch(self.above)
-
-
-class Command(NamedTuple):
-    text: str
-    answer: str
-    line: int
-
-
-def blocks(document: str) -> list[Block]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return [
-        Block(
-            match["language"],
-            match["body"],
-            text.count("\n", 0, match.start("body")) + 1,
-            match["above"],
-        )
-        for match in FENCE.finditer(text)
-    ]
-
-
-def commands(block: Block) -> list[Command]:
-    """Split a console block at its prompts: ``$ `` begins a command, ``> `` continues it."""
-    found: list[Command] = []
-    for number, line in enumerate(block.body.splitlines(), block.line):
-        if line.startswith("$ "):
-            found.append(Command(line[2:], "", number))
-        elif line.startswith("> ") and not found[-1].answer:
-            found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line[2:]}")
-        else:
-            found[-1] = found[-1]._replace(answer=f"{found[-1].answer}{line}\n")
-    return found
 
 
 @pytest.fixture
@@ -82,7 +29,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answer_of(command: Command) -> str:
+def answer_of(command: Shown) -> str:
     return subprocess.run(
         ["bash", "-c", command.text],
         stdin=subprocess.DEVNULL,
@@ -164,6 +111,10 @@ def test_files_that_are_linked_exist(document: str) -> None:
     missing = [link for link in links if not (directory / link).exists()]
     # The reference is made by `make docs`, which finds broken links itself.
     assert [link for link in missing if not link.startswith("reference/")] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_every_make_target_is_in_its_help() -> None:

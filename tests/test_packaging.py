@@ -36,6 +36,7 @@ LEFTOVERS = [
     "tests/.benchmarks/Linux/0001.json",
     "tests/.hypothesis/examples/0a/0b",
     "tests/.pytest_cache/v/lastfailed",
+    "docs/reference/commands/index.md",
 ]
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -127,6 +128,11 @@ def test_the_wheel_holds_the_commands(wheel: Path, in_wheel: set[str]) -> None:
             assert archive.read(name).splitlines()[0] == b"#!python", name
 
 
+def test_the_wheel_holds_a_manual_page_of_each_command(in_wheel: set[str]) -> None:
+    pages = {name for name in in_wheel if ".data/data/share/man/man1/" in name}
+    assert {name.rpartition("/")[2] for name in pages} == {f"{name}.1" for name in COMMANDS}
+
+
 def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -> None:
     assert {
         ".github/workflows/tests.yml",
@@ -135,6 +141,8 @@ def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -
         "README.md",
         "SECURITY.md",
         "demo/run",
+        "docs/generate.py",
+        "docs/tour.md",
         "kycli/core/storage.pyi",
         "kycli/core/storage.pyx",
         "pyproject.toml",
@@ -144,6 +152,7 @@ def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -
     assert {f"bin/{command}" for command in COMMANDS} <= in_sdist
     assert [name for name in in_sdist if name.endswith((".c", ".html", ".pyc", ".so"))] == []
     assert in_sdist.isdisjoint(LEFTOVERS)
+    assert [name for name in in_sdist if name.endswith(".1")] == []
 
 
 def test_the_scripts_of_the_commands_differ_in_name_alone() -> None:
