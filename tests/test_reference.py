@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pictures
 import pytest
 from examples import FILE, PAGES, ROOT, blocks, commands
 
@@ -17,8 +18,6 @@ from kycli.cli.registry import COMMANDS, KY, PROGRAMS, Command
 from kycli.cli.topics import TOPICS
 
 sys.path.append(str(ROOT / "docs"))
-
-import pictures
 
 
 def test_every_command_is_shown_in_a_guide() -> None:
@@ -51,8 +50,8 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory of what docs/generate.py makes: reference/ and man/."""
     directory = tmp_path_factory.mktemp("references")
     for what in ("reference", "man"):
-        words = [sys.executable, ROOT / "docs" / "generate.py", what, directory / what]
-        subprocess.run(words, check=True, cwd=directory)
+        generator = str(ROOT / "docs" / "generate.py")
+        subprocess.run([sys.executable, generator, what, str(directory / what)], check=True)
     return directory
 
 
@@ -86,7 +85,7 @@ def test_every_method_is_in_the_reference_of_the_api(references: Path) -> None:
 
 def plain(manual: Path) -> str:
     """Return the text of a manual page, as ``man`` shows it."""
-    words = ["groff", "-man", "-ww", "-Tutf8", "-rLL=400n", "-P-cbou", manual]
+    words = ["groff", "-man", "-ww", "-Tutf8", "-rLL=400n", "-P-cbou", str(manual)]
     done = subprocess.run(words, capture_output=True, encoding="utf-8", check=True)
     assert done.stderr == ""
     return done.stdout.replace("\u2010", "-").replace("\u2212", "-")
