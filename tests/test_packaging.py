@@ -71,7 +71,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copytree(ROOT, source, ignore=leftovers)
     for leftover in LEFTOVERS:
-        (source / leftover).parent.mkdir(parents=True)
+        (source / leftover).parent.mkdir(parents=True, exist_ok=True)
         (source / leftover).write_text("left by a run\n")
     program = "from setuptools.build_meta import build_sdist; build_sdist('..')"
     run(sys.executable, "-c", program, cwd=source)
