@@ -24,6 +24,8 @@ napoleon_use_rtype = False
 autodoc_typehints = "none"  # the signatures hold them
 python_maximum_signature_line_length = 88
 
+smartquotes = False  # quotes are often what somebody types
+
 html_theme = "furo"
 html_title = f"kycli {version}"
 html_copy_source = False

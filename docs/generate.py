@@ -15,6 +15,7 @@ import sys
 import tomllib
 import types
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,7 @@ from kycli.cli.registry import KY, PROGRAMS, Command  # noqa: E402
 from kycli.cli.topics import TOPICS  # noqa: E402
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+COLUMNS = 80
 STUB = ROOT / "kycli" / "core" / "storage.pyi"
 GENERATED = "<!-- made by docs/generate.py -->\n\n"
 
@@ -63,6 +65,22 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
         if line:
             literal = indented
             block.append(line.removeprefix("  ") if indented else line)
+
+
+def apart(notes: str) -> str:
+    """Return the notes of a command with a blank line between paragraphs.
+
+    In the terminal a paragraph only begins a line. The line before it ends early: the first
+    word would have had room there.
+    """
+    lines = notes.splitlines()
+    done = lines[:1]
+    for before, line in pairwise(lines):
+        fits = len(before) + 1 + len(line.split(" ", 1)[0]) <= COLUMNS
+        if fits and before.endswith(".") and not line.startswith("  "):
+            done.append("")
+        done.append(line)
+    return "\n".join(done)
 
 
 def markdown_text(text: str) -> str:
@@ -102,7 +120,7 @@ def command_page(command: Command) -> str:
         scope = ", for keys of the current scope" if command.takes_keys else ""
         parts.append(f"Also: {same}{scope}.")
     if notes_of(command):
-        parts.append(markdown_text(notes_of(command)))
+        parts.append(markdown_text(apart(notes_of(command))))
     if command.parts():
         listed = [Command(f"{command.name} {part}") for part in command.parts()]
         parts += ["## Commands", table(map(_linked, listed))]
@@ -285,7 +303,7 @@ def manual(command: Command) -> str:
         _head(command.name, command.summary),
         _synopsis(command),
         ".SH DESCRIPTION",
-        roff_text(notes_of(command) or _sentence(command.summary)),
+        roff_text(apart(notes_of(command)) or _sentence(command.summary)),
         ".SH OPTIONS",
         *(_option(flag) for flag in flags_of(command)),
         ".SH EXAMPLES",
@@ -349,7 +367,7 @@ def _usage(command: Command) -> str:
 def _subsection(command: Command) -> str:
     parts = [f".SS {roff(command.name)}", _usage(command), ".PP", roff(_sentence(command.summary))]
     if notes_of(command):
-        parts.append(roff_text(notes_of(command)))
+        parts.append(roff_text(apart(notes_of(command))))
     parts += (_option(flag) for flag in flags_of(command) if flag.name.strip("-") in command.flags)
     parts += [".PP", _literal("\n".join(examples(command)))]
     return "\n".join(parts)
