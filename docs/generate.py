@@ -205,13 +205,6 @@ takes `scope`; without it, it works in the scope of the store. Every error is a 
 
 ## Kycore"""
 
-_RECORDS = (
-    *("entry.Entry", "history.Change", "recovery.Difference", "search.Hit"),
-    *("retention.Compaction", "doctor.Problem"),
-)
-"""What methods return beside plain values."""
-
-
 _ERRORS = """\
 .. automodule:: kycli.errors
    :members:
@@ -223,11 +216,8 @@ def api_page() -> str:
     """Return the API reference: signatures of the stub, in its order, and docstrings."""
     source = STUB.read_text("utf-8")
     constructor = ""
-    (store,) = (
-        node
-        for node in ast.parse(source).body
-        if isinstance(node, ast.ClassDef) and node.name == "Kycore"
-    )
+    nodes = ast.parse(source).body
+    (store,) = (node for node in nodes if isinstance(node, ast.ClassDef) and node.name == "Kycore")
     titles = {
         number: match[1]
         for number, line in enumerate(source.splitlines(), 1)
@@ -248,7 +238,14 @@ def api_page() -> str:
     parts = [_API, _rst(f".. autoclass:: kycli.Kycore{constructor}")]
     for title, found in directives.items():
         parts += [f"### {title}", _rst("\n".join(found))]
-    records = "\n\n".join(f".. autoclass:: kycli.core.{name}()" for name in _RECORDS)
+    # What methods return beside plain values, the stub imports.
+    records = "\n\n".join(
+        f".. autoclass:: {node.module}.{alias.name}()"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kycli.")
+        for alias in node.names
+        if alias.name != "Time"
+    )
     parts += ["## Records", _rst(records), "## Errors", _rst(_ERRORS)]
     return GENERATED + "\n\n".join(parts) + "\n"
 
@@ -261,7 +258,8 @@ def _directive(node: ast.FunctionDef) -> str:
     decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
     if "property" in decorators:
         return f".. autoproperty:: kycli.Kycore.{node.name}\n"
-    signature = "(scope=None)" if "overload" in decorators else _signature(node)
+    # Of overloads the engine's own signature says all, with defaults and without types.
+    signature = "" if "overload" in decorators else _signature(node)
     return f".. automethod:: kycli.Kycore.{node.name}{signature}\n"
 
 
