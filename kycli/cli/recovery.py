@@ -54,7 +54,8 @@ def undo(env: Environment, arguments: list[str]) -> int:
     if arguments:
         if not (arguments[0].isascii() and arguments[0].isdigit() and len(arguments[0]) < 19):
             raise UsageError(
-                f"{shown(arguments[0])} is not the id of a change", hint="'kycli history' shows them"
+                f"{shown(arguments[0])} is not the id of a change",
+                hint="'kycli history' shows them",
             )
         change = int(arguments[0])
     count = env.store().undo(change, scope=env.scope, force="force" in env.flags)

@@ -265,7 +265,9 @@ def check_days(days: Any, name: str) -> None:
         InvalidValueError: naming what is wrong.
     """
     if type(days) not in (int, float) or not 0 <= days <= MAX_DAYS:
-        raise InvalidValueError(f"{name} is a number of days from 0 to {MAX_DAYS}, not {shown(days)}")
+        raise InvalidValueError(
+            f"{name} is a number of days from 0 to {MAX_DAYS}, not {shown(days)}"
+        )
 
 
 def scope_settings(store: Kycore, scope: str) -> dict[str, float | int | None]:
