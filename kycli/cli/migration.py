@@ -212,12 +212,11 @@ def _keyring(env: Environment, paths: list[str]) -> legacy.Keyring:
         key = env.read_secret("the master key of the old database: ")
         if not key:
             raise MasterKeyError("--decrypt needs the master key", hint="give KYCLI_MASTER_KEY")
-    keyring = legacy.Keyring(key)
-    if key:
-        for path in paths:
-            with legacy.open_old(path, key):
-                pass
-    return keyring
+    keys = legacy.keys_of(key)
+    for path in paths if key else []:
+        with legacy.open_old(path, keys):
+            pass
+    return legacy.Keyring(keys)
 
 
 def _write_counts(env: Environment, rows: Iterable[tuple[str, str | None, str, Any]]) -> None:

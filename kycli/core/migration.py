@@ -25,7 +25,8 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
-from kycli.core.legacy.identify import identify, variant_of
+from kycli.core.legacy.aside import Aside
+from kycli.core.legacy.identify import has_journal, identify, variant_of
 from kycli.core.legacy.store import open_old
 from kycli.core.legacy.values import Decoder, Keyring
 from kycli.core.legacy.variant import PLAIN, Variant
@@ -280,9 +281,10 @@ def examine(path: str) -> Examined | None:
             counts = old.counts()
         told = {"changes": counts.history, "removed": counts.archive, "encrypted": counts.sealed}
         return Examined(0, found.description, {"keys": counts.keys, **told})
-    if not _is_ours(path) or is_current(path):
+    if _format_of(path) in (None, layout.FORMAT):
         return None
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    aside = Aside(path)
+    connection = aside.connection
     try:
         version = version_of(connection, path)
         tables = (("keys", "kvstore"), ("changes", "audit_log"), ("removed", "archive"))
@@ -294,26 +296,39 @@ def examine(path: str) -> Examined | None:
     except apsw.Error as error:
         raise translate(error, path, 0) from error
     finally:
-        connection.close()
+        aside.close()
 
 
 def is_current(path: str) -> bool:
-    """Whether a file is a database of this format, by its header."""
-    return _is_ours(path) and int.from_bytes(_header(path)[60:64], "big") == layout.FORMAT
+    """Whether a file is a database of this format; it stays as it is."""
+    return _format_of(path) == layout.FORMAT
 
 
-def _is_ours(path: str) -> bool:
-    header = _header(path)
-    mark = layout.APPLICATION_ID.to_bytes(4, "big")
-    return header.startswith(_MAGIC) and header[68:72] == mark
+def _format_of(path: str) -> int | None:
+    """Return the format of a database of ours, or None when the file is none.
 
-
-def _header(path: str) -> bytes:
+    By its header; where a crash has left a rollback journal, by that of a copy into which
+    the journal is played back, since the header in the file was never committed.
+    """
     try:
         with open(path, "rb") as file:
-            return file.read(100)
+            header = file.read(100)
     except OSError as error:
         raise cannot_open(path, error) from error
+    if not header.startswith(_MAGIC):
+        return None
+    if has_journal(path):
+        aside = Aside(path)
+        try:
+            mark = aside.connection.pragma("application_id")
+            version = aside.connection.pragma("user_version")
+        except apsw.Error as error:
+            raise translate(error, path, 0) from error
+        finally:
+            aside.close()
+    else:
+        mark, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
+    return int(version) if mark == layout.APPLICATION_ID else None
 
 
 class Migrated(NamedTuple):

@@ -8,7 +8,7 @@ first row says when it came.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import translate
-from kycli.core.legacy import Found, Keyring, OldStore
+from kycli.core.legacy import Found, Item, Keyring, OldStore
 from kycli.core.migration import source_of
 from kycli.core.migration_plain import ARCHIVE, AUDIT_LOG, KVSTORE, Move
 from kycli.core.names import check_name, check_scope
@@ -195,8 +195,10 @@ def _one(
         "INSERT INTO sys_namespaces (scope, cache_ms, fold_keys, created_at) VALUES (?, ?, 1, ?)"
     )
     connection.execute(declare, (arrival.scope, cache_ms, now))
-    queue = _put_queue(connection, arrival.queue_scope, old, change, now)
-    return {**moved._asdict(), "queue": queue}
+    items = old.queue(source.decoder)
+    queue, sealed = _put_queue(connection, arrival.queue_scope, old, items, change, now)
+    counts = moved._asdict()
+    return {**counts, "encrypted": counts["encrypted"] + sealed, "queue": queue}
 
 
 def _copy_rows(connection: apsw.Connection, old: OldStore) -> None:
@@ -248,23 +250,33 @@ def _cache_ms(
 
 
 def _put_queue(
-    connection: apsw.Connection, scope: str, old: OldStore, change: int, now: int
-) -> int:
-    """Keep the items of a queue as keys of a scope, in the order of the queue."""
-    count = 0
-    for key, value in _items(old):
+    connection: apsw.Connection,
+    scope: str,
+    old: OldStore,
+    items: Iterable[Item],
+    change: int,
+    now: int,
+) -> tuple[int, int]:
+    """Keep the items of a queue as keys of a scope, in the order of the queue.
+
+    Returns:
+        How many there are, and how many of them stay encrypted.
+    """
+    count = sealed = 0
+    for key, value in _items(old, items):
+        sealed += isinstance(value["value"], Opaque)
         _put(connection, scope, key, value, change, now)
         count += 1
     if count:
         connection.execute(
             "INSERT INTO sys_namespaces (scope, created_at) VALUES (?, ?)", (scope, now)
         )
-    return count
+    return count, sealed
 
 
-def _items(old: OldStore) -> Iterator[tuple[str, dict[str, Any]]]:
+def _items(old: OldStore, items: Iterable[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
     kind = old.settings().get("type", "queue")
-    for item in old.queue():
+    for item in items:
         value = item.value
         if item.kind is None:
             value = Opaque(value)

@@ -20,7 +20,8 @@ import invariants
 import pytest
 
 from kycli import Kycore
-from kycli.core.migration import migrate
+from kycli.core.migration import examine, is_current, migrate
+from kycli.errors import MigrationNeeded
 
 # With so many a migration writes before it commits, because SQLite's cache overflows.
 KEYS = 10_000
@@ -99,7 +100,8 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PROGRAM = """
 import sys
-from kycli.core.migration import migrate
+from kycli.core.migration import examine, is_current, migrate
+from kycli.errors import MigrationNeeded
 print("begun", flush=True)
 migrate(sys.argv[1])
 """
@@ -159,7 +161,8 @@ def test_two_hundred_migrations_that_are_killed(huge: Path, tmp_path: Path) -> N
 
 LIMITED = """
 import resource, sys
-from kycli.core.migration import migrate
+from kycli.core.migration import examine, is_current, migrate
+from kycli.errors import MigrationNeeded
 from kycli.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
@@ -195,7 +198,8 @@ def test_a_file_that_cannot_grow_leaves_the_old_database(
 FAILING = """
 import os, signal, sys
 import apsw
-from kycli.core.migration import migrate
+from kycli.core.migration import examine, is_current, migrate
+from kycli.errors import MigrationNeeded
 from kycli.errors import KycliError
 
 left = 0
@@ -343,3 +347,88 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
             migrate(str(path))
     assert old > 5
     assert new > 0
+
+
+# Kills itself when SQLite is about to commit by making the journal void: all of the new
+# database is in the file by then, its header too, and nothing is committed.
+KILLED_IN_COMMIT = """
+import os, signal, sys
+import apsw
+from kycli.core.migration import migrate
+
+def kill_if_written():
+    with open(sys.argv[1], "rb") as file:
+        if file.read(100)[68:72] == b"KYCL":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+class Journal(apsw.VFSFile):
+    def xWrite(self, data, offset):
+        if offset == 0 and not any(data):
+            kill_if_written()
+        super().xWrite(data, offset)
+
+    def xTruncate(self, size):
+        kill_if_written()
+        super().xTruncate(size)
+
+class Killing(apsw.VFS):
+    def __init__(self):
+        super().__init__("killing", "unix", makedefault=True)
+
+    def xOpen(self, name, flags):
+        kind = Journal if flags[0] & apsw.SQLITE_OPEN_MAIN_JOURNAL else apsw.VFSFile
+        return kind("unix", name, flags)
+
+    def xDelete(self, name, sync):
+        if name.endswith("-journal"):
+            kill_if_written()
+        super().xDelete(name, sync)
+
+killing = Killing()
+migrate(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def killed(large: Path, tmp_path: Path) -> Path:
+    """An old database whose migration was killed inside of its commit."""
+    path = tmp_path / "old.db"
+    shutil.copy(large, path)
+    done = subprocess.run([sys.executable, "-c", KILLED_IN_COMMIT, path])
+    assert done.returncode == -9
+    header = path.read_bytes()[:100]
+    assert header[68:72] == b"KYCL"
+    assert path.with_name("old.db-journal").stat().st_size > 0
+    return path
+
+
+def test_a_migration_that_was_killed_in_its_commit_is_not_taken_for_finished(
+    large: Path, killed: Path
+) -> None:
+    assert not is_current(str(killed))
+    before = killed.read_bytes()
+    found = examine(str(killed))
+    assert found is not None
+    assert found.version == 0
+    assert killed.read_bytes() == before
+    with pytest.raises(MigrationNeeded):
+        Kycore(killed)
+    assert migrate(str(killed)) is not None
+    assert is_current(str(killed))
+    with Kycore(killed) as store:
+        assert store.count() == len(contents(large)[0])
+
+
+def test_the_commands_know_it_too(large: Path, killed: Path, tmp_path: Path) -> None:
+    def kycli(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kycli", *map(str, words)]
+        environment = {**os.environ, "HOME": str(tmp_path), "KYCLI_DB_PATH": str(tmp_path / "n.db")}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    said = kycli("migrate", "--from", killed, "--into", tmp_path / "target.db")
+    assert said.returncode == 0, said.stderr
+    with Kycore(tmp_path / "target.db") as target:
+        assert target.count(scope="old") == len(contents(large)[0])
+    said = kycli("migrate", "--no-backup", killed)
+    assert (said.returncode, "already" in said.stderr) == (0, False), said.stderr
+    assert is_current(str(killed))

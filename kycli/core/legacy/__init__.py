@@ -19,7 +19,7 @@ express as the text or the bytes that were stored.
 
 from kycli.core.legacy.identify import Found, find_defaults, find_in, identify
 from kycli.core.legacy.store import Change, Counts, Item, OldStore, Removed, Row, open_old
-from kycli.core.legacy.values import Decoder, Keyring, decode_value, is_ciphertext
+from kycli.core.legacy.values import Decoder, Keyring, decode_value, is_ciphertext, keys_of
 from kycli.core.legacy.variant import Variant
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "Keyring",
     "decode_value",
     "is_ciphertext",
+    "keys_of",
 ]

@@ -92,18 +92,27 @@ def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Fo
         return Found(path, variants.BLOBBED, status.st_size, encrypted=is_encrypted(start))
     if looks_pickled(start):
         return Found(path, variants.PICKLED, status.st_size, encrypted=False)
-    if start.startswith(_SQLITE) and start[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+    # With a journal that a crash left behind, the header is of a change that never was.
+    marked = start[68:72] == APPLICATION_ID.to_bytes(4, "big") and not has_journal(path)
+    if start.startswith(_SQLITE) and not marked:
         _make_sure_that_the_end_is_there(path, start, status.st_size)
         return _identify_plain(path, status.st_size, thorough, wal)
     return None
+
+
+def has_journal(path: str) -> bool:
+    """Whether a rollback journal that is not empty stands beside a database."""
+    try:
+        return os.path.getsize(os.path.realpath(path) + "-journal") > 0
+    except OSError:
+        return False
 
 
 def _make_sure_that_the_end_is_there(path: str, start: bytes, size: int) -> None:
     """SQLite itself takes half a page at the end for a page that ends in zeros."""
     page = int.from_bytes(start[16:18], "big")
     page = 65_536 if page == 1 else page
-    journal = os.path.realpath(path) + "-journal"
-    if page and size % page and not os.path.exists(journal):
+    if page and size % page and not has_journal(path):
         raise CorruptError(
             f"{path}: the database is cut off in the middle of a page, after {size} bytes",
             hint="look for a whole copy of it",

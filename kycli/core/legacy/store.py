@@ -281,8 +281,14 @@ class OldStore:
             operation = DELETED if by_hand else EXPIRED
             yield Removed(name, value, kind, operation, self._some_time(deleted_at, name))
 
-    def queue(self) -> Iterator[Item]:
-        """Yield the items of a typed workspace, in the order in which they were pushed."""
+    def queue(self, decoder: Decoder | None = None) -> Iterator[Item]:
+        """Yield the items of a typed workspace, in the order in which they were pushed.
+
+        Parameters:
+            decoder: what turns their stored values into values of ours; default the
+                store's own, which opens what is encrypted as far as its keys do.
+        """
+        decoder = decoder or self._decoder
         if "queue_items" not in self._tables:
             return
         query = (
@@ -291,7 +297,7 @@ class OldStore:
         )
         for id, form, raw, priority, attempts, *times, receipt in self._query(query):
             # The dump has NULL for the empty text, and nothing else is ever NULL there.
-            value, kind = ("", TEXT) if form == "null" else self._decoder.value(_raw(form, raw))
+            value, kind = ("", TEXT) if form == "null" else decoder.value(_raw(form, raw))
             created, available, lease = (self._time(time, f"item {id}") for time in times)
             yield Item(
                 *(id, value, kind, priority or 0, attempts or 0),

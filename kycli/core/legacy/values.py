@@ -55,6 +55,15 @@ def is_ciphertext(text: str) -> bool:
     return _ciphertext(text) is not None
 
 
+def keys_of(text: str) -> list[str]:
+    """Return the master keys that a text gives: all of it, and each of its lines.
+
+    Nothing keeps a key from having several lines, so the whole text is one of them.
+    """
+    lines = [line for line in text.splitlines() if line]
+    return lines if lines == [text] else [text, *lines]
+
+
 class Keyring:
     """The keys made of one or more master keys, each when it is first needed.
 
