@@ -1,5 +1,6 @@
 # Everything happens in .venv, which the first target that needs it creates from
-# $(PYTHON). Nothing has to be activated and no git is needed.
+# $(PYTHON), or in VENV=DIR, a relative path. Nothing has to be activated and no git is
+# needed.
 #
 #   make demo     install, and run the main job on real data
 #   make test     install, and run the tests: make test ARGS='-k expiry'
@@ -28,7 +29,7 @@ help:
 	@echo 'make bench-compare   against a revision or a saved run: BASE=main (ARGS=...)'
 	@echo 'make instructions    count the instructions of hot operations, against the baseline'
 	@echo 'make instructions-accept    make what is counted now the baseline'
-	@echo 'make lint            ruff and mypy;  make format: let ruff rewrite'
+	@echo 'make lint            ruff, mypy and stubtest;  make format: let ruff rewrite'
 	@echo 'make build           compile the engine in place, to import it from the checkout'
 	@echo 'make debug           the same with symbols, line tracing and annotated listing'
 	@echo 'make dist            sdist and wheel in dist/'
@@ -133,11 +134,16 @@ instructions: install $(VENV)/.dev-tools
 instructions-accept: install $(VENV)/.dev-tools
 	$(BIN)/python bench/instructions.py --accept
 
-lint: $(VENV)/.bench-tools
+# What stubtest must not mind: names that the engine imports, and compiled special methods,
+# which take no keywords. It looks at the installed engine, as the tests do.
+STUBTEST := -m mypy.stubtest --ignore-missing-stub --ignore-positional-only --ignore-disjoint-bases
+
+lint: install $(VENV)/.bench-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy bench
+	cd tests && ../$(BIN)/python $(STUBTEST) kycli.core.storage
 
 format: $(VENV)/.dev-tools
 	$(BIN)/ruff check --fix
