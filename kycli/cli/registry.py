@@ -189,9 +189,9 @@ Nobody else may have it open. With --from, the files named (workspaces of KyCLI
 --map says; without a file, those in their usual places do. Without --from and
 PATH, and when the database in effect is of this version, it says what there is.
 Keys were the same in any case, and still are in what came over. Encrypted
-values stay so unless --decrypt says that they may be plain; KYCLI_MASTER_KEY,
-or an answer on the terminal, is their key. --dry-run counts, and changes
-nothing."""
+values and queue items stay so unless --decrypt says that they may be plain;
+KYCLI_MASTER_KEY (several keys, one a line) or an answer on the terminal is
+their key. --dry-run counts, and changes nothing."""
 _COMPACT_NOTES = """\
 DAYS, 15 when left out, may be a fraction; 0 keeps only what is there now. What
 was before can be restored no more. Goes in short steps, between which others
@@ -230,10 +230,10 @@ is built anew. Searches do without it, and are a little quicker after it."""
 
 _DOCTOR_NOTES = """\
 Reads all of the database: the file page by page, whether keys, history and
-archive fit together, large values by their digests, and the search index word by
-word. Mends what can be made from the rest: the search index, SQLite's own indexes,
-triggers. Prints a line for each problem. Exit code 0: all is well, or is again;
-1: something is damaged that only a backup can mend."""
+archive fit together, large values by their digests, and the search index word
+by word. Mends what can be made from the rest: the search index, SQLite's own
+indexes, triggers. Prints a line for each problem. Exit code 0: all is well, or
+is again; 1: something is damaged that only a backup can mend."""
 
 _HELP_NOTES = """\
 NAME is a command or a topic. Without it, prints the commands on one screen;

@@ -16,7 +16,7 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import translate
-from kycli.core.legacy import Found, Item, Keyring, OldStore
+from kycli.core.legacy import Decoder, Found, Item, Keyring, OldStore
 from kycli.core.migration import source_of
 from kycli.core.migration_plain import ARCHIVE, AUDIT_LOG, KVSTORE, Move
 from kycli.core.names import check_name, check_scope
@@ -195,7 +195,7 @@ def _one(
         "INSERT INTO sys_namespaces (scope, cache_ms, fold_keys, created_at) VALUES (?, ?, 1, ?)"
     )
     connection.execute(declare, (arrival.scope, cache_ms, now))
-    items = old.queue(source.decoder)
+    items = old.queue(Decoder(old.variant, keyring))
     queue, sealed = _put_queue(connection, arrival.queue_scope, old, items, change, now)
     counts = moved._asdict()
     return {**counts, "encrypted": counts["encrypted"] + sealed, "queue": queue}

@@ -399,7 +399,7 @@ def _extent(store: Kycore, change: int) -> tuple[int, int]:
     if ended_at(store, change) is not None:
         raise UnknownChangeError(
             f"a part of change {change} was pruned, so nobody knows all that it did",
-            hint="kyr KEY brings back the value of one key",
+            hint="to bring back the value of one key: kyr KEY",
         )
     # Without a command's name it was a transaction, which nobody can interrupt; the parts
     # of a command may be anywhere.

@@ -279,3 +279,38 @@ def test_of_several_files_all_come_or_none(
 
 def test_progress_is_for_a_terminal_alone(call: Call, old: Path) -> None:
     assert "\r" not in call("kycli", "migrate", str(old)).err
+
+
+def queued(database: str) -> list[object]:
+    with Kycore(database) as kv:
+        return [entry.value["value"] for entry in kv.entries(scope="source.queue")]
+
+
+def test_queue_items_stay_encrypted_unless_they_may_be_plain(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = taken("0.4.0-queue", home / "source.db")
+    with legacy.open_old(str(source), KEY) as opened:
+        plain = [item.value for item in opened.queue()]
+    assert plain
+    monkeypatch.setenv("KYCLI_MASTER_KEY", KEY)
+    sealed = call("kycli", "migrate", "--from", str(source), "--into", "sealed.db")
+    assert sealed.code == 0, sealed
+    assert all(isinstance(value, Opaque) for value in queued("sealed.db"))
+    secrets = [value.encode() for value in plain if isinstance(value, str) and len(value) > 8]
+    assert secrets
+    kept = Path("sealed.db").read_bytes()
+    assert [secret for secret in secrets if secret in kept] == []
+    opened_too = call("kycli", "migrate", "--from", str(source), "--into", "open.db", "--decrypt")
+    assert opened_too.code == 0, opened_too
+    assert queued("open.db") == plain
+
+
+def test_a_queue_whose_key_was_changed_is_opened_with_both_keys(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = taken("0.4.0-rotated", home / "source.db")
+    monkeypatch.setenv("KYCLI_MASTER_KEY", f"{OTHER_KEY}\n{KEY}")
+    result = call("kycli", "migrate", "--from", str(source), "--into", "new.db", "--decrypt")
+    assert result.code == 0, result
+    assert queued("new.db") == ["under the old key", "under the new key"]
