@@ -363,6 +363,7 @@ class Interrupted(Exception):
     """What a signal handler raises."""
 
 
+@pytest.mark.usefixtures("no_collector")
 def test_a_commit_that_is_interrupted_is_tried_again(path: Path, clock: Clock) -> None:
     def interrupt(number: int, frame: object) -> None:
         raise Interrupted

@@ -32,7 +32,7 @@ def raise_alarm(number: int, frame: FrameType | None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def alarmed() -> Iterator[None]:
+def alarmed(no_collector: None) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, raise_alarm)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)

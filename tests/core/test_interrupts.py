@@ -28,7 +28,7 @@ def raise_alarm(number: int, frame: FrameType | None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def alarmed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def alarmed(monkeypatch: pytest.MonkeyPatch, no_collector: None) -> Iterator[None]:
     """Signals are heeded at each step of SQLite's, and raise."""
     monkeypatch.setattr(opening, "_STEPS_BETWEEN_SIGNALS", 1)
     before = signal.signal(signal.SIGALRM, raise_alarm)
