@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from glob import glob
+from typing import Any
 
 from setuptools import Extension, setup
 
@@ -32,13 +33,21 @@ directives: dict[str, str | bool] = {
     "linetrace": DEBUG,
 }
 
-engine = Extension(
-    "kycli.core.storage",
-    ["kycli/core/storage.pyx"],
-    depends=[*sorted(glob("kycli/core/*.pxi")), "kycli/core/layout.py"],
-    define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
-    extra_compile_args=["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
-)
+COMPILER: dict[str, Any] = {
+    "define_macros": [("CYTHON_TRACE", "1")] if DEBUG else [],
+    "extra_compile_args": ["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
+}
+SHARED = ["kycli/core/codec.pxd", "kycli/core/layout.py"]
+
+engine = [
+    Extension(
+        "kycli.core.storage",
+        ["kycli/core/storage.pyx"],
+        depends=[*sorted(glob("kycli/core/engine/*.pxi")), *SHARED],
+        **COMPILER,
+    ),
+    Extension("kycli.core.codec", ["kycli/core/codec.pyx"], depends=SHARED, **COMPILER),
+]
 
 
 class install_manuals(install_data):
@@ -55,7 +64,7 @@ class install_manuals(install_data):
 
 
 setup(
-    ext_modules=[engine],
+    ext_modules=engine,
     data_files=[("share/man/man1", [])],  # filled in when they are installed
     cmdclass={"install_data": install_manuals},
     options={

@@ -23,7 +23,7 @@ print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_m
 _MIGRATE = (
     """
 import sys, time
-from kycli.core.migration import migrate
+from kycli.core.migration.formats import migrate
 began = time.process_time()
 assert migrate(sys.argv[1]) is not None
 """

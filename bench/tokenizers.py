@@ -21,8 +21,8 @@ from pathlib import Path
 
 import apsw
 
-from kycli.core.folding import fold
 from kycli.core.layout import TOKENIZER
+from kycli.core.search.folding import fold
 
 WORDS = [
     *("error", "timeout", "connection", "refused", "retry", "user", "session", "token", "cache"),

@@ -12,9 +12,9 @@ from typing import Any
 
 import apsw
 
-from kycli.core.folding import fold
-from kycli.core.indexing import scratch, text_of
 from kycli.core.layout import FORMAT
+from kycli.core.search.folding import fold
+from kycli.core.search.indexing import scratch, text_of
 
 APPLICATION_ID = 0x4B59434C
 BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import record, write_listing
 from kycli.cli.terminal import escaped
+from kycli.core.history.times import time_text
 from kycli.core.names import check_scope
-from kycli.core.times import time_text
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.diff import Diff
-    from kycli.core.entry import Entry
+    from kycli.core.history.diff import Diff
+    from kycli.core.operations.entry import Entry
 
 _COLOURS = {"-": "31", "+": "32", "@": "36"}
 _CONTEXT = 3

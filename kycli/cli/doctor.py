@@ -12,7 +12,7 @@ from kycli.errors import CannotOpenError, CorruptError, KycliError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.doctor import Problem
+    from kycli.core.doctor.checking import Problem
 
 
 def examine(env: Environment, arguments: list[str]) -> int:

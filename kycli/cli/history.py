@@ -13,7 +13,7 @@ from kycli.cli.values import plain
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.history import Change
+    from kycli.core.history.changes import Change
 
 _REMOVED = ("deleted", "expired")
 _SAMPLE = 200
@@ -26,7 +26,7 @@ def fix_time(env: Environment, flag: str) -> None:
     """Make what a flag says one moment, however long after it is used: not ``10m ago``."""
     from time import time
 
-    from kycli.core.times import parse_time, time_text
+    from kycli.core.history.times import parse_time, time_text
 
     env.flags[flag] = time_text(parse_time(env.flags[flag], int(time() * 1000)))
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from kycli.cli.output import keys_counted, tilde, write_listing
 from kycli.cli.values import text_or_bytes
 from kycli.config import database_path
-from kycli.core import legacy
 from kycli.core.location import MEMORY, database_file, home_dir, resolve_db_path
-from kycli.core.migration import examine, is_current, migrate
+from kycli.core.migration import legacy
+from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import CannotOpenError, MasterKeyError, NotADatabaseError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kycli.cli.env import Environment
-    from kycli.core.legacy import Found
+    from kycli.core.migration.legacy import Found
 
 
 def run(env: Environment, arguments: list[str]) -> int:
@@ -105,7 +105,7 @@ def _backup_of(env: Environment, path: str) -> str | None:
 
 
 def _bring_in(env: Environment, arguments: list[str]) -> int:
-    from kycli.core.migration_import import bring_in, plan
+    from kycli.core.migration.workspaces import bring_in, plan
 
     found = [_found(argument) for argument in arguments] if arguments else _defaults()
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.values import plain
-from kycli.core.numbers import parse_number
+from kycli.core.operations.numbers import parse_number
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:

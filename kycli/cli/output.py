@@ -10,7 +10,7 @@ from kycli.core.values import canonical
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.entry import Entry
+    from kycli.core.operations.entry import Entry
 
 _Item = TypeVar("_Item")
 

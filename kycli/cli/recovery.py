@@ -10,7 +10,7 @@ from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.recovery import Difference
+    from kycli.core.history.recovery import Difference
 
 
 def restore(env: Environment, arguments: list[str]) -> int:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from kycli.cli.output import write_listing
 from kycli.cli.progress import progress
 from kycli.core.expiry import shown
+from kycli.core.history.retention import SETTINGS, check_days
 from kycli.core.names import check_scope
-from kycli.core.numbers import parse_number
-from kycli.core.retention import SETTINGS, check_days
+from kycli.core.operations.numbers import parse_number
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def _command(key: str, value: object) -> bytes:
         WrongTypeError, InvalidValueError: when it is none.
     """
     if not isinstance(value, (str, bytes)):
-        from kycli.core.paths import kind_of
+        from kycli.core.documents.paths import kind_of
 
         raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, no command")
     text = value.encode() if isinstance(value, str) else value

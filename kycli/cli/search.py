@@ -10,7 +10,7 @@ from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-    from kycli.core.search import Hit
+    from kycli.core.search.searching import Hit
 
 _MARKED = "1;31"
 _ON_A_LINE = str.maketrans({"\n": "\\n", "\r": "\\r"})

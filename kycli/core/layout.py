@@ -35,8 +35,9 @@ How the rows refer to each other:
 - ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
   whole. Whatever prunes the log or the archive moves it up in the same transaction. A
   ``prev`` that names no row is of a chain that was pruned there. Under ``#ID``, which no
-  scope is called, stands when a change ended of which a part was pruned (``core.wholeness``).
-- ``sweeps`` says how far ``core.retention``, which prunes in steps, has come.
+  scope is called, stands when a change ended of which a part was pruned
+  (``core.history.wholeness``).
+- ``sweeps`` says how far ``core.history.retention``, which prunes in steps, has come.
 - A row of the empty scope says that rows were changed or history was pruned past
   the log; whoever keeps copies of values must forget them. Two triggers write one when
   another program changes or deletes live rows. The engine's own writes, which replace
@@ -51,7 +52,7 @@ Why these indexes, and no others:
 - ``archive_key`` finds the newest removed value of a key, for restoring it and for
   continuing its chain.
 
-The search index (``fts_kvstore``, ``fts_docs``, ``fts_state``; see ``core.indexing``):
+The search index (``fts_kvstore``, ``fts_docs``, ``fts_state``; see ``core.search.indexing``):
 
 - Indexing is never done by the write path: the rows of the log above the watermark name
   the keys that the index has yet to see. Whoever prunes the log leaves the newest row of
@@ -67,7 +68,7 @@ The search index (``fts_kvstore``, ``fts_docs``, ``fts_state``; see ``core.index
   table, but then each match had to be looked up in a log that may be pruned, and the old
   number of a key along its chain. A key keeps its number whatever happens to it, so a text
   replaces the one before; the number survives ``VACUUM``.
-- The tokenizer is ``unicode61``, on text that ``core.folding`` has prepared. Measured by
+- The tokenizer is ``unicode61``, on text that ``core.search.folding`` has prepared. Measured by
   bench/tokenizers.py: indexing lines of 68 bytes in ASCII, and of 148 bytes in a dozen
   scripts; the probes are what people type to find these.
 

@@ -224,7 +224,7 @@ def _identify(connection: apsw.Connection, path: str) -> None:
         mark = connection.pragma("application_id")
     if mark != APPLICATION_ID:
         if mark == 0 and connection.execute(_ANY_KVSTORE).get:
-            from kycli.core.migration import needed
+            from kycli.core.migration.formats import needed
 
             raise needed(connection, path)
         raise NotADatabaseError(
@@ -232,7 +232,7 @@ def _identify(connection: apsw.Connection, path: str) -> None:
         )
     version = connection.pragma("user_version")
     if version != FORMAT:
-        from kycli.core.migration import needed
+        from kycli.core.migration.formats import needed
 
         raise needed(connection, path)
 

@@ -4,23 +4,16 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, overload
 
-from kycli.core.diff import Diff
-from kycli.core.doctor import Problem
-from kycli.core.entry import Entry
-from kycli.core.history import Change
-from kycli.core.recovery import Difference
-from kycli.core.retention import Compaction
-from kycli.core.search import Hit
-from kycli.core.times import Time
+from kycli.core.doctor.checking import Problem
+from kycli.core.history.changes import Change
+from kycli.core.history.diff import Diff
+from kycli.core.history.recovery import Difference
+from kycli.core.history.retention import Compaction
+from kycli.core.history.times import Time
+from kycli.core.operations.entry import Entry
+from kycli.core.search.searching import Hit
 
-def check_key(key: object) -> str: ...
-def check_scope(scope: object) -> str: ...
-def encode(value: object) -> tuple[int, Any, int]: ...
-def decode(value: Any, kind: int) -> Any: ...
-def is_same(kind: int, stored: object, other: object) -> bool: ...
 def _use_native_statements(wanted: bool) -> None: ...
-def _past(prefix: str) -> str | bytes: ...
-def _range_of(prefix: str | None) -> tuple[str, str | bytes]: ...
 
 class Kycore:
     def __init__(

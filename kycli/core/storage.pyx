@@ -1,15 +1,15 @@
 # cython: language_level=3, binding=True
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
-Read from top to bottom, with what is included in its place: keys and values as rows
-(``codec``), waiting (``process``), the files of a database (``files``), SQLite's own
-functions (``sqlite``) and the statements that use them (``native``), the SQL
-(``statements``), the cache (``cache``), saves that wait to be committed (``deferred``), a
-connection with its lock, transactions and forks (``session``), rows that are read
-(``reading``), changes of keys (``writing``), the methods whose work is done elsewhere
-(``surface``), listings, the store. What the tables mean is said in
-``kycli.core.layout``. What is not on the way of
-a get or a save lives in a module of its own and is imported by the method that needs it.
+Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
+(``process``), the files of a database (``files``), SQLite's own functions (``sqlite``) and
+the statements that use them (``native``), the SQL (``statements``), the value cache
+(``cache``), deferred writes (``deferred``), a connection with its lock, transactions and fork
+hooks (``session``), reading rows (``reading``), changing keys (``writing``), the methods
+whose work is done elsewhere (``surface``), listings, and the store itself.
+``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
+What a get or a save does not need lives in a module of its own, which the method that needs
+it imports.
 """
 
 import os
@@ -42,6 +42,12 @@ from kycli.errors import (
 )
 
 cimport cython
+from kycli.core.codec cimport (
+    BYTES, CREATED, DELETED, EXPIRED, FLOAT, INLINE_MAX, JSON, LIFETIME, OVERWRITTEN, TEXT,
+    check_callable, check_count, check_key, check_limit, check_scope, checked_command, decode,
+    digest, encode, imported, is_named, is_same, iterator_over, key_list, may_fold, plain_text,
+    range_of, time_of,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
@@ -50,7 +56,7 @@ from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.errno cimport ENOENT, ENOTDIR, errno
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memcmp, memcpy
 from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
@@ -96,45 +102,18 @@ cdef int ROWS_AT_ONCE = 16
 
 # ---------------------------------------------------------------- helpers
 
-cdef dict _loaded = {}
-
-
-cdef object _module(str name):
-    """Return a module that only some calls need; it is imported when the first of them comes.
-
-    At the end of a program Python forgets its modules before the last objects are deleted,
-    whose ``__del__`` may still save something. What was loaded by then is found here.
-
-    Raises:
-        MisuseError: when the program is at its end and the module was not needed before.
-    """
-    found = _loaded.get(name)
-    if found is None:
-        try:
-            found = _loaded[name] = __import__(name, fromlist=("*",))
-        except ImportError as error:
-            if not sys.is_finalizing():
-                raise
-            raise MisuseError(
-                "the program is at its end, where Python can load nothing more",
-                hint="save what is left in a function that is registered with atexit",
-            ) from error
-    return found
-
-
-include "codec.pxi"
-include "process.pxi"
-include "files.pxi"
-include "sqlite.pxi"
-include "native.pxi"
-include "statements.pxi"
-include "cache.pxi"
-include "deferred.pxi"
-include "session.pxi"
-include "reading.pxi"
-include "writing.pxi"
-include "surface.pxi"
-include "listing.pxi"
+include "engine/process.pxi"
+include "engine/files.pxi"
+include "engine/sqlite.pxi"
+include "engine/native.pxi"
+include "engine/statements.pxi"
+include "engine/cache.pxi"
+include "engine/deferred.pxi"
+include "engine/session.pxi"
+include "engine/reading.pxi"
+include "engine/writing.pxi"
+include "engine/surface.pxi"
+include "engine/listing.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -219,22 +198,22 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         if self._db.is_open:
             raise MisuseError("the store is open already")
         if isinstance(durability, str):
-            durability = _plain(durability)
+            durability = plain_text(durability)
         if durability not in ("normal", "full", "async"):
             raise InvalidValueError(
                 f"unknown durability {shown(durability)}", hint="use 'normal', 'full' or 'async'"
             )
-        _check_callable(clock, "a clock")
-        location = _module("kycli.core.location")
+        check_callable(clock, "a clock")
+        location = imported("kycli.core.location")
         path = location.default_db_path() if db_path is None else location.database_file(db_path)
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
         self._cache = _Cache(
-            self._scope, _check_count(cache_entries, "cache_entries"),
-            _check_count(cache_bytes, "cache_bytes"))
+            self._scope, check_count(cache_entries, "cache_entries"),
+            check_count(cache_bytes, "cache_bytes"))
         self._db = _Session(
-            path, durability, _check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
-            _checked_command(command))
+            path, durability, check_count(busy_timeout_ms, "busy_timeout_ms"), self._cache,
+            checked_command(command))
         if durability == "async":
             self._db.deferred = _Deferred(clock)
             _see_the_end()
@@ -243,7 +222,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         except MigrationNeeded:
             if not migrate:
                 raise
-            from kycli.core import migration
+            from kycli.core.migration import formats as migration
 
             migration.migrate(path, busy_timeout_ms=busy_timeout_ms)
             self._db.open()
@@ -310,13 +289,13 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cpdef int64_t _now(self) except? -1:
         """Return the time now, in milliseconds since the epoch."""
         if self._clock is not None:
-            return _time_of(self._clock)
+            return time_of(self._clock)
         return _clock_ms(CLOCK_REALTIME)
 
     cpdef str _key(self, str scope, key):
         """Return a key as it is in a scope; refuse what cannot be one."""
         cdef str name = check_key(key)
-        return self._folded(scope, name) if _may_fold(name) else name
+        return self._folded(scope, name) if may_fold(name) else name
 
     cdef str _folded(self, str scope, str name):
         """Return the key in lower case where the scope's keys are the same in any case.
@@ -464,7 +443,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         lifetime = None if ttl is None else parse_ttl(ttl)
         kind, stored, size = encode(value)
         if if_version is not None:
-            _check_count(if_version, "if_version")
+            check_count(if_version, "if_version")
         with _Transaction(self._db, self):
             now = self._now()
             row = self._live_row(now, scope, key)
@@ -526,7 +505,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef str place = self._scope if scope is None else check_scope(scope)
         cdef int64_t now, count = 0
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
-        items = _iterator(
+        items = iterator_over(
             pairs.items() if hasattr(type(pairs), "items") else pairs,
             "save_many takes a mapping or an iterable of pairs")
         cdef _Session db = self._db
@@ -686,12 +665,12 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
         With ``at`` as it was at that time.
         """
-        from kycli.core.entry import Entry
+        from kycli.core.operations.entry import Entry
 
         cdef str place = self._scope if scope is None else check_scope(scope)
         key = self._key(place, key)
         if at is not None:
-            from kycli.core import history
+            from kycli.core.history import changes as history
 
             return history.past_entry(self, place, key, at, include_expired)
         row = self._db.fetch(_GET_ROW, (place, key))
@@ -705,7 +684,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     def get_many(self, keys, *, scope=None):
         """Return a dict of those keys that exist, all as of one moment."""
         cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef list wanted = [self._key(place, key) for key in _key_list(keys)]
+        cdef list wanted = [self._key(place, key) for key in key_list(keys)]
         cdef _Session db = self._db
         cdef unsigned char header[HEADER]
         cdef bint caching
@@ -835,10 +814,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             raise MisuseError("delete_many takes keys or a prefix, one of them")
         with _Transaction(self._db, self):
             if keys is not None:
-                for key in _key_list(keys):
+                for key in key_list(keys):
                     count += self._remove(place, key)
             else:
-                first, past = _range_of(prefix)
+                first, past = range_of(prefix)
                 while True:
                     # Before the beginning of time nothing had expired.
                     page = self._db.fetch_all(
@@ -891,7 +870,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._limited = db.fetch(_ANY_LIMIT, ()) is not None
             if not self._limited:
                 return False
-            retention = _module("kycli.core.retention")
+            retention = imported("kycli.core.history.retention")
             db.patience.none_left = True
             return retention.sweep(self, written)
         except KycliError:

@@ -13,7 +13,8 @@ from cli.harness import Call
 from legacy.old_release import KEY, OTHER_KEY
 
 from kycli import Kycore
-from kycli.core import legacy, migration_import
+from kycli.core.migration import legacy
+from kycli.core.migration import workspaces as migration_import
 from kycli.core.values import Opaque
 
 FIXTURES = Path(__file__).parent.parent / "legacy" / "fixtures"

@@ -38,6 +38,7 @@ OURS = {
     "kycli.core.location",
     "kycli.core.names",
     "kycli.core.opening",
+    "kycli.core.codec",
     "kycli.core.storage",
     "kycli.errors",
 }

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kycli import Kycore
-from kycli.core import diff as module
-from kycli.core.diff import Diff
-from kycli.core.times import time_text
+from kycli.core.history import diff as module
+from kycli.core.history.diff import Diff
+from kycli.core.history.times import time_text
 from kycli.errors import (
     DiskFullError,
     InvalidKeyError,

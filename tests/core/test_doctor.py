@@ -10,8 +10,10 @@ from conftest import Clock
 from invariants import check as check_invariants
 
 from kycli import Kycore
-from kycli.core import doctor, index_check, indexing
-from kycli.core.doctor import Problem
+from kycli.core.doctor import checking as doctor
+from kycli.core.doctor.checking import Problem
+from kycli.core.search import checking as index_check
+from kycli.core.search import indexing
 from kycli.core.values import Opaque
 from kycli.errors import CorruptError, DiskFullError, MissingKeyError, UnknownChangeError
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import Clock
 
 from kycli import Kycore
-from kycli.core import history
-from kycli.core.times import time_text
+from kycli.core.history import changes as history
+from kycli.core.history.times import time_text
 from kycli.errors import InvalidKeyError, InvalidTimeError, InvalidValueError
 
 START = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC, where the clock stands at first

@@ -17,7 +17,7 @@ import pytest
 
 from kycli import Kycore
 from kycli.core import layout
-from kycli.core.migration import STEPS, migrate
+from kycli.core.migration.formats import STEPS, migrate
 from kycli.core.values import canonical
 from kycli.errors import (
     BusyError,

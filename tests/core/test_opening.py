@@ -380,8 +380,8 @@ def as_nobody(code: str, *arguments: object) -> str:
     drop = """
 import importlib, os, pkgutil, sys, traceback
 import kycli.core
-for module in pkgutil.iter_modules(kycli.core.__path__):
-    importlib.import_module(f"kycli.core.{module.name}")
+for module in pkgutil.walk_packages(kycli.core.__path__, "kycli.core."):
+    importlib.import_module(module.name)
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

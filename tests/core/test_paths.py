@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kycli.core.paths import MISSING, parse, parse_steps, put, read, render
+from kycli.core.documents.paths import MISSING, parse, parse_steps, put, read, render
 from kycli.errors import InputError, InvalidPathError, KycliError, WrongTypeError
 
 if TYPE_CHECKING:
-    from kycli.core.paths import Step
+    from kycli.core.documents.paths import Step
 
 indexes = st.integers(-(10**6), 10**6)
 bounds = st.none() | st.integers(-9, 9)

@@ -15,8 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kycli import Kycore
-from kycli.core import patterns
-from kycli.core.patterns import select
+from kycli.core.operations import patterns
+from kycli.core.operations.patterns import select
 from kycli.errors import InvalidKeyError, MisuseError
 
 # Few characters, so that patterns and keys meet; some that are special, some whose

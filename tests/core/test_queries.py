@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kycli.core.folding import fold, is_word_character, words
-from kycli.core.indexing import SCRATCH_ADD, scratch
-from kycli.core.queries import to_fts
+from kycli.core.search.folding import fold, is_word_character, words
+from kycli.core.search.indexing import SCRATCH_ADD, scratch
+from kycli.core.search.queries import to_fts
 
 TEXTS = ["error timeout", "connection refused", "debug error", "user.name 12:30 Crème", "東京都"]
 

@@ -234,7 +234,7 @@ def test_the_space_comes_back(path: Path) -> None:
 def test_the_file_stays_as_large_where_shrinking_would_hold_others_up(
     path: Path, vacuum: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kycli.core.retention.VACUUM_BYTES", 0)
+    monkeypatch.setattr("kycli.core.history.retention.VACUUM_BYTES", 0)
     with Kycore(path) as store:
         for number in range(40):
             store["k"] = str(number) * 50_000

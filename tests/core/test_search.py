@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from invariants import check
 
 from kycli import Kycore
-from kycli.core import index_check, indexing
-from kycli.core.search import Hit
+from kycli.core.search import checking as index_check
+from kycli.core.search import indexing
+from kycli.core.search.searching import Hit
 from kycli.errors import BusyError, CorruptError, InvalidValueError, MisuseError, WrongTypeError
 
 
@@ -241,7 +242,8 @@ def test_a_read_only_database_is_searched_as_it_is(
 READ_ONLY = """
 import os, sys
 from kycli import Kycore
-import kycli.core.search, kycli.core.snippets  # while the installed files can be read
+# Imported while the installed files can be read.
+import kycli.core.search.searching, kycli.core.search.snippets
 if os.getuid() == 0:
     os.setuid(65534)
 with Kycore(sys.argv[1]) as store:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kycli.core.times import parse_time, time_text
+from kycli.core.history.times import parse_time, time_text
 from kycli.errors import InvalidTimeError
 
 NOW = 1_763_646_960_000  # 2025-11-20 13:56:00 UTC

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy.old_release import KEY, OTHER_KEY
 
-from kycli.core import legacy
 from kycli.core.layout import BYTES, DELETED, TEXT
-from kycli.core.legacy import values as legacy_values
+from kycli.core.migration import legacy
+from kycli.core.migration.legacy import values as legacy_values
 from kycli.errors import (
     BusyError,
     CannotOpenError,

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from legacy.old_release import DOCUMENTS, KEY, LONG, OTHER_KEY, TEXTS, parsed
 
-from kycli.core import legacy
 from kycli.core.layout import CREATED, DELETED, EXPIRED, OVERWRITTEN
+from kycli.core.migration import legacy
 from kycli.errors import MasterKeyError
 
 FIXTURES = Path(__file__).parent / "fixtures"

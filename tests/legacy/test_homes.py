@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from legacy.old_release import KEY, OTHER_KEY
 
-from kycli.core import legacy
+from kycli.core.migration import legacy
 
 HOMES = Path(__file__).parent / "fixtures" / "homes"
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from legacy.old_release import KEY, OTHER_KEY
 
 from kycli import Kycore
-from kycli.core import layout, legacy, migration_plain
-from kycli.core.legacy import Decoder, Keyring
-from kycli.core.legacy.variant import of_plain
-from kycli.core.migration import migrate
-from kycli.core.migration_plain import key_for
-from kycli.core.storage import check_key, decode, encode
+from kycli.core import layout
+from kycli.core.codec import check_key, decode, encode
+from kycli.core.migration import legacy
+from kycli.core.migration import plain as migration_plain
+from kycli.core.migration.formats import migrate
+from kycli.core.migration.legacy import Decoder, Keyring
+from kycli.core.migration.legacy.variant import of_plain
+from kycli.core.migration.plain import key_for
 from kycli.core.values import Opaque
 from kycli.errors import CorruptError, InvalidKeyError, KycliError, MigrationNeeded
 

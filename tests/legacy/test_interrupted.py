@@ -20,7 +20,7 @@ import invariants
 import pytest
 
 from kycli import Kycore
-from kycli.core.migration import examine, is_current, migrate
+from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import MigrationNeeded
 
 # With so many a migration writes before it commits, because SQLite's cache overflows.
@@ -100,7 +100,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PROGRAM = """
 import sys
-from kycli.core.migration import examine, is_current, migrate
+from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import MigrationNeeded
 print("begun", flush=True)
 migrate(sys.argv[1])
@@ -161,7 +161,7 @@ def test_two_hundred_migrations_that_are_killed(huge: Path, tmp_path: Path) -> N
 
 LIMITED = """
 import resource, sys
-from kycli.core.migration import examine, is_current, migrate
+from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import MigrationNeeded
 from kycli.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_database(
 FAILING = """
 import os, signal, sys
 import apsw
-from kycli.core.migration import examine, is_current, migrate
+from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import MigrationNeeded
 from kycli.errors import KycliError
 
@@ -354,7 +354,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
 KILLED_IN_COMMIT = """
 import os, signal, sys
 import apsw
-from kycli.core.migration import migrate
+from kycli.core.migration.formats import migrate
 
 def kill_if_written():
     with open(sys.argv[1], "rb") as file:

@@ -1,0 +1,303 @@
+# Saves that are acknowledged before they are committed: durability="async". Part of
+# storage.pyx: one extension is one file to load at start-up.
+#
+# They wait in memory and not in an open transaction, which would hold the write lock of
+# all processes for as long as this one is busy elsewhere, or stopped. What a save answers
+# is decided at once, from what waits or else from the database, and a get looks at what
+# waits first, so a program sees its own saves. All other calls commit before they do
+# anything, and so everything happens in the order in which it was called.
+#
+# They are committed as one transaction, in their order, by the first of these: a save that
+# finds too many waiting, or waiting for too long; any call that is neither a save nor a
+# get; a thread that looks after stores that have gone quiet; the end of the program. When
+# that fails they go on waiting, and the call that tried raises and has done nothing.
+
+cdef enum:
+    DEFER_ROWS = 500              # so that others wait for the write lock for 3 ms or so
+    DEFER_BYTES = 1 << 20
+    DEFER_MS = 20
+    DEFER_TICK_MS = 10            # how often the thread looks
+    DEFER_PATIENCE_MS = 5         # how long it waits for another writer
+    DEFER_RETRY_MS = 100          # when it tries again after it has failed
+    DEFER_VALUE_MAX = 1 << 16     # a larger value is committed at once
+
+cdef str _NEWEST_TIME = "SELECT timestamp FROM audit_log ORDER BY id DESC LIMIT 1"
+
+cdef dict _waiting = {}      # id -> each session that has saves waiting; keeps it alive
+cdef int _committer = -1     # the value of _forks that the thread runs under; -1: none
+cdef bint _at_exit = False   # the program ends: nothing may wait any more
+cdef int _registered = -1    # the value of _forks that the end is seen under
+
+cdef class _Session
+
+
+@cython.final
+cdef class _Deferred:
+    """The saves of one store that are yet to be committed."""
+
+    cdef list rows        # (now, scope, key, kind, stored, size, expires_at, new), in order
+    cdef dict newest      # scope -> {key: its last row}
+    cdef Py_ssize_t count
+    cdef int64_t bytes
+    cdef int64_t since    # when the oldest was added
+    cdef int64_t retry_at
+    cdef bint committing
+    cdef object clock     # the store's own, for tests: with it nothing here is real time
+
+    def __cinit__(self, clock):
+        self.clock = clock
+        self.clear()
+
+    cdef void clear(self):
+        self.rows = []
+        self.newest = {}
+        self.count = self.bytes = self.retry_at = 0
+
+    cdef tuple find(self, str scope, str key):
+        """Return the last row of a key that waits, or None."""
+        cdef dict keys
+        if not self.count:
+            return None
+        keys = self.newest.get(scope)
+        return None if keys is None else keys.get(key)
+
+    cdef int64_t time(self, int clock) except -1:
+        return _clock_ms(clock) if self.clock is None else time_of(self.clock)
+
+    cdef bint is_due(self, int64_t wait_ms) except -1:
+        return self.count > 0 and (
+            self.count >= DEFER_ROWS or self.bytes >= DEFER_BYTES
+            or self.time(CLOCK_MONOTONIC) - self.since >= wait_ms)
+
+    cdef add(self, tuple row, str scope, str key, int64_t size):
+        cdef dict keys
+        if not self.count:
+            self.since = self.time(CLOCK_MONOTONIC)
+        self.rows.append(row)
+        keys = self.newest.get(scope)
+        if keys is None:
+            keys = self.newest[scope] = {}
+        keys[key] = row
+        self.count += 1
+        self.bytes += size + len(key)
+
+
+cdef object _defer(
+    _Session db, int64_t now, str scope, str key, int kind, stored, int64_t size, expires_at
+):
+    """Let a save wait; return what it answers, or None when it must not wait.
+
+    Between ``enter_ahead`` and ``leave``.
+    """
+    cdef tuple before = _newest_row(db, scope, key)
+    cdef object status = _STATUS_CREATED
+    if kind == FLOAT and stored != stored:
+        stored = None  # as SQLite keeps NaN
+    if before is not None and (before[2] is None or <int64_t>before[2] > now):
+        if before[1] == kind and is_same(kind, before[0], stored):
+            status = _STATUS_NOCHANGE
+            if before[2] == expires_at:
+                return status
+        else:
+            status = _STATUS_OVERWRITTEN
+    if not db.deferred.count and not _look_after(db):
+        return None
+    row = now, scope, key, kind, stored, size, expires_at, before is None
+    if _at_exit:  # since the call began; what is added from here on nobody would commit
+        return None
+    db.deferred.add(row, scope, key, size)
+    return status
+
+
+cdef tuple _newest_row(_Session db, str scope, str key):
+    """Return ``(stored, kind, expires_at)`` of a key, waiting or committed, or None."""
+    cdef tuple row = db.deferred.find(scope, key)
+    cdef object found = None
+    cdef object expires_at = None
+    if row is not None:
+        return row[4], row[3], row[6]
+    if db.cache.current():
+        found = db.cache.find(scope, key)
+    if found is None:
+        return _row_of(db, scope, key)
+    if found is _ABSENT:
+        return None
+    if type(found) is _Expiring:
+        if (<_Expiring>found).expires_at != NEVER:
+            expires_at = (<_Expiring>found).expires_at
+        found = (<_Expiring>found).value
+    kind, stored, _ = encode(found)
+    return None if kind == FLOAT and stored != stored else stored, kind, expires_at
+
+
+cdef _settle(_Session db):
+    """Commit what waits, as one transaction; when that fails, it all goes on waiting.
+
+    Runs under the session's lock, outside of a call and of a transaction.
+    """
+    cdef _Deferred deferred = db.deferred
+    cdef int64_t now, last, at, newest, bound, size
+    cdef int kind
+    cdef dict committed
+    deferred.committing = True
+    try:
+        if not db.is_warm:
+            db.warm_up()
+        with _Transaction(db, None):
+            if db.cache.header != NULL:
+                try:
+                    _catch_up(db)
+                finally:
+                    db.run.changes.reset()
+            # In the history each was saved when it was called, or when the last writer of
+            # another process wrote, if that was later: it is in order. The bound is for a
+            # clock that was set back.
+            last = db.fetch(_NEWEST_TIME, ()) or 0
+            now = deferred.time(CLOCK_REALTIME)
+            bound = min(last, now)
+            db.enter()
+            try:
+                for at, scope, key, kind, stored, size, expires_at, new in deferred.rows:
+                    if db.command is None:
+                        db.change = 0  # each save is a change of its own
+                    if at < bound:
+                        at = bound
+                    if new and size <= INLINE_MAX:
+                        _add_or_change(db, at, scope, key, stored, kind, expires_at)
+                    else:
+                        _change(db, at, scope, key, stored, kind, size <= INLINE_MAX,
+                                expires_at)
+            finally:
+                db.leave()
+            newest = _newest(db)
+        # At once, so that whatever happens now, nothing is committed twice.
+        committed = deferred.newest
+        deferred.clear()
+        _waiting.pop(id(db), None)
+        if db.cache.header != NULL:
+            db.cache.last_id = newest
+            _keep_in_cache(db, committed)
+    except FileReplacedError as error:
+        count = deferred.count
+        deferred.clear()
+        _waiting.pop(id(db), None)
+        raise FileReplacedError(
+            f"{error}; {count} deferred writes are lost", hint=error.hint) from error
+    except (apsw.Error, UnicodeError) as error:
+        raise db.translated(error) from error
+    finally:
+        deferred.committing = False
+
+
+cdef _keep_in_cache(_Session db, dict committed):
+    """Cache what was committed just now, and see that the cache is current."""
+    cdef _Cache cache = db.cache
+    cdef unsigned char header[HEADER]
+    cdef object entry
+    for scope, keys in committed.items():
+        for key, row in (<dict>keys).items():
+            entry = None if row[3] == JSON else _entry_of(decode(row[4], row[3]), row[6])
+            if entry is None:
+                cache.drop(scope, key)
+            else:
+                cache.put(scope, key, entry)
+    if cache.copy_header(header):
+        try:
+            _catch_up(db)
+            memcpy(cache.seen, header, HEADER)
+        except apsw.Error:
+            cache.flush()  # the next read will see about it
+        finally:
+            db.run.changes.reset()
+
+
+# ---------------------------------------------------------------- stores that went quiet
+
+cdef _see_the_end():
+    """Have what waits committed when the program ends."""
+    global _registered
+    if _registered == _forks:
+        return
+    imported("atexit").register(_commit_at_exit)
+    workers = sys.modules.get("multiprocessing.util")
+    if workers is not None:  # whose processes end without atexit
+        workers.Finalize(None, _commit_at_exit, exitpriority=0)
+    _registered = _forks
+
+
+cdef bint _look_after(_Session db) except -1:
+    """See that what waits from now on is committed in time, whatever the program does.
+
+    Returns False when that cannot be, because there can be no further thread.
+    """
+    global _committer
+    _see_the_end()
+    if _committer != _forks:
+        _committer = _forks
+        try:
+            _thread.start_new_thread(_commit_in_time, ())
+        except BaseException as error:
+            _committer = -1
+            if isinstance(error, RuntimeError):
+                return False
+            raise
+    _waiting[id(db)] = db
+    return True
+
+
+def _commit_in_time():
+    """What the thread does: look at all stores that have saves waiting, until none has."""
+    global _committer
+    cdef int quiet = 0
+    while quiet < 3:
+        with nogil:
+            usleep(DEFER_TICK_MS * 1000)
+        if _at_exit:
+            break
+        quiet += 1
+        for session in list(_waiting.values()):
+            quiet = 0
+            _commit_if_due(session)
+    _committer = -1  # before anybody else gets the GIL
+
+
+cdef _commit_if_due(_Session db):
+    cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
+    if not db.deferred.count:
+        _waiting.pop(id(db), None)
+        return
+    # When the store is in use, whoever uses it will commit, or the next look will.
+    if now < db.deferred.retry_at or not db.lock.acquire(False):
+        return
+    try:
+        if not db.deferred.is_due(DEFER_MS - DEFER_TICK_MS):
+            return
+        db.patience.at_most_ms = DEFER_PATIENCE_MS
+        db.flush()
+    except Exception:
+        db.deferred.retry_at = now + DEFER_RETRY_MS  # a call of the program's will raise it
+    finally:
+        db.patience.at_most_ms = 0
+        db.lock.release()
+
+
+def _commit_at_exit():
+    """Commit what waits when the program ends; what cannot be committed is reported.
+
+    From now on saves are committed at once, also those of objects that are deleted last.
+    """
+    global _at_exit
+    _at_exit = True
+    failed = None
+    # What a save may need, while Python can still load it.
+    for name in ("names", "values", "faults"):
+        imported(f"kycli.core.{name}")
+    imported("hashlib")
+    imported("kycli.core.authors").user()
+    for session in list(_waiting.values()):
+        try:
+            (<_Session>session).flush()
+        except BaseException as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed

@@ -1,0 +1,283 @@
+# Listings: ranges of keys, read page by page in the order of the primary key, or against
+# it. Part of storage.pyx: one extension is one file to load at start-up.
+
+# A page ends at so many rows or bytes; no read transaction outlives it.
+cdef int PAGE_ROWS = 1000
+cdef int64_t PAGE_BYTES = 1 << 20
+
+cdef enum:
+    # What a row of a listing is, as the place of its statements in _PAGES.
+    KEYS = 0
+    PAIRS = 2
+    ENTRIES = 4
+
+
+cdef class _Listings(_Surface):
+    """The part of ``Kycore`` that lists and counts keys."""
+
+    def listkeys(self, pattern=None, *, glob=None, prefix=None, after=None, reverse=False,
+                 limit=None, scope=None):
+        """Return the keys of a scope, sorted by code point, as a list; as ``iterkeys``.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save_many((name, 1) for name in ("user:1", "user:22", "visits"))
+        ...     kv.listkeys(r"user:\\d$"), kv.listkeys(glob="*2")
+        ...     kv.listkeys(after="user:1"), kv.listkeys(reverse=True, limit=1)
+        3
+        (['user:1'], ['user:22'])
+        (['user:22', 'visits'], ['visits'])
+        """
+        return list(self.iterkeys(prefix, pattern=pattern, glob=glob, after=after,
+                                  reverse=reverse, limit=limit, scope=scope))
+
+    def iterkeys(self, prefix=None, *, pattern=None, glob=None, after=None, reverse=False,
+                 limit=None, scope=None):
+        """Iterate over the keys of a scope, sorted by code point, streaming.
+
+        Reads only the range of keys in which all that is asked for must lie: that of the
+        prefix, that which the pattern itself implies, such as by its beginning, and what
+        comes after ``after``.
+
+        Parameters:
+            prefix: only keys that begin with this text.
+            pattern: only keys that match this regular expression from their start. The
+                syntax is that of RE2, which takes time in proportion to the key, whatever
+                the pattern: there are no backreferences and no lookaround, ``\\w``,
+                ``\\d`` and ``\\s`` are ASCII (``\\pL``: letters of any script), and
+                the end is ``$`` or ``\\z``.
+            glob: only keys that match this shell pattern as a whole: ``*``, ``?``,
+                ``[a-z]``, ``[!a-z]``, and a backslash before what is meant literally.
+            after: only keys that come after this one in the order of the listing, so that
+                a listing can be continued. The key need not exist; None or empty text
+                means from the start.
+            reverse: list in reverse order, the last key first.
+            limit: at most so many.
+            scope: default the store's.
+
+        Raises:
+            InvalidKeyError: when ``pattern`` or ``glob`` is none.
+            MisuseError: when both are given.
+        """
+        return _Listing(self, KEYS, prefix, pattern, glob, after, reverse, limit, scope, False)
+
+    def scan(self, prefix=None, *, pattern=None, glob=None, after=None, reverse=False,
+             limit=None, scope=None):
+        """Iterate over ``(key, value)``, sorted by key, streaming; parameters as ``iterkeys``.
+
+        Rows come in pages; each page is as of one moment, and no transaction is open
+        between them, so a slow reader holds nobody up. A key that is written while
+        the scan is under way is seen with its old or its new value.
+        """
+        return _Listing(self, PAIRS, prefix, pattern, glob, after, reverse, limit, scope, False)
+
+    def entries(self, prefix=None, *, pattern=None, glob=None, after=None, reverse=False,
+                limit=None, scope=None, include_expired=False):
+        """Iterate over ``Entry``, sorted by key, streaming; as ``scan``.
+
+        Parameters:
+            include_expired: also what has expired and is not yet archived.
+        """
+        return _Listing(self, ENTRIES, prefix, pattern, glob, after, reverse, limit, scope,
+                        include_expired)
+
+    def exists(self, key, *, scope=None):
+        """Return whether there is such a key; the value is not read."""
+        cdef Kycore store = <Kycore>self
+        cdef str place = store._scope if scope is None else check_scope(scope)
+        return store._db.fetch(
+            _EXISTS, (store._now(), place, store._key(place, key))) is not None
+
+    def count(self, prefix=None, *, scope=None):
+        """Return how many keys there are; the cost grows with their number."""
+        cdef Kycore store = <Kycore>self
+        cdef str place = store._scope if scope is None else check_scope(scope)
+        first, past = range_of(prefix)
+        return store._db.fetch(_COUNT, (store._now(), place, first, past))
+
+
+cdef str _position(object after):
+    """Return the text after which a listing goes on, or None when it begins at the start."""
+    if after is None:
+        return None
+    if not isinstance(after, str):
+        raise InvalidKeyError(f"a listing goes on after a text, not {type(after).__name__}")
+    after = plain_text(after)
+    try:
+        after.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(f"the key {after!r} is not valid text") from None
+    return after or None
+
+
+@cython.final
+cdef class _Listing:
+    """An iterator over a range of keys; it reads a page when it is asked for its first row."""
+
+    cdef Kycore store
+    cdef int what           # KEYS, PAIRS or ENTRIES
+    cdef bint reverse
+    cdef str sql
+    cdef str scope
+    cdef str first          # where the range begins, and where it ends: a text, or b"" where
+    cdef object past        # there is no end
+    cdef object matches     # tells which keys of the range are meant; None: all of them
+    cdef object limit
+    cdef bint include_expired
+    cdef object entry       # the class Entry, where rows are such
+    cdef list page
+    cdef Py_ssize_t at
+    cdef bint more
+
+    def __cinit__(self, Kycore store, int what, prefix, pattern, glob, after, bint reverse,
+                  limit, scope, bint include_expired):
+        cdef str position = _position(after)
+        self.store = store
+        self.what = what
+        self.reverse = reverse
+        self.sql = _PAGES[what + reverse]
+        self.scope = store._scope if scope is None else check_scope(scope)
+        self.first, self.past = range_of(prefix)
+        if pattern is not None or glob is not None:
+            from kycli.core.operations.patterns import select
+
+            least, end, self.matches = select(pattern, glob)
+            self.first = max(self.first, least)
+            self.past = _nearer(self.past, end)
+        if position is not None:
+            if reverse:
+                self.past = _nearer(self.past, position)
+            else:
+                self.first = max(self.first, _next(position))
+        if what == ENTRIES:
+            from kycli.core.operations.entry import Entry
+
+            self.entry = Entry
+        self.limit = check_limit(limit)
+        self.include_expired = include_expired
+        self.page = []
+        self.more = limit is None or limit > 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef object row
+        while self.at == len(self.page):
+            if not self.more:
+                raise StopIteration
+            self.read_page()
+        row = self.page[self.at]
+        self.at += 1
+        return row
+
+    cdef read_page(self):
+        """Read the next page, and know where the one after it begins."""
+        cdef _Session db = self.store._db
+        cdef _Native statement
+        # Of keys that may not match, nobody knows how many rows the limit stands for.
+        cdef int64_t most = (PAGE_ROWS if self.limit is None or self.matches is not None
+                             else min(self.limit, PAGE_ROWS))
+        # Before the beginning of time nothing had expired.
+        cdef int64_t now = -1 if self.include_expired else self.store._now()
+        cdef str last
+        self.page, self.at = [], 0
+        db.enter()
+        try:
+            statement = db.run.page(db.connection, self.sql)
+            if statement is None:
+                last = self.read_by_apsw(db, now, most)
+            else:
+                last = self.read(statement, now, most)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
+        if last is None:
+            self.more = False
+        elif self.reverse:
+            self.past = last
+        else:
+            self.first = _next(last)
+        if self.limit is not None:
+            self.limit -= len(self.page)
+            self.more = self.more and self.limit > 0
+
+    cdef str read(self, _Native statement, int64_t now, int64_t most):
+        """Fill the page; return the last key that was read if there may be more rows."""
+        cdef list page = self.page
+        cdef int64_t size = 0, seen = 0
+        cdef int bytes = 0
+        cdef int kind
+        cdef str key = None
+        statement.bind_int(1, now)
+        statement.bind_text(2, self.scope)
+        statement.bind_text(3, self.first)
+        statement.bind(4, self.past)
+        statement.bind_int(5, most)
+        try:
+            found = statement.has_row()
+            while found:
+                key = statement.text_at(0, &bytes)
+                seen += 1
+                if self.matches is not None and not self.matches(key):
+                    pass
+                elif self.what == KEYS:
+                    page.append(key)
+                else:
+                    kind = <int>statement.int_at(2)
+                    if kind == TEXT:
+                        value = statement.text_at(1, &bytes)
+                    else:
+                        value = statement.at(1)
+                        bytes = len(value) if kind == BYTES or kind == JSON else 8
+                        value = decode(value, kind)
+                    page.append((key, value) if self.what == PAIRS else self.entry(
+                        key, value, statement.int_at(3), statement.at(4), statement.int_at(5)))
+                    size += bytes
+                if size > PAGE_BYTES or self.is_full():
+                    return key
+                found = statement.has_row_at_once()
+        finally:
+            statement.reset()
+        return key if seen == most else None
+
+    cdef str read_by_apsw(self, _Session db, int64_t now, int64_t most):
+        cdef list page = self.page
+        cdef int64_t size = 0, seen = 0
+        cdef tuple row = None
+        cursor = db.connection.cursor()
+        try:
+            for row in cursor.execute(self.sql, (now, self.scope, self.first, self.past, most)):
+                seen += 1
+                if self.matches is not None and not self.matches(row[0]):
+                    pass
+                elif self.what == KEYS:
+                    page.append(row[0])
+                else:
+                    value = decode(row[1], row[2])
+                    page.append((row[0], value) if self.what == PAIRS else self.entry(
+                        row[0], value, row[3], row[4], row[5]))
+                    size += len(row[1]) if isinstance(row[1], (str, bytes)) else 8
+                if size > PAGE_BYTES or self.is_full():
+                    return row[0]
+        finally:
+            cursor.close()
+        return row[0] if seen == most else None
+
+    cdef inline bint is_full(self):
+        """Whether the page holds all that is asked for, where not every row counts."""
+        return self.matches is not None and self.limit is not None and (
+            len(self.page) >= <int64_t>self.limit)
+
+
+cdef str _next(str key):
+    """Return the least text that sorts after a key."""
+    return key + "\0"
+
+
+cdef object _nearer(object past, object other):
+    """Return the nearer of two ends, each of which may be b"" for none."""
+    if isinstance(past, bytes) or isinstance(other, bytes):
+        return other if isinstance(past, bytes) else past
+    return min(past, other)
+
