@@ -16,9 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Patience(Protocol):
+    class BusyHandler(Protocol):
         def __call__(self, tries: int) -> bool: ...
-        def heed(self) -> bool: ...
+        def check_signals(self) -> bool: ...
 
 
 # As many as the first block of the WAL's index holds. A checkpoint writes each changed
@@ -50,7 +50,7 @@ def identity_of(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
+def connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
     """Open a database of ours; make it when there is none.
 
     An existing one is only read: nothing is written and no write lock taken. A file
@@ -59,7 +59,7 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
     Parameters:
         path: absolute, or ``":memory:"``.
         durability: ``"normal"``, ``"full"`` or ``"async"``, which commits as normal does.
-        patience: SQLite's busy handler, which also heeds signals.
+        busy: SQLite's busy handler, which also checks for signals.
 
     Raises:
         CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: ours.
@@ -68,7 +68,7 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
     """
     placed = path != MEMORY and _prepare_file(path)
     try:
-        return _connect(path, durability, patience)
+        return _connect(path, durability, busy)
     except BaseException:
         if placed:
             from kycli.core.create import take_away
@@ -77,19 +77,19 @@ def connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
         raise
 
 
-def _connect(path: str, durability: str, patience: Patience) -> apsw.Connection:
+def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
     strangers_wal = path != MEMORY and os.path.exists(path + "-wal")
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | _ONE_AT_A_TIME)
     try:
         _leave_wal_alone(connection, strangers_wal)
         try:
-            _set_up(connection, path, durability, patience)
+            _set_up(connection, path, durability, busy)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
             if os.access(os.path.dirname(path), os.W_OK):
                 raise
             connection.close()
             connection = _open_immutable(path)
-            _set_up(connection, path, durability, patience)
+            _set_up(connection, path, durability, busy)
         _leave_wal_alone(connection, False)
     except BaseException:
         connection.close()
@@ -149,15 +149,15 @@ def _size(path: str) -> int:
         return -1
 
 
-def _set_up(connection: apsw.Connection, path: str, durability: str, patience: Patience) -> None:
-    connection.set_busy_handler(patience)
-    _heed_signals(connection, patience)
+def _set_up(connection: apsw.Connection, path: str, durability: str, busy: BusyHandler) -> None:
+    connection.set_busy_handler(busy)
+    _check_signals(connection, busy)
     _keep_plans(connection)
     _refuse_double_quoted_strings(connection)
     _distrust_schema(connection)
     _identify(connection, path)
     if path != MEMORY and not connection.readonly("main"):
-        _use_wal(connection, patience)
+        _use_wal(connection, busy)
         connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN_CHECKPOINTS}")
     _set_durability(connection, durability)
 
@@ -167,9 +167,9 @@ def _leave_wal_alone(connection: apsw.Connection, alone: bool) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(alone))
 
 
-def _heed_signals(connection: apsw.Connection, patience: Patience) -> None:
+def _check_signals(connection: apsw.Connection, busy: BusyHandler) -> None:
     """Ctrl-C stops a long statement, and not only what comes after it."""
-    connection.set_progress_handler(patience.heed, _STEPS_BETWEEN_SIGNALS)
+    connection.set_progress_handler(busy.check_signals, _STEPS_BETWEEN_SIGNALS)
 
 
 def _keep_plans(connection: apsw.Connection) -> None:
@@ -192,7 +192,7 @@ def _distrust_schema(connection: apsw.Connection) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
 
 
-def _use_wal(connection: apsw.Connection, patience: Patience) -> None:
+def _use_wal(connection: apsw.Connection, busy: BusyHandler) -> None:
     """Readers and a writer at the same time; the mode is kept in the file."""
     refusals = 0
     while connection.pragma("journal_mode") != "wal":
@@ -200,7 +200,7 @@ def _use_wal(connection: apsw.Connection, patience: Patience) -> None:
             connection.pragma("journal_mode", "wal")
         except apsw.BusyError:
             # Changing the mode takes the file for itself and does not ask the busy handler.
-            if not patience(refusals):
+            if not busy(refusals):
                 raise
             refusals += 1
 

@@ -4,8 +4,8 @@
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``process``), the files of a database (``files``), SQLite's own functions (``sqlite``) and
 the statements that use them (``native``), the SQL (``statements``), the value cache
-(``cache``), deferred writes (``deferred``), a connection with its lock, transactions and fork
-hooks (``session``), reading rows (``reading``), changing keys (``writing``), the methods
+(``cache``), fork hooks (``forks``), a connection that threads share (``connection``),
+deferred writes (``deferred``), transactions (``session``), reading rows (``reading``), changing keys (``writing``), the methods
 whose work is done elsewhere (``surface``), listings, and the store itself.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
@@ -91,7 +91,7 @@ cdef int64_t SWEEP_PAUSE_MS = 1000
 cdef int64_t SWEEP_WRITES = 64
 cdef int64_t SWEEP_AGAIN_MS = 50
 # How long it remembers in which scopes keys are the same in any case.
-cdef int64_t FOLDS_MS = 1000
+cdef int64_t FOLDING_CHECK_MS = 1000
 
 # A connection that is used as often as this gets a cache and native statements.
 cdef int USES_BEFORE_WARM_UP = 8
@@ -108,6 +108,8 @@ include "engine/sqlite.pxi"
 include "engine/native.pxi"
 include "engine/statements.pxi"
 include "engine/cache.pxi"
+include "engine/forks.pxi"
+include "engine/connection.pxi"
 include "engine/deferred.pxi"
 include "engine/session.pxi"
 include "engine/reading.pxi"
@@ -186,7 +188,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
-        self._folds_at = -FOLDS_MS
+        self._folds_at = -FOLDING_CHECK_MS
         # Never opened, so that a store whose __init__ did not run says that it is closed.
         self._scope = "default"
         self._cache = _Cache("default", 0, 0)
@@ -216,7 +218,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             checked_command(command))
         if durability == "async":
             self._db.deferred = _Deferred(clock)
-            _see_the_end()
+            _register_exit_commit()
         try:
             self._db.open()
         except MigrationNeeded:
@@ -304,7 +306,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         scopes these are is looked up when it was not within the last second.
         """
         cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
-        if now - self._folds_at > FOLDS_MS:
+        if now - self._folds_at > FOLDING_CHECK_MS:
             self._folds = {row[0] for row in self._db.fetch_all(_FOLDING, ())}
             self._folds_at = now
         if scope not in self._folds or self._db.fetch_all(_IS_LIVE, (scope, name)):
@@ -399,7 +401,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef object expires_at
         kind, stored, size = encode(value)
         if db.deferred is not None:
-            status = self._save_later(scope, key, kind, stored, size, lifetime)
+            status = self._save_deferred(scope, key, kind, stored, size, lifetime)
             if status is not None:
                 return status
         db.begin_call()
@@ -418,14 +420,14 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         finally:
             db.leave()
 
-    cdef str _save_later(self, str scope, key, kind, stored, size, lifetime):
+    cdef str _save_deferred(self, str scope, key, kind, stored, size, lifetime):
         """Acknowledge a save that waits to be committed; None when this one cannot wait."""
         cdef _Session db = self._db
         if size > DEFER_VALUE_MAX or db.read_only or _at_exit:
             return None
         if db.deferred.is_due(DEFER_MS):
             db.flush()
-        db.enter_ahead()
+        db.enter_keeping_deferred()
         try:
             if db.depth:
                 return None
@@ -566,17 +568,17 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             place = self._scope if scope is None else check_scope(scope)
             row = self._db.deferred.find(place, self._key(place, key))
             if row is not None:
-                found = self._waiting(row)
-                return self._read(place, key, default, False) if found is _NOTHING else found
+                found = self._deferred_value(row)
+                return self._read(place, key, default, False) if found is _NO_ENTRY else found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
         # Another thread's transaction has not changed anything in the cache yet.
-        if ((self._db.depth == 0 or not self._db.lock.is_mine())
+        if ((self._db.depth == 0 or not self._db.lock.is_held_here())
                 and self._db.generation == _forks and not include_expired
                 and at is None and type(key) is str and self._cache.current()):
             found = self._cached(
-                self._cache.here if scope is None
+                self._cache.own if scope is None
                 else self._cache.scopes.get(check_scope(scope)), key)
-            if found is not _NOTHING:
+            if found is not _NO_ENTRY:
                 self._cache.hits += 1
                 return default if found is _ABSENT else found
         if at is not None:
@@ -586,29 +588,29 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._scope if scope is None else check_scope(scope), key, default, include_expired)
 
     cdef inline object _cached(self, dict entries, str key):
-        """Return the cached value of a key, _ABSENT, or _NOTHING when there is no entry."""
+        """Return the cached value of a key, _ABSENT, or _NO_ENTRY when there is no entry."""
         cdef PyObject* entry = NULL if entries is None else PyDict_GetItem(entries, key)
         cdef object found
         if entry == NULL:
-            return _NOTHING
+            return _NO_ENTRY
         found = <object>entry  # kept, since a clock may be Python that drops it
         if type(found) is not _Expiring:
             return found
         if (<_Expiring>found).expires_at > self._now():
             return (<_Expiring>found).value
-        return _NOTHING
+        return _NO_ENTRY
 
-    cdef object _waiting(self, tuple row):
+    cdef object _deferred_value(self, tuple row):
         """Return the value of a key that waits to be committed.
 
-        _NOTHING where the database must be asked: it is being committed, and who knows if
+        _NO_ENTRY where the database must be asked: it is being committed, and who knows if
         that is done; or it has expired, or is the parent process's.
         """
         cdef _Session db = self._db
         if db.deferred.committing or db.generation != _forks:
-            return _NOTHING
+            return _NO_ENTRY
         if row[6] is not None and <int64_t>row[6] <= self._now():
-            return _NOTHING
+            return _NO_ENTRY
         return decode(row[4], row[3])
 
     cdef object _read(self, str scope, key, default, bint include_expired):
@@ -618,7 +620,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef bint caching = False
         cdef object row, found
         key = self._key(scope, key)
-        db.enter_ahead()
+        db.enter_keeping_deferred()
         if db.deferred is not None and db.deferred.find(scope, key) is not None:
             db.leave()
             db.enter()
@@ -628,13 +630,13 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins
             # Where the key is not cached, reading it is all there is to do: see cache.pxi.
-            if (caching and memcmp(header, self._cache.seen, HEADER) != 0
+            if (caching and memcmp(header, self._cache.checked, HEADER) != 0
                     and self._cache.holds(scope, key)):
                 try:
                     _catch_up(db)
-                    memcpy(self._cache.seen, header, HEADER)
+                    memcpy(self._cache.checked, header, HEADER)
                     found = self._cached(self._cache.scopes.get(scope), key)
-                    if found is not _NOTHING:
+                    if found is not _NO_ENTRY:
                         return default if found is _ABSENT else found
                     row = _row_of(db, scope, key)
                 finally:
@@ -707,7 +709,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                         _catch_up(db)
                     finally:
                         db.run.changes.reset()
-                    memcpy(self._cache.seen, header, HEADER)
+                    memcpy(self._cache.checked, header, HEADER)
                 for key in wanted:
                     if caching:
                         entry = self._cache.find(place, key)
@@ -737,7 +739,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef dict found = {}
         cdef dict entries = self._cache.scopes.get(scope)
         cdef PyObject* entry
-        if (entries is None or db.depth and db.lock.is_mine() or db.generation != _forks
+        if (entries is None or db.depth and db.lock.is_held_here() or db.generation != _forks
                 or db.deferred is not None and db.deferred.count
                 or not self._cache.current()):
             return None
@@ -871,12 +873,12 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             if not self._limited:
                 return False
             retention = imported("kycli.core.history.retention")
-            db.patience.none_left = True
+            db.busy.no_wait = True
             return retention.sweep(self, written)
         except KycliError:
             return False
         finally:
-            db.patience.none_left = False
+            db.busy.no_wait = False
 
     cdef int64_t _try_to_archive(self, list keys, int most) except -1:
         """Archive expired rows, of the given keys or any; return how many.
@@ -897,23 +899,23 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             # Looks without taking the write lock, which most often is all.
             if keys is None and db.cursor.execute(_ANY_EXPIRED, (now,)).get is None:
                 return 0
-            db.patience.none_left = True
+            db.busy.no_wait = True
             try:
                 db.take_write_lock()
             finally:
-                db.patience.none_left = False
+                db.busy.no_wait = False
             if keys is None:
                 keys = db.cursor.execute(_EXPIRED, (now, most)).fetchall()
             count = 0
             for scope, key in keys:
-                count += _bury(db, now, scope, key, EXPIRED) != UNCHANGED
+                count += _archive(db, now, scope, key, EXPIRED) != UNCHANGED
             db.commit_all()
             return count
         except (apsw.Error, UnicodeError, FileReplacedError):
-            db.give_up()
+            db.roll_back_all()
             return 0
         except BaseException:
-            db.give_up()
+            db.roll_back_all()
             raise
         finally:
             db.leave()
@@ -937,7 +939,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
-        return self._db.depth > 0 and self._db.lock.is_mine()
+        return self._db.depth > 0 and self._db.lock.is_held_here()
 
     def _in_snapshot(self):
         """Whether the calling thread is inside a snapshot of this store, where nothing is written."""

@@ -58,7 +58,7 @@ cdef int64_t ONE_WORD = 1 << 60  # ints up to this are within ENTRY_OVERHEAD
 
 # What the cache holds for a key that does not exist.
 cdef object _ABSENT = object()
-cdef object _NOTHING = object()  # there is no entry
+cdef object _NO_ENTRY = object()  # there is no entry
 
 
 @cython.final
@@ -75,11 +75,11 @@ cdef class _Cache:
     """Values by scope and key, good as long as the WAL-index header is what it was."""
 
     cdef unsigned char* header  # NULL: switched off
-    cdef unsigned char seen[HEADER]
+    cdef unsigned char checked[HEADER]
     cdef int64_t last_id        # newest row of the log that was looked at
     cdef int64_t schema         # the schema version then, or what stands for it
     cdef dict scopes            # scope -> {key: value, _Expiring or _ABSENT}
-    cdef dict here              # the entries of the store's own scope
+    cdef dict own               # the entries of the store's own scope
     cdef set own_changes        # ids of rows of the log whose values are in the entries
     cdef int64_t max_weight     # bytes of one entry
     cdef int64_t max_entries
@@ -95,8 +95,8 @@ cdef class _Cache:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.max_weight = max_bytes // SHARE
-        self.here = {}
-        self.scopes = {scope: self.here}
+        self.own = {}
+        self.scopes = {scope: self.own}
         self.own_changes = set()
 
     cdef bint current(self) noexcept:
@@ -104,8 +104,8 @@ cdef class _Cache:
         if self.header == NULL:
             return False
         kycli_acquire()
-        return (memcmp(self.header, self.seen, HEADER) == 0
-                and memcmp(self.header + HEADER, self.seen, HEADER) == 0)
+        return (memcmp(self.header, self.checked, HEADER) == 0
+                and memcmp(self.header + HEADER, self.checked, HEADER) == 0)
 
     cdef bint copy_header(self, unsigned char* into) noexcept:
         """Copy the header; return whether it was whole."""
@@ -122,8 +122,8 @@ cdef class _Cache:
         if self.entries:
             self.flushes += 1
         if len(self.scopes) > 1:
-            self.scopes = {scope: keys for scope, keys in self.scopes.items() if keys is self.here}
-        self.here.clear()
+            self.scopes = {scope: keys for scope, keys in self.scopes.items() if keys is self.own}
+        self.own.clear()
         self.own_changes.clear()
         self.entries = self.bytes = 0
 
@@ -189,7 +189,7 @@ cdef class _Cache:
         if keys is not None and key in keys:
             self.bytes -= _weight(key, keys.pop(key))
             self.entries -= 1
-            if not keys and keys is not self.here:
+            if not keys and keys is not self.own:
                 del self.scopes[scope]
 
     cdef changed(self, list rows):

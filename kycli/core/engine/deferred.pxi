@@ -17,18 +17,18 @@ cdef enum:
     DEFER_BYTES = 1 << 20
     DEFER_MS = 20
     DEFER_TICK_MS = 10            # how often the thread looks
-    DEFER_PATIENCE_MS = 5         # how long it waits for another writer
+    DEFER_WAIT_MS = 5         # how long it waits for another writer
     DEFER_RETRY_MS = 100          # when it tries again after it has failed
     DEFER_VALUE_MAX = 1 << 16     # a larger value is committed at once
 
 cdef str _NEWEST_TIME = "SELECT timestamp FROM audit_log ORDER BY id DESC LIMIT 1"
 
-cdef dict _waiting = {}      # id -> each session that has saves waiting; keeps it alive
+cdef dict _stores_with_deferred = {}      # id -> each session that has saves waiting; keeps it alive
 cdef int _committer = -1     # the value of _forks that the thread runs under; -1: none
 cdef bint _at_exit = False   # the program ends: nothing may wait any more
 cdef int _registered = -1    # the value of _forks that the end is seen under
 
-cdef class _Session
+cdef class _Session(_Connection)
 
 
 @cython.final
@@ -87,7 +87,7 @@ cdef object _defer(
 ):
     """Let a save wait; return what it answers, or None when it must not wait.
 
-    Between ``enter_ahead`` and ``leave``.
+    Between ``enter_keeping_deferred`` and ``leave``.
     """
     cdef tuple before = _newest_row(db, scope, key)
     cdef object status = _STATUS_CREATED
@@ -100,7 +100,7 @@ cdef object _defer(
                 return status
         else:
             status = _STATUS_OVERWRITTEN
-    if not db.deferred.count and not _look_after(db):
+    if not db.deferred.count and not _start_committer(db):
         return None
     row = now, scope, key, kind, stored, size, expires_at, before is None
     if _at_exit:  # since the call began; what is added from here on nobody would commit
@@ -130,7 +130,7 @@ cdef tuple _newest_row(_Session db, str scope, str key):
     return None if kind == FLOAT and stored != stored else stored, kind, expires_at
 
 
-cdef _settle(_Session db):
+cdef _commit_deferred(_Session db):
     """Commit what waits, as one transaction; when that fails, it all goes on waiting.
 
     Runs under the session's lock, outside of a call and of a transaction.
@@ -173,14 +173,14 @@ cdef _settle(_Session db):
         # At once, so that whatever happens now, nothing is committed twice.
         committed = deferred.newest
         deferred.clear()
-        _waiting.pop(id(db), None)
+        _stores_with_deferred.pop(id(db), None)
         if db.cache.header != NULL:
             db.cache.last_id = newest
             _keep_in_cache(db, committed)
     except FileReplacedError as error:
         count = deferred.count
         deferred.clear()
-        _waiting.pop(id(db), None)
+        _stores_with_deferred.pop(id(db), None)
         raise FileReplacedError(
             f"{error}; {count} deferred writes are lost", hint=error.hint) from error
     except (apsw.Error, UnicodeError) as error:
@@ -204,7 +204,7 @@ cdef _keep_in_cache(_Session db, dict committed):
     if cache.copy_header(header):
         try:
             _catch_up(db)
-            memcpy(cache.seen, header, HEADER)
+            memcpy(cache.checked, header, HEADER)
         except apsw.Error:
             cache.flush()  # the next read will see about it
         finally:
@@ -213,7 +213,7 @@ cdef _keep_in_cache(_Session db, dict committed):
 
 # ---------------------------------------------------------------- stores that went quiet
 
-cdef _see_the_end():
+cdef _register_exit_commit():
     """Have what waits committed when the program ends."""
     global _registered
     if _registered == _forks:
@@ -225,27 +225,27 @@ cdef _see_the_end():
     _registered = _forks
 
 
-cdef bint _look_after(_Session db) except -1:
+cdef bint _start_committer(_Session db) except -1:
     """See that what waits from now on is committed in time, whatever the program does.
 
     Returns False when that cannot be, because there can be no further thread.
     """
     global _committer
-    _see_the_end()
+    _register_exit_commit()
     if _committer != _forks:
         _committer = _forks
         try:
-            _thread.start_new_thread(_commit_in_time, ())
+            _thread.start_new_thread(_committer_loop, ())
         except BaseException as error:
             _committer = -1
             if isinstance(error, RuntimeError):
                 return False
             raise
-    _waiting[id(db)] = db
+    _stores_with_deferred[id(db)] = db
     return True
 
 
-def _commit_in_time():
+def _committer_loop():
     """What the thread does: look at all stores that have saves waiting, until none has."""
     global _committer
     cdef int quiet = 0
@@ -255,7 +255,7 @@ def _commit_in_time():
         if _at_exit:
             break
         quiet += 1
-        for session in list(_waiting.values()):
+        for session in list(_stores_with_deferred.values()):
             quiet = 0
             _commit_if_due(session)
     _committer = -1  # before anybody else gets the GIL
@@ -264,7 +264,7 @@ def _commit_in_time():
 cdef _commit_if_due(_Session db):
     cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
     if not db.deferred.count:
-        _waiting.pop(id(db), None)
+        _stores_with_deferred.pop(id(db), None)
         return
     # When the store is in use, whoever uses it will commit, or the next look will.
     if now < db.deferred.retry_at or not db.lock.acquire(False):
@@ -272,12 +272,12 @@ cdef _commit_if_due(_Session db):
     try:
         if not db.deferred.is_due(DEFER_MS - DEFER_TICK_MS):
             return
-        db.patience.at_most_ms = DEFER_PATIENCE_MS
+        db.busy.limit_ms = DEFER_WAIT_MS
         db.flush()
     except Exception:
         db.deferred.retry_at = now + DEFER_RETRY_MS  # a call of the program's will raise it
     finally:
-        db.patience.at_most_ms = 0
+        db.busy.limit_ms = 0
         db.lock.release()
 
 
@@ -294,7 +294,7 @@ def _commit_at_exit():
         imported(f"kycli.core.{name}")
     imported("hashlib")
     imported("kycli.core.authors").user()
-    for session in list(_waiting.values()):
+    for session in list(_stores_with_deferred.values()):
         try:
             (<_Session>session).flush()
         except BaseException as error:

@@ -180,7 +180,7 @@ cdef class _Native(_Statement):
     cdef int bound(self, int position, object value, int code) except -1:
         """Remember what was bound, or raise why it was not."""
         if code:
-            self.bindings[position - 1] = _NOTHING
+            self.bindings[position - 1] = _NO_ENTRY
             raise self.failure(code)
         Py_INCREF(value)
         PyList_SetItem(self.bindings, position - 1, value)

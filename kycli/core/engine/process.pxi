@@ -8,17 +8,17 @@ cdef int64_t _clock_ms(int clock) noexcept nogil:
 
 
 @cython.final
-cdef class _Patience:
+cdef class _BusyHandler:
     """SQLite's busy handler: how long to wait for a lock, and when not to.
 
     Sleeps are short and start at 50 µs, because a writer holds the lock for some
     20 µs; SQLite's own handler would sleep for milliseconds, up to 100.
     """
 
-    cdef bint none_left
-    cdef bint deaf        # to signals, while a transaction begins or ends
+    cdef bint no_wait
+    cdef bint uninterrupted        # to signals, while a transaction begins or ends
     cdef int64_t timeout_ms
-    cdef int64_t at_most_ms  # for work that nobody waits for; 0: as long as the timeout
+    cdef int64_t limit_ms  # for work that nobody waits for; 0: as long as the timeout
     cdef int64_t deadline
 
     def __cinit__(self, int64_t timeout_ms):
@@ -27,12 +27,12 @@ cdef class _Patience:
     def __call__(self, int tries):
         cdef int64_t now
         cdef unsigned int pause
-        if self.none_left:
+        if self.no_wait:
             return False
         now = _clock_ms(CLOCK_MONOTONIC)
         if tries == 0:
             self.deadline = now + (
-                min(self.at_most_ms, self.timeout_ms) if self.at_most_ms else self.timeout_ms)
+                min(self.limit_ms, self.timeout_ms) if self.limit_ms else self.timeout_ms)
         if now >= self.deadline:
             return False
         pause = 50 << min(tries // 4, 6)
@@ -43,16 +43,16 @@ cdef class _Patience:
         PyErr_CheckSignals()
         return True
 
-    def heed(self):
+    def check_signals(self):
         """SQLite's progress handler: let Ctrl-C stop a statement that takes long."""
-        if not self.deaf:
+        if not self.uninterrupted:
             PyErr_CheckSignals()
         return False
 
 
-cdef int64_t FOR_EVER_MS = 1 << 40
-cdef int64_t FAIR_MS = 5  # how long threads may take turns before those that wait
-cdef int64_t LOOK_MS = 50  # how often a thread that waits looks whether the owner has ended
+cdef int64_t LONGEST_WAIT_MS = 1 << 40
+cdef int64_t FAIR_AFTER_MS = 5  # how long threads may take turns before those that wait
+cdef int64_t OWNER_CHECK_MS = 50  # how often a thread that waits looks whether the owner has ended
 
 
 cdef inline uint64_t _this_thread() noexcept:
@@ -75,30 +75,30 @@ cdef bint _is_alive(uint64_t thread) noexcept:
 
 
 @cython.final
-cdef class _Turn:
+cdef class _FairLock:
     """A lock that a thread can take again, and that costs little while nobody else wants it.
 
     The GIL makes what happens between two calls of Python atomic, so owner and count need
-    no lock of their own. Who has to wait sleeps on ``bell``, which each release rings. A
+    no lock of their own. Who has to wait sleeps on ``wakeup``, which each release rings. A
     thread that comes by meanwhile may go first, since that is what keeps a thread at work
     going, but not once somebody has waited for some time.
 
     A thread may end without having released the lock. Whoever finds that becomes the owner,
-    and ``left`` says that there may be something to clear up.
+    and ``orphaned`` says that there may be something to clear up.
     """
 
     cdef uint64_t owner       # 0: nobody
     cdef int count
-    cdef bint left
+    cdef bint orphaned
     cdef int waiting
     cdef int64_t since        # somebody has waited without getting it
-    cdef object bell          # locked, but for the moment in which it rings
+    cdef object wakeup          # locked, but for the moment in which it rings
 
     def __cinit__(self):
-        self.bell = _thread.allocate_lock()
-        self.bell.acquire()
+        self.wakeup = _thread.allocate_lock()
+        self.wakeup.acquire()
 
-    cdef inline bint is_mine(self) noexcept:
+    cdef inline bint is_held_here(self) noexcept:
         """Whether the calling thread holds it."""
         return self.owner != 0 and self.owner == _this_thread()
 
@@ -107,9 +107,9 @@ cdef class _Turn:
         if self.owner == me:
             self.count += 1
             return True
-        if self.owner or self.waiting and _clock_ms(CLOCK_MONOTONIC) - self.since > FAIR_MS:
+        if self.owner or self.waiting and _clock_ms(CLOCK_MONOTONIC) - self.since > FAIR_AFTER_MS:
             if not (self.owner and self.is_free()) and (
-                    timeout_ms <= 0 or not self.wait(min(timeout_ms, FOR_EVER_MS))):
+                    timeout_ms <= 0 or not self.wait(min(timeout_ms, LONGEST_WAIT_MS))):
                 return False
         self.owner = me
         self.count = 1
@@ -118,12 +118,12 @@ cdef class _Turn:
     cdef bint is_free(self) noexcept:
         """Whether there is no owner, or it has ended, which is noted."""
         if self.owner and not _is_alive(self.owner):
-            self.left = True
+            self.orphaned = True
             self.owner = 0
         return not self.owner
 
     cdef bint wait(self, int64_t timeout_ms) except -1:
-        """Sleep until the bell rings and nobody is the owner; False when it took too long."""
+        """Sleep until the wakeup rings and nobody is the owner; False when it took too long."""
         cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
         cdef int64_t deadline = now + timeout_ms
         if not self.waiting:
@@ -131,7 +131,7 @@ cdef class _Turn:
         self.waiting += 1
         try:
             while now < deadline:
-                self.bell.acquire(True, min(deadline - now, LOOK_MS) / 1000)
+                self.wakeup.acquire(True, min(deadline - now, OWNER_CHECK_MS) / 1000)
                 now = _clock_ms(CLOCK_MONOTONIC)
                 if self.is_free():
                     self.since = now
@@ -144,10 +144,10 @@ cdef class _Turn:
         self.count -= 1
         if self.count == 0:
             self.owner = 0
-            if self.waiting and self.bell.locked():
-                self.bell.release()
+            if self.waiting and self.wakeup.locked():
+                self.wakeup.release()
 
     cdef forget(self):
         """In a child process: the threads that had or wanted the lock are the parent's."""
         self.owner = self.count = self.waiting = 0
-        self.left = False
+        self.orphaned = False

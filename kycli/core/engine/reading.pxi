@@ -1,7 +1,7 @@
 # Rows of keys and of the log, read. Part of storage.pyx: one extension is one file to load
 # at start-up.
 
-cdef int64_t _newest(_Session db) except -1:
+cdef int64_t _newest(_Connection db) except -1:
     """Return the id of the newest row of the log, or 0."""
     try:
         db.run.newest.has_row()
@@ -10,7 +10,7 @@ cdef int64_t _newest(_Session db) except -1:
         db.run.newest.reset()
 
 
-cdef object _row_of(_Session db, str scope, str key):
+cdef object _row_of(_Connection db, str scope, str key):
     """Return ``(value, kind, expires_at)`` of a key, or None."""
     cdef _Statement get = db.run.get
     get.bind_text(1, scope)
@@ -22,7 +22,7 @@ cdef object _row_of(_Session db, str scope, str key):
         get.reset()
 
 
-cdef _catch_up(_Session db):
+cdef _catch_up(_Connection db):
     """Drop from the cache what has changed since it last looked at the log.
 
     Reads the log from its end back to the row that was the last one then, so that one
@@ -68,7 +68,7 @@ cdef _catch_up(_Session db):
     cache.last_id = newest
 
 
-cdef tuple _chain_of(_Session db, object id, int64_t since, int64_t until, int64_t most):
+cdef tuple _chain_of(_Connection db, object id, int64_t since, int64_t until, int64_t most):
     """Return the changes of one key, newest first, as many as one page holds.
 
     Parameters:

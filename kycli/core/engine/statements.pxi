@@ -29,7 +29,7 @@ FROM audit_log a LEFT JOIN authors w ON w.id = a.author WHERE a.id = ?1"""
 cdef str _BEFORE = """
 SELECT version, seq, kind, home, expires_at, value IS ?3
 FROM kvstore WHERE scope = ?1 AND key = ?2"""
-cdef str _LEFT_OFF = """
+cdef str _LAST_ARCHIVED = """
 SELECT version, seq FROM archive WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1"""
 cdef str _LOG = """
 INSERT INTO audit_log (
@@ -41,7 +41,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"""
 cdef str _PUT = "REPLACE" + _LIVE_ROW
 cdef str _ADD = "INSERT" + _LIVE_ROW + " ON CONFLICT DO NOTHING"
 # Without reading the value, which may be large, or damaged.
-cdef str _BURY = f"""
+cdef str _ARCHIVE = f"""
 INSERT INTO archive (
     scope, key, value, kind, op, version, seq, prev, expires_at, updated_at, deleted_at
 )
@@ -97,11 +97,11 @@ cdef class _Statements:
     cdef _Statement newest
     cdef _Statement changes
     cdef _Statement before
-    cdef _Statement left_off
+    cdef _Statement last_archived
     cdef _Statement log
     cdef _Statement put
     cdef _Statement add
-    cdef _Statement bury
+    cdef _Statement archive
     cdef _Statement remove
 
     def __cinit__(self, connection, cursor, bint native):
@@ -114,11 +114,11 @@ cdef class _Statements:
         self.newest = self.prepared(connection, cursor, _NEWEST)
         self.changes = self.prepared(connection, cursor, _CHANGES)
         self.before = self.prepared(connection, cursor, _BEFORE)
-        self.left_off = self.prepared(connection, cursor, _LEFT_OFF)
+        self.last_archived = self.prepared(connection, cursor, _LAST_ARCHIVED)
         self.log = self.prepared(connection, cursor, _LOG)
         self.put = self.prepared(connection, cursor, _PUT)
         self.add = self.prepared(connection, cursor, _ADD)
-        self.bury = self.prepared(connection, cursor, _BURY)
+        self.archive = self.prepared(connection, cursor, _ARCHIVE)
         self.remove = self.prepared(connection, cursor, _REMOVE)
 
     cdef _Statement prepared(self, connection, cursor, str sql):

@@ -54,10 +54,10 @@ cdef int _change(
     finally:
         before.reset()
     if not found:
-        version, prev = _left_off(db, scope, key)
+        version, prev = _last_archived(db, scope, key)
     try:
         if found and not live:
-            _bury(db, now, scope, key, EXPIRED)
+            _archive(db, now, scope, key, EXPIRED)
             prev = db.last_id
         if same:
             operation = LIFETIME
@@ -72,7 +72,7 @@ cdef int _change(
         _put(db.run.put, now, scope, key, shown, kind,
              None if inline else home if same else seq, expires_at, version, seq)
     except BaseException:
-        db.give_up()
+        db.roll_back_all()
         raise
     return operation
 
@@ -90,7 +90,7 @@ cdef int _add_or_change(
     if db.archived < 0:
         db.archived = db.cursor.execute(_ANY_ARCHIVED).get is not None
     if db.archived:
-        version, prev = _left_off(db, scope, key)
+        version, prev = _last_archived(db, scope, key)
     seq = db.last_id + 1
     _put(db.run.add, now, scope, key, stored, kind, None, expires_at, version + 1, seq)
     if db.run.add.changes() == 0:
@@ -99,7 +99,7 @@ cdef int _add_or_change(
         _log(
             db, now, scope, key, stored, kind, CREATED, version + 1, prev, expires_at, False)
     except BaseException:
-        db.give_up()
+        db.roll_back_all()
         raise
     return CREATED
 
@@ -154,17 +154,17 @@ cdef object _lifetime_in(_Session db, str scope, object lifetime):
     return lifetime
 
 
-cdef (int64_t, int64_t) _left_off(_Session db, str scope, str key) except *:
+cdef (int64_t, int64_t) _last_archived(_Session db, str scope, str key) except *:
     """Return the version and newest change of a key that is gone, or zeros."""
-    cdef _Statement left_off = db.run.left_off
-    left_off.bind_text(1, scope)
-    left_off.bind_text(2, key)
+    cdef _Statement last_archived = db.run.last_archived
+    last_archived.bind_text(1, scope)
+    last_archived.bind_text(2, key)
     try:
-        if left_off.has_row_at_once():
-            return left_off.int_at(0), left_off.int_at(1)
+        if last_archived.has_row_at_once():
+            return last_archived.int_at(0), last_archived.int_at(1)
         return 0, 0
     finally:
-        left_off.reset()
+        last_archived.reset()
 
 
 cdef int64_t _log(
@@ -207,10 +207,10 @@ cdef int64_t _log(
 
 cdef bint _remove(_Session db, int64_t now, str scope, str key) except -1:
     """Archive a key that may be there; return whether it was alive."""
-    return _bury(db, now, scope, key, UNCHANGED) == DELETED
+    return _archive(db, now, scope, key, UNCHANGED) == DELETED
 
 
-cdef int _bury(_Session db, int64_t now, str scope, str key, int operation) except -1:
+cdef int _archive(_Session db, int64_t now, str scope, str key, int operation) except -1:
     """Move the live row of a key to the archive; return the operation that the log calls it.
 
     Parameters:
@@ -220,7 +220,7 @@ cdef int _bury(_Session db, int64_t now, str scope, str key, int operation) exce
         UNCHANGED when there was nothing to do; else ``db.last_id`` is the id of the change.
     """
     cdef _Statement before = db.run.before
-    cdef _Statement bury = db.run.bury
+    cdef _Statement archive = db.run.archive
     cdef _Statement remove = db.run.remove
     cdef int64_t seq, version, prev
     cdef bint expired, large
@@ -240,20 +240,20 @@ cdef int _bury(_Session db, int64_t now, str scope, str key, int operation) exce
     operation = EXPIRED if expired else DELETED
     try:
         seq = _log(db, now, scope, key, None, 0, operation, version, prev, None, False)
-        bury.bind_text(1, scope)
-        bury.bind_text(2, key)
-        bury.bind_int(3, operation)
-        bury.bind_int(4, seq)
-        bury.bind_int(5, now)
+        archive.bind_text(1, scope)
+        archive.bind_text(2, key)
+        archive.bind_int(3, operation)
+        archive.bind_int(4, seq)
+        archive.bind_int(5, now)
         if large:
-            bury.execute()
+            archive.execute()
         else:
-            bury.execute_at_once()
+            archive.execute_at_once()
         remove.bind_text(1, scope)
         remove.bind_text(2, key)
         remove.execute_at_once()
     except BaseException:
-        db.give_up()
+        db.roll_back_all()
         raise
     db.archived = True
     return operation

@@ -53,7 +53,7 @@ class _Patience:
         time.sleep(min(0.05, 0.001 * (tries + 1)))
         return now - self._began < self._timeout
 
-    def heed(self) -> bool:
+    def check_signals(self) -> bool:
         return False
 
 
