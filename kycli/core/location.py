@@ -1,4 +1,4 @@
-"""Where the user's files live: the home and data directories, and the database."""
+"""Where files are: the home and data directories of the user, and the database."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DATABASE = "kycli.db"
 MEMORY = ":memory:"
 """SQLite's name for a database that is never written to disk."""
 
-# Elsewhere the directories are those of the XDG Base Directory Specification, which take
-# a few lines to work out; importing platformdirs would cost as much as reading a key.
-ASK_PLATFORMDIRS = sys.platform in ("win32", "cygwin", "darwin", "ios", "android")
+# On Linux the XDG Base Directory Specification applies. It is implemented here, because
+# importing platformdirs takes as long as reading a key.
+ASK_PLATFORMDIRS = sys.platform == "darwin"
 
 
 def data_dir() -> str:
     """Return the directory of the user's data, which may not exist yet.
 
     ``$XDG_DATA_HOME/kycli``, or ``~/.local/share/kycli`` when the variable is unset or
-    not absolute; on macOS and Windows what platformdirs says.
+    not absolute; on macOS, the directory that platformdirs gives.
 
     Raises:
         CannotOpenError: when the user has no home directory.
@@ -35,21 +35,22 @@ def data_dir() -> str:
 
 
 def xdg_dir(variable: str, fallback: str) -> str:
-    """Return kycli's directory in the base directory that an XDG variable names.
+    """Return kycli's directory in an XDG base directory.
 
     Parameters:
-        variable: its name.
-        fallback: the base directory inside the home when it is unset or not absolute.
+        variable: the environment variable that sets the base directory.
+        fallback: the base directory, relative to the home, if the variable is unset or
+            not absolute.
 
     Raises:
         CannotOpenError: when the user has no home directory.
     """
     base = os.environ.get(variable, "")
-    if not base.startswith("/"):  # the specification: ignore a path that is not absolute
+    if not base.startswith("/"):  # the specification says to ignore a relative path
         home = home_dir()
         if home is None:
             raise CannotOpenError(
-                "there is no home directory to keep kycli's files in",
+                "there is no home directory for kycli's files",
                 hint=f"set HOME or {variable} to an absolute path",
             )
         base = os.path.join(home, fallback)
@@ -57,9 +58,9 @@ def xdg_dir(variable: str, fallback: str) -> str:
 
 
 def home_dir() -> str | None:
-    """Return the user's home directory, or None where there is none."""
-    # An empty or relative HOME would put files under / or the working directory.
-    if ASK_PLATFORMDIRS or os.path.isabs(os.environ.get("HOME", "/")):
+    """Return the user's home directory, or None if the user has none."""
+    # An empty or relative HOME would put files into / or the working directory.
+    if os.path.isabs(os.environ.get("HOME", "/")):
         home = os.path.expanduser("~")
     else:
         import pwd
@@ -71,44 +72,59 @@ def home_dir() -> str | None:
     return home if os.path.isabs(home) else None
 
 
-def default_db_path() -> str:
-    """Return the database of a caller who names none.
+def default_database(configured: str | None = None, source: str = "default") -> tuple[str, str]:
+    """Return the absolute path of the database if the caller names none, and where it is from.
 
-    ``KYCLI_DB_PATH`` when it is set and not empty, else ``kycli.db`` in ``data_dir()``.
+    ``KYCLI_DB_PATH`` if it is set and not empty; else ``configured``; else ``kycli.db`` in
+    ``data_dir()``.
+
+    Parameters:
+        configured: what a config file sets: ``:memory:``, or an absolute path of a file or
+            directory that ``check_path`` allows; or None.
+        source: where ``configured`` comes from.
+
+    Returns:
+        the path; and ``"KYCLI_DB_PATH"``, ``source``, or ``"default"``.
 
     Raises:
-        CannotOpenError: when the path cannot be used or there is no home directory.
+        CannotOpenError: when the path cannot be used, or there is no home directory.
     """
-    named = os.environ.get("KYCLI_DB_PATH")
-    return resolve_db_path(named) if named else check_path(os.path.join(data_dir(), DATABASE))
+    variable = os.environ.get("KYCLI_DB_PATH")
+    if variable:
+        return resolve_db_path(variable), "KYCLI_DB_PATH"
+    if configured:
+        return _file_at(configured), source
+    return check_path(os.path.join(data_dir(), DATABASE)), "default"
 
 
 def resolve_db_path(text: str) -> str:
-    """Return the absolute path of the database that ``text`` means.
+    """Return the absolute path of the database that a user names.
 
-    A directory, or text that ends in a separator, means ``kycli.db`` inside it. A leading
-    ``~`` is a home directory. ``:memory:`` is SQLite's and stays as it is.
+    A directory, or a path that ends in ``/``, means ``kycli.db`` inside it. A leading ``~``
+    is a home directory. ``:memory:`` is SQLite's name and stays as it is.
 
     Raises:
-        CannotOpenError: when no database can have that path.
+        CannotOpenError: when the path cannot be used.
     """
-    if text == MEMORY:
-        return text
-    path = check_path(absolute_path(text))
-    if path.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(path):
-        path = os.path.join(path, DATABASE)
+    return _file_at(text if text == MEMORY else check_path(absolute_path(text)))
+
+
+def _file_at(path: str) -> str:
+    """Return the database at an absolute path, which may be that of a directory."""
+    if path != MEMORY and (path.endswith("/") or os.path.isdir(path)):
+        return os.path.join(path, DATABASE)
     return path
 
 
 def database_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
-    """Return the absolute path of a database file, which nothing in it expands.
+    """Return the absolute path of a database file that a program names; ``~`` is literal.
 
     Raises:
-        CannotOpenError: when no database can have that path.
-        WrongTypeError: when it is no path.
+        CannotOpenError: when the path cannot be used.
+        WrongTypeError: when the argument is not a path.
     """
     try:
-        text = str.__str__(os.fsdecode(path))  # exactly, also for a member of a StrEnum
+        text = str.__str__(os.fsdecode(path))  # an exact str, also for a StrEnum member
     except TypeError:
         raise WrongTypeError(
             f"the path of a database is text or a Path, not {type(path).__name__}"
@@ -123,11 +139,11 @@ def absolute_path(text: str, directory: str | None = None) -> str:
 
     Parameters:
         text: a path; a leading ``~`` or ``~user`` is that home directory.
-        directory: what a relative path is relative to, absolute; default the working
-            directory.
+        directory: the absolute directory that a relative path starts from; by default the
+            working directory.
 
     Raises:
-        CannotOpenError: when the path is empty, or its home or working directory unknown.
+        CannotOpenError: when the path is empty, or the home or working directory is unknown.
     """
     if not text:
         raise CannotOpenError("the path is empty", hint="name a file or a directory")
@@ -139,18 +155,18 @@ def absolute_path(text: str, directory: str | None = None) -> str:
             directory = os.getcwd()
         except OSError as error:
             raise CannotOpenError(
-                f"{text}: the working directory is not there any more: {error.strerror}",
+                f"{text}: the working directory does not exist any more: {error.strerror}",
                 hint="change to another directory, or give an absolute path",
             ) from None
-    # Not normalised: 'link/../x' is another file than 'x' when 'link' is a symbolic link.
+    # Do not normalise: if 'link' is a symbolic link, 'link/../x' and 'x' are different files.
     return os.path.join(directory, path)
 
 
 def check_path(path: str) -> str:
-    """Return ``path`` if SQLite can open it: it takes UTF-8 without NUL and no other bytes.
+    """Return ``path`` if SQLite can open it, which takes only UTF-8 without NUL.
 
     Raises:
-        CannotOpenError: when it holds NUL or what UTF-8 cannot say.
+        CannotOpenError: when the path contains NUL or is not valid UTF-8.
     """
     try:
         path.encode()
@@ -161,13 +177,13 @@ def check_path(path: str) -> str:
     if not fits:
         raise CannotOpenError(
             f"{path!r} cannot be the path of a database",
-            hint="a path is valid UTF-8 and holds no NUL",
+            hint="a path is valid UTF-8 without NUL",
         )
     return path
 
 
 def make_private(directory: str) -> None:
-    """Make a directory and those that it is in, where they are missing, for the user alone."""
+    """Create a directory and its missing parents, with access for the user only."""
     if os.path.isdir(directory):
         return
     make_private(os.path.dirname(directory))
@@ -179,7 +195,7 @@ def make_private(directory: str) -> None:
 
 
 def sync_directory(directory: str) -> None:
-    """Make a new name in the directory survive a power loss, where the system can do that."""
+    """Flush a directory to disk, so that a new file in it survives a power failure."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:
@@ -202,7 +218,7 @@ def _expand_home(text: str) -> str:
         path = os.path.expanduser(text)
     if not os.path.isabs(path):
         raise CannotOpenError(
-            f"{text}: whose home directory that is cannot be told",
+            f"{text}: the home directory is unknown",
             hint=f"write './{text}' for a file whose name begins with '~'",
         )
     return path

@@ -207,7 +207,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             )
         check_callable(clock, "a clock")
         location = imported("kycli.core.location")
-        path = location.default_db_path() if db_path is None else location.database_file(db_path)
+        path = location.default_database()[0] if db_path is None else location.database_file(db_path)
         self._scope = "default" if scope is None else check_scope(scope)
         self._clock = clock
         self._cache = _Cache(

@@ -61,26 +61,26 @@ def test_user_without_a_home_is_told_what_to_set(
     places.vanish_home(monkeypatch)
     assert location.home_dir() is None
     with pytest.raises(CannotOpenError, match="no home directory") as caught:
-        location.default_db_path()
+        location.default_database()[0]
     assert caught.value.hint is not None
     assert "HOME" in caught.value.hint
     with pytest.raises(CannotOpenError, match="home directory"):
         location.resolve_db_path("~/x.db")
     monkeypatch.setenv("XDG_DATA_HOME", "/xdg")
-    assert location.default_db_path() == "/xdg/kycli/kycli.db"
+    assert location.default_database()[0] == "/xdg/kycli/kycli.db"
 
 
 def test_default_database_is_named_by_the_variable_or_in_the_data_directory(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = str(places.home / ".local/share/kycli/kycli.db")
-    assert location.default_db_path() == inside
+    assert location.default_database()[0] == inside
     monkeypatch.setenv("KYCLI_DB_PATH", "")
-    assert location.default_db_path() == inside
+    assert location.default_database()[0] == inside
     monkeypatch.setenv("KYCLI_DB_PATH", str(places.work))
-    assert location.default_db_path() == str(places.work / "kycli.db")
+    assert location.default_database()[0] == str(places.work / "kycli.db")
     monkeypatch.setenv("KYCLI_DB_PATH", "~/mine.sqlite")
-    assert location.default_db_path() == str(places.home / "mine.sqlite")
+    assert location.default_database()[0] == str(places.home / "mine.sqlite")
 
 
 def test_database_path_is_a_file_or_a_directory_that_holds_one(places: Places) -> None:

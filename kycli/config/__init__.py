@@ -1,4 +1,4 @@
-"""Configuration: which file it is in, what it may say, and how it is changed.
+"""Configuration: which file is in effect, its settings, and what overrides them.
 
 The file in effect, first that exists:
 
@@ -21,9 +21,9 @@ The current scope, first that is set:
 3. ``current_scope`` in the config
 4. ``default``
 
-An environment variable that is empty counts as not set. A file is JSON when its name ends
-in ``.json`` or its text begins with ``{``, else TOML. Keys that kycli does not know are
-ignored and kept.
+An environment variable that is empty counts as not set. Unknown keys in a file are ignored,
+and kept when the file is changed. A file is JSON if its name ends in ``.json`` or its text
+begins with ``{``, else TOML.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ from stat import S_ISFIFO, S_ISREG
 from kycli.address import check_delimiter
 from kycli.core.location import (
     ASK_PLATFORMDIRS,
-    DATABASE,
     MEMORY,
     absolute_path,
     check_path,
-    data_dir,
+    default_database,
     home_dir,
     resolve_db_path,
     xdg_dir,
@@ -53,22 +52,19 @@ if TYPE_CHECKING:
 
 _NAMES = (".kyclirc", ".kyclirc.json")
 _USER_FILE = "config.json"
-_JSON_FORM = 'a JSON config is an object: {"current_scope": "alpha"}'
-_TOML_FORM = 'a TOML config has lines like: current_scope = "alpha"'
-BOM = "\ufeff"
+_BOM = "\ufeff"
 _MAX_BYTES = 1 << 20
-_MAX_DOTS = 1000
 _MAX_TIMEOUT_MS = 2**31 - 1
-HINT = "check what it is and its permissions, or name another file in KYCLI_CONFIG"
+_HINT = "check what it is and its permissions, or name another file in KYCLI_CONFIG"
 
 
 class Config:
-    """What the config file in effect says, and defaults for the rest.
+    """The settings of the config file in effect, with defaults for the rest.
 
     Attributes:
         db_path: absolute path of the database file or its directory, or None when not set.
         current_scope: canonical scope, or None when not set.
-        ns_delim: what separates the parts of an address; default ``.``.
+        ns_delim: the separator between the parts of an address; default ``.``.
         durability: ``"normal"`` (the default) or ``"full"``.
         busy_timeout_ms: how long to wait for another process's lock, in milliseconds;
             default 5000.
@@ -100,12 +96,14 @@ class Config:
         return self.source if self.source and name in self.given else DEFAULT
 
 
-# What each setting may be: (value, directory of the file) -> the value in use.
+# A check for each setting: (value, directory of the file) -> the value to use.
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"it is text, not {_kind(value)}", hint="write it in quotes")
+        from kycli.config.parsing import kind
+
+        raise ConfigError(f"it must be text, not {kind(value)}", hint="write it in quotes")
     return value
 
 
@@ -125,16 +123,16 @@ def _ns_delim(value: object, _: str) -> str:
 def _durability(value: object, _: str) -> str:
     if value == "normal" or value == "full":
         return value
-    # 'async' is for programs: a command commits before it ends, so it could only cost it.
-    raise ConfigError(f"{_shown(value)} is no durability", hint="it is 'normal' or 'full'")
+    # 'async' is for programs only: a command commits before it ends and would gain nothing.
+    raise ConfigError(f"{_shown(value)} is not a durability", hint="it is 'normal' or 'full'")
 
 
 def _busy_timeout_ms(value: object, _: str) -> int:
-    # A bool is an int to isinstance().
+    # isinstance() would accept a bool.
     if type(value) is int and 0 <= value <= _MAX_TIMEOUT_MS:
         return value
     raise ConfigError(
-        f"{_shown(value)} is no waiting time",
+        f"{_shown(value)} is not a timeout",
         hint=f"it is a whole number of milliseconds, 0 to {_MAX_TIMEOUT_MS}",
     )
 
@@ -152,7 +150,7 @@ def config_dir() -> str:
     """Return the directory of the user's config, which may not exist yet.
 
     ``$XDG_CONFIG_HOME/kycli``, or ``~/.config/kycli`` when the variable is unset or not
-    absolute; on macOS and Windows what platformdirs says.
+    absolute; on macOS, the directory that platformdirs gives.
 
     Raises:
         CannotOpenError: when the user has no home directory.
@@ -180,18 +178,18 @@ def find_config() -> str | None:
                 return path
     try:
         path = os.path.join(config_dir(), _USER_FILE)
-    except CannotOpenError:  # no home directory, so nothing is configured
+    except CannotOpenError:  # no home directory, so no config in it
         return None
     return path if os.path.exists(path) else None
 
 
 def load_config() -> Config:
-    """Read the config file in effect; without one, everything has its default.
+    """Read the config file in effect; without one, every setting has its default.
 
     Raises:
-        ConfigError: when the file cannot be read, has a syntax error or a setting that
-            cannot be used; with the file, the line where it is known, and what would be
-            right.
+        ConfigError: when the file cannot be read, or has a syntax error or an invalid
+            setting. The message has the file and, if known, the line; the hint says what
+            is valid.
     """
     config = Config()
     path = find_config()
@@ -200,30 +198,31 @@ def load_config() -> Config:
     text = read_config(path)
     values = parse_config(text, path)
     config.source = path
-    # A null is how JSON says that something is not set.
+    # In JSON, null means that a setting is not set.
     config.given = tuple(name for name in _SETTINGS if values.get(name) is not None)
     directory = os.path.dirname(path)
     for name in config.given:
         try:
             setattr(config, name, _SETTINGS[name](values[name], directory))
         except KycliError as error:
-            raise ConfigError(
-                f"{path}{_line_of(name, text)}: {name}: {error}", hint=error.hint
-            ) from None
+            from kycli.config.parsing import line_of
+
+            line = line_of(name, text.removeprefix(_BOM))
+            raise ConfigError(f"{path}{line}: {name}: {error}", hint=error.hint) from None
     return config
 
 
 def current_scope(config: Config) -> tuple[str, str]:
-    """Return the current scope where no flags fix one, canonical, and where it comes from.
+    """Return the canonical current scope if no flag sets it, and where it comes from.
 
     Parameters:
-        config: what ``load_config`` gave.
+        config: the result of ``load_config``.
 
     Returns:
-        the scope, and ``"KYCLI_SCOPE"``, the path of the config file or ``"default"``.
+        the scope; and ``"KYCLI_SCOPE"``, the path of the config file, or ``"default"``.
 
     Raises:
-        InvalidScopeError: when the variable holds no scope.
+        InvalidScopeError: when the variable is not a valid scope.
     """
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
@@ -238,30 +237,26 @@ def database_path(config: Config, db_flag: str | None = None) -> tuple[str, str]
     """Return the absolute path of the database, and where it comes from.
 
     Parameters:
-        config: what ``load_config`` gave.
-        db_flag: what ``-d`` or ``--db`` names, or None.
+        config: the result of ``load_config``.
+        db_flag: the value of ``-d`` or ``--db``, or None.
 
     Returns:
-        the path, and ``"--db"``, ``"KYCLI_DB_PATH"``, the path of the config file or
+        the path; and ``"--db"``, ``"KYCLI_DB_PATH"``, the path of the config file, or
         ``"default"``.
 
     Raises:
-        CannotOpenError: when no database can have that path.
+        CannotOpenError: when the path cannot be used, or there is no home directory.
     """
     if db_flag is not None:
         return resolve_db_path(db_flag), "--db"
-    variable = os.environ.get("KYCLI_DB_PATH")
-    if variable:
-        return resolve_db_path(variable), "KYCLI_DB_PATH"
-    chosen = config.db_path or os.path.join(data_dir(), DATABASE)
-    return resolve_db_path(chosen), config.origin("db_path")
+    return default_database(config.db_path, config.origin("db_path"))
 
 
 def check_setting(name: str) -> str:
-    """Return ``name`` if there is such a setting.
+    """Return ``name`` if it is the name of a setting.
 
     Raises:
-        ConfigError: with the names of those that there are.
+        ConfigError: when it is not; the hint lists the settings.
     """
     if name in _SETTINGS:
         return name
@@ -271,24 +266,24 @@ def check_setting(name: str) -> str:
 
 
 def save_config(key: str, value: str | int | None) -> str:
-    """Set one setting in the config file in effect, or in the user's own when there is none.
+    """Set one setting in the config file in effect, or in the user's own if there is none.
 
-    Atomic: a reader sees the old file or the new one, and an error leaves the old one.
-    Several processes may save at once and lose nothing of each other's. What else is in
-    the file stays as it is: other keys, their order, comments, the mode; and a symbolic link
-    stays one. A file that is created has mode 0600, directories that are made 0700.
+    Atomic: readers see either the old file or the new one, and after an error the old one.
+    Processes that save at the same time do not lose each other's changes. Other keys, their
+    order, comments and the file's mode are kept, and a symbolic link stays a link. New files
+    have mode 0600, new directories 0700.
 
     Parameters:
         key: the name of the setting.
-        value: its new value; a relative ``db_path`` is relative to the file's directory.
-            None takes the setting out of the file.
+        value: its new value, or None to remove the setting. A relative ``db_path`` is
+            relative to the directory of the config file.
 
     Returns:
-        the absolute path of the file.
+        the absolute path of the config file.
 
     Raises:
-        ConfigError: when there is no such setting, it cannot have that value, or the file
-            is broken or cannot be written.
+        ConfigError: when the setting does not exist, the value is invalid, or the file is
+            invalid or cannot be written.
     """
     check = _SETTINGS[check_setting(key)]
     path = _named_config() or find_config() or _user_config()
@@ -297,15 +292,23 @@ def save_config(key: str, value: str | int | None) -> str:
             checked = check(value, os.path.dirname(path))
         except KycliError as error:
             raise ConfigError(f"{key}: {error}", hint=error.hint) from None
-        # A relative path stays relative, so that a directory can be moved with its config.
+        # Keep a relative path relative, so that a directory can be moved with its config.
         value = value if key == "db_path" else checked
-    from kycli.config_edit import edit_file
+    from kycli.config.editing import edited
+    from kycli.config.saving import rewrite
 
-    edit_file(path, key, value)
+    def edit(old: str) -> str:
+        text = old.removeprefix(_BOM)
+        mark = old[: len(old) - len(text)]
+        return mark + edited(text, path, _is_json(text, path), key, value)
+
+    try:
+        rewrite(path, read_config, edit)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the config cannot be saved: {error.strerror or error}", hint=_HINT
+        ) from error
     return path
-
-
-# Reading.
 
 
 def _named_config() -> str | None:
@@ -325,6 +328,23 @@ def _user_config() -> str:
         raise ConfigError(str(error), hint=error.hint) from None
 
 
+def _shown(value: object) -> str:
+    """Return a value for a message: as in the file, or its type if it is a compound value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, (str, int, float)):
+        from kycli.config.parsing import kind
+
+        return kind(value)
+    from kycli.core.expiry import shown
+
+    return shown(value)
+
+
+# Reading. Every command that has a config pays for this, so the usual small file is parsed
+# without importing a parser.
+
+
 def read_config(path: str) -> str:
     """Return the text of a config file.
 
@@ -332,18 +352,18 @@ def read_config(path: str) -> str:
         ConfigError: when it cannot be read or is not UTF-8.
     """
     try:
-        # Without waiting for who would write into a pipe that nobody has opened.
-        with open(path, "rb", opener=_open_at_once) as file:
+        # Opening a pipe would otherwise wait until another process opens it for writing.
+        with open(path, "rb", opener=_open_without_waiting) as file:
             is_pipe = _check_kind(path, file.fileno())
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
-            f"{path}: the config cannot be read: {error.strerror or error}", hint=HINT
+            f"{path}: the config cannot be read: {error.strerror or error}", hint=_HINT
         ) from error
     if is_pipe and not data:
-        raise ConfigError(f"{path}: nobody writes into this pipe", hint=HINT)
+        raise ConfigError(f"{path}: the config is an empty pipe, with no writer", hint=_HINT)
     if len(data) > _MAX_BYTES:
-        raise ConfigError(f"{path}: over {_MAX_BYTES:,} bytes, so this is no config", hint=HINT)
+        raise ConfigError(f"{path}: over {_MAX_BYTES:,} bytes, so this is not a config", hint=_HINT)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -353,51 +373,53 @@ def read_config(path: str) -> str:
         ) from None
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_kind(path: str, descriptor: int) -> bool:
-    """Return whether it is a pipe, as ``<(command)`` is to a shell; refuse what is no file.
+    """Return whether an open file is a pipe, such as ``<(command)`` in a shell.
 
-    ``/dev/null`` counts as an empty file.
+    Raises:
+        ConfigError: when it is neither a pipe nor a regular file; ``/dev/null`` is allowed
+            as an empty config.
     """
     status = os.fstat(descriptor)
     if S_ISFIFO(status.st_mode):
         os.set_blocking(descriptor, True)
         return True
     if not S_ISREG(status.st_mode) and not os.path.samestat(status, os.stat(os.devnull)):
-        raise ConfigError(f"{path}: the config is no regular file", hint=HINT)
+        raise ConfigError(f"{path}: the config is not a regular file", hint=_HINT)
     return False
 
 
-def is_json(text: str, path: str) -> bool:
-    """Tell whether a config is JSON; otherwise it is TOML."""
-    return path.endswith(".json") or text.lstrip(BOM + " \t\r\n").startswith("{")
-
-
 def parse_config(text: str, path: str) -> dict[str, Any]:
-    """Return what the text of a config says; an empty file says nothing.
+    """Return the values in the text of a config; an empty file has none.
 
     Parameters:
         text: the whole file.
-        path: its name, which tells the format and goes into errors.
+        path: the file name, which decides the format and appears in errors.
 
     Raises:
-        ConfigError: when there is a syntax error, with line and column.
+        ConfigError: when the text has a syntax error, with line and column.
     """
-    text = text.removeprefix(BOM)
-    if is_json(text, path):
-        if not text.strip(" \t\r\n"):
-            return {}
-        values = _plain_json(text)
-        return _explained_json(text, path) if values is None else values
-    values = _plain_toml(text)
-    return _explained_toml(text, path) if values is None else values
+    text = text.removeprefix(_BOM)
+    as_json = _is_json(text, path)
+    values = _quick_json(text) if as_json else _quick_toml(text)
+    if values is None:
+        from kycli.config.parsing import parse
+
+        values = parse(text, path, as_json)
+    return values
+
+
+def _is_json(text: str, path: str) -> bool:
+    """Return whether a config is JSON; otherwise it is TOML."""
+    return path.endswith(".json") or text.lstrip(" \t\r\n").startswith("{")
 
 
 class _ScannerSettings:
-    """What the C scanner of JSON asks for, so that it reads as ``json.loads`` does."""
+    """The options of the C scanner of JSON that ``json.loads`` uses by default."""
 
     strict = True
     object_hook = None
@@ -408,11 +430,11 @@ class _ScannerSettings:
     parse_constant = float
 
 
-def _plain_json(text: str) -> dict[str, Any] | None:
-    """Read JSON with the interpreter's own scanner, or return None.
+def _quick_json(text: str) -> dict[str, Any] | None:
+    """Parse JSON with the scanner that the json module is built on; return None if it fails.
 
-    It takes a tenth of the time that importing json does. What it does not take, for
-    whatever reason, is for json to read or to explain.
+    This takes a tenth of the time of importing json, which then parses the text again or
+    explains the error.
     """
     text = text.strip(" \t\r\n")
     try:
@@ -424,31 +446,11 @@ def _plain_json(text: str) -> dict[str, Any] | None:
     return value if end == len(text) and type(value) is dict else None
 
 
-def _explained_json(text: str, path: str) -> dict[str, Any]:
-    import json
+def _quick_toml(text: str) -> dict[str, Any] | None:
+    """Parse TOML that has only ``name = "text"`` and ``name = 123``; return None otherwise.
 
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}",
-            hint=_JSON_FORM,
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not usable JSON: {_excess(error)}") from None
-    if not isinstance(value, dict):
-        raise ConfigError(
-            f"{path}, line 1: the config is {_kind(value)}",
-            hint=_JSON_FORM,
-        )
-    return value
-
-
-def _plain_toml(text: str) -> dict[str, Any] | None:
-    """Read the plainest TOML, ``name = "text"`` or a number line by line, or return None.
-
-    Most configs are no more than that, and importing tomllib takes longer than reading a
-    key. Anything else, right or wrong, is for tomllib.
+    Most configs are of this form, and importing tomllib takes longer than reading a key.
+    tomllib parses everything else, valid or not.
     """
     values: dict[str, Any] = {}
     for line in text.replace("\r\n", "\n").split("\n"):
@@ -470,7 +472,7 @@ def _plain_toml(text: str) -> dict[str, Any] | None:
             values[name] = value
         else:
             digits, _, after = rest.partition(" ")
-            # tomllib knows what a leading zero or a thousand digits mean.
+            # Leave leading zeros and very long numbers to tomllib.
             if not digits.isascii() or not digits.isdecimal() or not 0 < len(digits) < 10:
                 return None
             if digits[0] == "0" and digits != "0":
@@ -479,65 +481,3 @@ def _plain_toml(text: str) -> dict[str, Any] | None:
         if after.strip(" ")[:1] not in ("", "#"):
             return None
     return values
-
-
-def _explained_toml(text: str, path: str) -> dict[str, Any]:
-    import tomllib
-
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > _MAX_DOTS:  # tomllib takes quadratic time for a key of many parts
-            raise ConfigError(f"{path}, line {number}: over {_MAX_DOTS:,} dots", hint=_TOML_FORM)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        # "what is wrong (at line 3, column 5)" or "what is wrong (at end of document)"
-        problem, _, place = str(error).removesuffix(")").rpartition(" (at ")
-        if place == "end of document":
-            last = text.rpartition("\n")[2]
-            place = f"line {text.count(chr(10)) + 1}, column {len(last) + 1}"
-        raise ConfigError(f"{path}, {place}: not TOML: {problem}", hint=_TOML_FORM) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not usable TOML: {_excess(error)}") from None
-
-
-def _excess(error: Exception) -> str:
-    """Say what Python has a limit for, which the formats have not."""
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "a number in it has too many digits"
-
-
-def _kind(value: object) -> str:
-    """Name the type of a value as a writer of JSON or TOML knows it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, (list, dict)):
-        return "a list" if isinstance(value, list) else "a table"
-    return f"a {type(value).__name__}"
-
-
-def _shown(value: object) -> str:
-    """Write a value as the config does, and one that is not plain by the name of its type."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, (str, int, float)):
-        return _kind(value)
-    from kycli.core.expiry import shown
-
-    return shown(value)
-
-
-def _line_of(name: str, text: str) -> str:
-    """Say which line sets ``name``, when one line alone looks like it."""
-    found = [
-        number
-        for number, line in enumerate(text.split("\n"), 1)
-        if line.lstrip(BOM + " \t{\"'").startswith(name)
-    ]
-    return f", line {found[0]}" if len(found) == 1 else ""
