@@ -1,4 +1,4 @@
-"""Addresses: how one argument of the command line names a scope and a key."""
+"""Addresses: a scope and a key in one argument of the command line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ _FORMS = "an address is project{0}namespace{0}key, namespace{0}key or key"
 
 
 def check_delimiter(delimiter: str) -> str:
-    """Return ``delimiter`` if it may separate the parts of an address.
-
-    One printable character that no name can hold.
+    """Return ``delimiter`` if it is valid: one printable character that no name can contain.
 
     Raises:
-        InvalidAddressError: with the delimiter, the rule and what would be right.
+        InvalidAddressError: when it is not; the hint has the rule and valid delimiters.
     """
     if len(delimiter) == 1 and delimiter.isprintable():
         if delimiter.isascii():
@@ -50,11 +48,11 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
     Parameters:
         text: the address.
         current: the current scope, canonical.
-        delimiter: what separates the parts, as ``check_delimiter`` allows it.
+        delimiter: the separator of the parts, valid by ``check_delimiter``.
 
     Raises:
         InvalidAddressError: when there are more than three parts, or one is empty.
-        InvalidScopeError: when the project or namespace breaks the rule for names.
+        InvalidScopeError: when the name of the project or namespace is invalid.
 
     >>> parse_address("alpha.users.Ada Lovelace")
     ('alpha.users', 'Ada Lovelace')
@@ -64,7 +62,7 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
     parts = text.split(delimiter)
     if len(parts) > 3:
         raise InvalidAddressError(
-            f"the address {text!r} has {len(parts)} parts and not 1 to 3",
+            f"the address {text!r} has {len(parts)} parts instead of 1 to 3",
             hint=f"{_FORMS.format(delimiter)}; {_way_out(text, delimiter)}",
         )
     if not all(parts):
@@ -86,21 +84,21 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
 def fixed_scope(
     *, project: str | None, namespace: str | None, scope: str | None, current: Callable[[], str]
 ) -> str | None:
-    """Return the scope that the flags fix, or None when none of them is given.
+    """Return the scope that the flags set, or None if none of them is given.
 
-    ``--scope`` names it whole. ``-p`` alone means the project's own scope, ``-n`` alone a
-    namespace in the current project. Only for the last is the current scope asked for, so
-    that one which cannot be used is no obstacle to naming another.
+    ``--scope`` is the whole scope. ``-p`` alone means the default namespace of the project,
+    ``-n`` alone a namespace in the current project. ``current`` is called only for ``-n``
+    alone, so that an invalid current scope does not matter otherwise.
 
     Raises:
         UsageError: when ``--scope`` is given together with ``-p`` or ``-n``.
-        InvalidScopeError: when a name breaks the rule.
+        InvalidScopeError: when a name is invalid.
     """
     if scope is not None:
         if project is not None or namespace is not None:
             raise UsageError(
                 f"--scope {scope} together with {'-p' if project is not None else '-n'}",
-                hint="give the scope whole with --scope, or its names with -p and -n",
+                hint="give either the whole scope with --scope, or its names with -p and -n",
             )
         return check_scope(scope)
     if project is None and namespace is None:
@@ -109,8 +107,8 @@ def fixed_scope(
         project = split_scope(current())[0]
     elif "." in project:
         raise InvalidScopeError(
-            f"bad project name {project!r}: it holds '.'",
-            hint=f"to give project and namespace in one, use --scope {project}",
+            f"bad project name {project!r}: it contains '.'",
+            hint=f"to give project and namespace together, use --scope {project}",
         )
     return join_scope(
         check_name(project, "project"),
@@ -119,17 +117,17 @@ def fixed_scope(
 
 
 def fixed_key(text: str, delimiter: str) -> str:
-    """Return ``text`` if it can be the key where flags fix the scope.
+    """Return ``text`` if it can be the key when flags set the scope.
 
     Raises:
-        InvalidKeyError: when it is empty, or holds the delimiter and so looks like an
+        InvalidKeyError: when it is empty, or contains the delimiter and so looks like an
             address.
     """
     if not text:
-        raise InvalidKeyError("an empty key", hint="a key is at least one character")
+        raise InvalidKeyError("an empty key", hint="a key has at least one character")
     if delimiter in text:
         raise InvalidKeyError(
-            f"the key {text!r} holds the delimiter {delimiter!r}",
+            f"the key {text!r} contains the delimiter {delimiter!r}",
             hint="with -p, -n or --scope the argument is a key and not an address: "
             f"leave the flags out; {_way_out(text, delimiter)}",
         )
@@ -137,23 +135,23 @@ def fixed_key(text: str, delimiter: str) -> str:
 
 
 def add_context(key: str, context: str | None) -> str:
-    """Return ``key`` with the context appended, or as it is when there is none to append.
+    """Return ``key`` with the context appended, or ``key`` alone if the context is None.
 
     >>> add_context("api_url", "prod")
     'api_url__prod'
 
     Raises:
-        InvalidScopeError: when the context breaks the rule for names.
-        InvalidAddressError: when the key carries a context already.
+        InvalidScopeError: when the name of the context is invalid.
+        InvalidAddressError: when the key has a context already.
     """
     if context is None:
         return key
     check_name(context, "context")
-    # Otherwise the last '__' of the whole would not be the one that is put here.
+    # Otherwise the last '__' of the result would not be the one that is added here.
     if context[0] == "_" or "__" in context:
         raise InvalidScopeError(
             f"bad context name {context!r}",
-            hint="a context does not begin with '_' and does not hold '__'",
+            hint="a context does not begin with '_' and does not contain '__'",
         )
     base, present = split_context(key)
     if present is not None:
@@ -179,24 +177,24 @@ def split_context(key: str) -> tuple[str, str | None]:
 def parse_listing(
     args: list[str], *, fixed: str | None, current: str, delimiter: str
 ) -> tuple[str, str | None]:
-    """Read the arguments of a listing, ``[project.namespace] [prefix]``.
+    """Parse the arguments of a listing, ``[project.namespace] [prefix]``.
 
-    A first argument that holds the delimiter names a scope; otherwise it is a prefix. With
-    the scope fixed by flags, the one argument is a prefix, whatever it holds: keys may hold
-    the delimiter even where an address cannot name them.
+    A first argument that contains the delimiter is a scope; otherwise it is a prefix. If flags
+    set the scope, the only argument is a prefix and may contain the delimiter, because keys may
+    contain it even if no address can name them.
 
     Parameters:
         args: the arguments.
-        fixed: the scope that flags fix, or None.
+        fixed: the scope that flags set, or None.
         current: the current scope, canonical.
-        delimiter: what separates project and namespace.
+        delimiter: the separator of project and namespace.
 
     Returns:
-        the scope, and the prefix or None for every key.
+        the scope, and the prefix, or None for all keys.
 
     Raises:
         UsageError: when there are too many arguments.
-        InvalidAddressError, InvalidScopeError: when the first names no scope.
+        InvalidAddressError, InvalidScopeError: when the first argument is not a scope.
     """
     form = f"project{delimiter}namespace"
     most = 2 if fixed is None else 1
@@ -216,21 +214,22 @@ def parse_listing(
         if len(args) == 1:
             return current, first or None
         raise InvalidAddressError(
-            f"{first!r} names no scope: it does not hold {delimiter!r}",
-            hint=f"write {first or 'project'}{delimiter}{DEFAULT} for a project's own scope, or -p",
+            f"{first!r} is not a scope: it does not contain {delimiter!r}",
+            hint=f"for the default namespace of a project, write "
+            f"{first or 'project'}{delimiter}{DEFAULT}, or use -p",
         )
     parts = first.split(delimiter)
     if len(parts) != 2 or not all(parts):
         raise InvalidAddressError(
-            f"{first!r} names no scope: it is not two names with {delimiter!r} between them",
-            hint=f"for keys that begin so, use --prefix {first}; a scope is {form}, "
-            "with the prefix as an argument of its own",
+            f"{first!r} is not a scope: it is not two names separated by {delimiter!r}",
+            hint=f"for keys with this prefix, use --prefix {first}; a scope is {form}, "
+            "and the prefix is a separate argument",
         )
     return _scope_of(parts[0], parts[1], first), (args[1] or None) if len(args) == 2 else None
 
 
 def _scope_of(project: str, namespace: str, text: str) -> str:
-    """Join the two names that ``text`` gives for a scope."""
+    """Return the scope of the two names that ``text`` gives."""
     try:
         return join_scope(check_name(project, "project"), check_name(namespace, "namespace"))
     except InvalidScopeError as error:
@@ -238,7 +237,7 @@ def _scope_of(project: str, namespace: str, text: str) -> str:
 
 
 def _way_out(text: str, delimiter: str) -> str:
-    """Say how to name a key that holds the delimiter."""
+    """Return a hint on how to name a key that contains the delimiter."""
     free = next((char for char in "|/:;,%@" if char not in text), None)
     other = f", or --ns-delim '{free}'" if free else ""
-    return f"for a key that holds {delimiter!r}, say 'ky' in place of 'kycli'{other}"
+    return f"for a key that contains {delimiter!r}, use 'ky' instead of 'kycli'{other}"

@@ -1,15 +1,15 @@
-"""The errors that kycli raises, and what each suggests doing about it.
+"""The errors that kycli raises, each with a hint on what to do.
 
-Four families, so that a caller can tell whose turn it is to act:
+There are four families, by who has to act:
 
-- ``StorageError``: the database or the disk said no.
-- ``InputError``: a key, name, TTL, address or value that cannot be accepted;
-  each is also a ``ValueError`` or ``TypeError``.
+- ``StorageError``: the database or the disk fails.
+- ``InputError``: a key, name, TTL, address or value is invalid; each is also a
+  ``ValueError`` or ``TypeError``.
 - ``MisuseError``: the program uses a store in a way that cannot work.
-- ``MissingKeyError``, ``ConflictError``: the data is not what the call needs.
+- ``MissingKeyError``, ``ConflictError``: the data is not in the state that the call needs.
 
-Every error carries a ``hint``: what to do next, or ``None``. The command line
-prints both and never a traceback.
+Every error has a ``hint``: what to do next, or ``None``. The command line prints the message
+and the hint, and never a traceback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class KycliError(Exception):
     """Base of all kycli errors.
 
     Attributes:
-        hint: one sentence saying what to do about it, or None.
+        hint: one sentence on what to do, or None.
     """
 
     hint: str | None
@@ -29,12 +29,12 @@ class KycliError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        # KeyError would print the repr of the message.
+        # KeyError.__str__ would return the repr of the message.
         return str(self.args[0]) if self.args else ""
 
 
 class StorageError(KycliError):
-    """The database or the disk beneath it refused."""
+    """The database or the disk reports an error."""
 
 
 class BusyError(StorageError):
@@ -42,7 +42,7 @@ class BusyError(StorageError):
 
 
 class ReadOnlyError(StorageError):
-    """A write to a database, file or file system that is read-only."""
+    """The database, file or file system to write to is read-only."""
 
 
 class DiskFullError(StorageError):
@@ -54,7 +54,7 @@ class CorruptError(StorageError):
 
 
 class NotADatabaseError(StorageError):
-    """The file is not a kycli database: no SQLite file, or somebody else's."""
+    """The file is not a kycli database: not SQLite, or of another program."""
 
 
 class NewerFormatError(StorageError):
@@ -62,7 +62,7 @@ class NewerFormatError(StorageError):
 
 
 class MigrationNeeded(StorageError):
-    """The database was written by an earlier kycli, and must be migrated to be used."""
+    """The database was written by an earlier kycli and must be migrated first."""
 
 
 class CannotOpenError(StorageError):
@@ -72,52 +72,52 @@ class CannotOpenError(StorageError):
 class FileReplacedError(StorageError):
     """The database file or its -wal was removed or replaced while a store had it open.
 
-    What the call wrote is not in the database. The store cannot write any more.
+    The write of this call is not in the database, and the store cannot write any more.
     """
 
 
 class InputError(KycliError, ValueError):
-    """Something given by the caller cannot be accepted."""
+    """An argument of the caller is invalid."""
 
 
 class MasterKeyError(InputError):
-    """A master key that is missing, or that does not open what it is given for."""
+    """A master key is missing, or does not decrypt the data."""
 
 
 class InvalidKeyError(InputError):
-    """A key that is empty, too long, holds NUL, or is not valid text."""
+    """A key is empty, too long, contains NUL, or is not valid text."""
 
 
 class InvalidScopeError(InputError):
-    """A scope, project, namespace or context name that breaks the rules."""
+    """The name of a scope, project, namespace or context is invalid."""
 
 
 class InvalidTTLError(InputError):
-    """A time to live that is not a positive length of time, or not allowed here."""
+    """A time to live is not a positive duration, or is not allowed here."""
 
 
 class InvalidTimeError(InputError):
-    """A time that cannot be read, is to come, or is before the retained history."""
+    """A time cannot be parsed, is in the future, or is before the retained history."""
 
 
 class UnknownChangeError(InputError):
-    """A change that the history does not hold, or not whole."""
+    """A change is not in the history, or not completely."""
 
 
 class InvalidAddressError(InputError):
-    """An address that cannot be read as project, namespace and key."""
+    """An address cannot be parsed as project, namespace and key."""
 
 
 class InvalidPathError(InputError):
-    """A path into a document that cannot be read, or leads to no place that can be."""
+    """A path into a document cannot be parsed, or cannot exist in the document."""
 
 
 class InvalidValueError(InputError):
-    """A value of a fitting type whose content cannot be stored."""
+    """A value has a supported type, but cannot be stored."""
 
 
 class WrongTypeError(KycliError, TypeError):
-    """A value or argument of a type that the operation cannot work with."""
+    """A value or argument has a type that the operation does not support."""
 
 
 class MissingKeyError(KycliError, KeyError):
@@ -125,7 +125,7 @@ class MissingKeyError(KycliError, KeyError):
 
 
 class ConflictError(KycliError):
-    """The key is not in the state that the call asked for."""
+    """The key is not in the state that the call requires."""
 
 
 class MisuseError(KycliError, RuntimeError):
@@ -137,16 +137,16 @@ class ClosedError(MisuseError):
 
 
 class ForkError(MisuseError):
-    """The store was inherited from a parent process in the middle of its work."""
+    """The store was inherited from a parent process that was using it."""
 
 
 class ConfigError(InputError):
-    """A configuration file or setting that cannot be used."""
+    """A config file or setting is invalid."""
 
 
 class UsageError(InputError):
-    """A command line that cannot be understood."""
+    """A command line is invalid."""
 
 
 class MissingLibraryError(KycliError, ImportError):
-    """A library that only some operations need is not installed."""
+    """An optional library that the operation needs is not installed."""

@@ -253,7 +253,9 @@ def test_project_flag_with_a_whole_scope_is_told_of_the_right_flag() -> None:
 
 def test_key_beside_flags_may_not_hold_the_delimiter() -> None:
     assert fixed_key("user.name", "|") == "user.name"
-    with pytest.raises(InvalidKeyError, match=r"'user\.name' holds the delimiter '\.'") as caught:
+    with pytest.raises(
+        InvalidKeyError, match=r"'user\.name' contains the delimiter '\.'"
+    ) as caught:
         fixed_key("user.name", ".")
     assert caught.value.hint is not None
     assert "--ns-delim '|'" in caught.value.hint
@@ -360,12 +362,12 @@ def test_listing_reads_back_every_scope_and_prefix(scope: str, prefix: str, deli
     [
         (["a.b", "c", "d"], None, UsageError, "too many arguments: 'd'"),
         (["a.b", "c"], "beta", UsageError, "too many arguments: 'c'"),
-        (["a", "b"], None, InvalidAddressError, "'a' names no scope: it does not hold '.'"),
-        (["", "b"], None, InvalidAddressError, "'' names no scope"),
-        (["a.b.c"], None, InvalidAddressError, "'a.b.c' names no scope: it is not two names"),
-        (["a."], None, InvalidAddressError, "'a.' names no scope"),
-        ([".b"], None, InvalidAddressError, "'.b' names no scope"),
-        (["."], None, InvalidAddressError, "'.' names no scope"),
+        (["a", "b"], None, InvalidAddressError, "'a' is not a scope: it does not contain '.'"),
+        (["", "b"], None, InvalidAddressError, "'' is not a scope"),
+        (["a.b.c"], None, InvalidAddressError, "'a.b.c' is not a scope: it is not two names"),
+        (["a."], None, InvalidAddressError, "'a.' is not a scope"),
+        ([".b"], None, InvalidAddressError, "'.b' is not a scope"),
+        (["."], None, InvalidAddressError, "'.' is not a scope"),
         (["a b.c"], None, InvalidScopeError, "'a b.c': bad project name 'a b'"),
         (["a.b c", "x"], None, InvalidScopeError, "'a.b c': bad namespace name 'b c'"),
     ],

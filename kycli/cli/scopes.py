@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kycli.cli.copying import transfer_all
 from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
 from kycli.config import save_config
-from kycli.core.names import check_scope, split_scope
+from kycli.core.names import check_scope, join_scope, split_scope
 from kycli.errors import MissingKeyError, UsageError
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def use(env: Environment, arguments: list[str]) -> int:
         env.flush()
         env.note(f"from {tilde(origin)}")
         return 0
-    scope = check_scope(arguments[0])
-    path = save_config("current_scope", scope)
+    path = save_config("current_scope", arguments[0])
+    scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:

@@ -1,10 +1,10 @@
-"""Making a new database, so that no process ever sees half of one.
+"""Creating a database, so that no process ever sees a part of one.
 
-An empty file is put in place first, and laid out by the first who opens it, in one
-transaction. So the races are SQLite's to decide; and SQLite itself throws away a
-``-wal`` or ``-journal`` file that an earlier database of that name left behind, which
-it does for an empty file only. Where laying it out fails, the empty file is removed
-again. A crash leaves it, and the next one to open it as a store lays it out.
+First an empty file is created; then the first process that opens it creates the tables in one
+transaction. So SQLite's locks decide every race. For an empty file SQLite also discards the
+``-wal`` or ``-journal`` that an earlier database of that name left behind. If creating the
+tables fails, the empty file is removed. After a crash the empty file stays, and the next
+process that opens it creates the tables.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from kycli.core.location import make_private, sync_directory
 _LOCKS = (apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVED, apsw.SQLITE_LOCK_EXCLUSIVE)
 
 
-def place(path: str) -> bool:
-    """Put an empty file in the place of a database; return False when there is a file by now.
+def create_file(path: str) -> bool:
+    """Create an empty file for a database; return False if there is a file already.
 
     Parameters:
-        path: absolute path; the file gets mode 0600 and new directories 0700.
+        path: absolute path. The file gets mode 0600, and new directories 0700.
 
     Raises:
-        CannotOpenError: when the directory cannot be made or written.
-        DiskFullError: when there is no space for it.
+        CannotOpenError: when the directory cannot be created or written.
+        DiskFullError: when no space is left.
     """
     directory = os.path.dirname(path)
     try:
@@ -43,11 +43,11 @@ def place(path: str) -> bool:
     return True
 
 
-def take_away(path: str) -> None:
-    """Remove the empty file of a database that could not be made.
+def remove_if_empty(path: str) -> None:
+    """Remove the empty file of a database that could not be created.
 
-    It stays where another process has it open or has laid it out meanwhile. The locks are
-    SQLite's own, so that nobody begins to use it just then.
+    The file stays if another process has it open, or has created the tables meanwhile.
+    SQLite's own locks keep other processes from starting to use the file at that moment.
     """
     try:
         file = apsw.VFSFile("", path, [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0])
@@ -60,11 +60,11 @@ def take_away(path: str) -> None:
             file.xUnlock(apsw.SQLITE_LOCK_NONE)
             file.xClose()
     except (apsw.Error, OSError):
-        pass  # what is to be told is why the database could not be made
+        pass  # the caller reports why the database could not be created
 
 
-def lay_out(connection: apsw.Connection) -> None:
-    """Lay out an empty database, unless another process was faster: all of it or nothing."""
+def create_tables(connection: apsw.Connection) -> None:
+    """Create the tables of an empty database in one transaction, unless they exist by now."""
     connection.execute(f"PRAGMA page_size = {layout.PAGE_SIZE}")
     connection.execute("BEGIN EXCLUSIVE")
     try:

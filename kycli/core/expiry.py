@@ -1,4 +1,4 @@
-"""Lengths of time: how a TTL is written and read."""
+"""Durations: parsing a TTL."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def parse_ttl(ttl: float | str) -> int:
     factor = _SECOND
     number: float
     if isinstance(ttl, str):
-        text = ttl = str.__str__(ttl)  # exactly, also for a member of a StrEnum
+        text = ttl = str.__str__(ttl)  # an exact str, also for a StrEnum member
         if text[-1:] in UNITS:
             factor = UNITS[text[-1]]
             text = text[:-1]
-        # float() would also take 'nan', '1_000', blanks and other scripts' digits.
+        # float() also accepts 'nan', '1_000', spaces and digits of other scripts.
         if not text or not all(c in "0123456789.eE+-" for c in text):
             raise InvalidTTLError(f"{shown(ttl)} is not a length of time", hint=_HINT)
         try:
@@ -52,7 +52,7 @@ def parse_ttl(ttl: float | str) -> int:
         raise InvalidTTLError(f"a TTL is a number or text, not {type(ttl).__name__}", hint=_HINT)
     else:
         number = ttl
-    # 'not >' so that NaN is refused too.
+    # 'not >' also refuses NaN.
     if not number > 0:
         raise InvalidTTLError(f"a TTL must be more than zero, not {shown(ttl)}", hint=_HINT)
     if number > MAX_TTL_MS / factor:
@@ -61,9 +61,9 @@ def parse_ttl(ttl: float | str) -> int:
 
 
 def shown(given: object) -> str:
-    """Return what somebody gave as a length or point of time, for a message."""
+    """Return a given value for an error message, shortened."""
     try:
         text = repr(given)
-    except ValueError:  # an int of more digits than Python prints
+    except ValueError:  # an int with more digits than Python prints
         return "a number of so many digits"
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,4 +1,4 @@
-"""What SQLite's and the system's refusals mean to a user of a store."""
+"""Translating errors of SQLite and of the system into kycli's errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from kycli.errors import (
     StorageError,
 )
 
-# SQLite's exception class -> our error, what went wrong, what to do about it.
+# APSW's exception class -> kycli's error, what went wrong, hint.
 _MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] = {
     apsw.ReadOnlyError: (
         ReadOnlyError,
         "the database is read-only",
-        "to write, the file, its -wal and -shm beside it, and their directory must be writable",
+        "the file, its -wal and -shm, and their directory must be writable",
     ),
     apsw.PermissionsError: (
         ReadOnlyError,
@@ -61,23 +61,23 @@ _MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] =
     apsw.TooBigError: (InvalidValueError, "the value is too large", "a value is at most 1 GB"),
     apsw.ConstraintError: (
         ConflictError,
-        "the write would break the database's layout",
+        "the write violates a constraint of the database",
         "another program may have changed its tables",
     ),
     apsw.InterruptError: (StorageError, "the operation was interrupted", None),
     apsw.ThreadingViolationError: (
         MisuseError,
-        "the store was used from another thread in the middle of a call",
+        "the store was used by another thread during a call",
         None,
     ),
 }
 
 WAL_WRITE_LOCK = 120
-"""Byte of the ``-shm`` file that a writer locks (SQLite, "WAL-mode File Format")."""
+"""The byte of the ``-shm`` file that a writer locks (SQLite, "WAL-mode File Format")."""
 
 
 def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
-    """Return the kycli error for one that APSW raised on the database ``path``."""
+    """Return the kycli error for an error of APSW on the database ``path``."""
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return BusyError(
             f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
@@ -96,7 +96,7 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
         )
     if isinstance(error, UnicodeEncodeError):
         return InvalidValueError(
-            "the text holds half of a surrogate pair, which no file can store",
+            "the text contains half of a surrogate pair, which UTF-8 cannot encode",
             hint="store it as bytes",
         )
     for kind in type(error).__mro__:
@@ -107,7 +107,7 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
 
 
 def _is_of_index(error: BaseException) -> bool:
-    """Whether FTS5 has said it, the only virtual table there is, or SQLite of its tables."""
+    """Return whether the error is about the search index, the only virtual table."""
     if not isinstance(error, (apsw.SQLError, apsw.CorruptError)):
         return False
     if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:
@@ -116,15 +116,15 @@ def _is_of_index(error: BaseException) -> bool:
 
 
 def damaged_index(path: str) -> CorruptError:
-    """Return the error for a search index that does not hold what it should."""
+    """Return the error for a damaged search index."""
     return CorruptError(
         f"{path}: the search index is damaged",
-        hint="keys and values are not touched by that; 'kycli doctor' rebuilds the index",
+        hint="keys and values are not affected; 'kycli doctor' rebuilds the index",
     )
 
 
 def cannot_open(path: str, error: OSError) -> KycliError:
-    """Return the kycli error for a system call that failed while opening ``path``."""
+    """Return the kycli error for a failed system call while opening ``path``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         ours, meaning, hint = _MEANINGS[apsw.FullError]
         return ours(f"{path}: {meaning}", hint=hint)
@@ -135,9 +135,9 @@ def cannot_open(path: str, error: OSError) -> KycliError:
 
 
 def lock_holder(path: str) -> str:
-    """Name the process that holds the write lock, as far as the system tells.
+    """Return a description of the process that holds the write lock.
 
-    Reads ``/proc/locks`` (proc(5)); without it, or for the processes of another
+    Reads ``/proc/locks`` (proc(5)). Without it, as on macOS, or for a process in another
     container, the answer is "another process".
     """
     try:

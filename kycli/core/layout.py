@@ -1,76 +1,70 @@
 """The layout of a database file: tables, indexes, triggers, format number.
 
-One row of ``kvstore`` is a live key. Every change to it appends one row to
-``audit_log``, whose ``id`` is the database's clock: it only grows, survives
-``VACUUM``, and orders all changes of all scopes. Three readers live off it: the
-history, the search index (which has seen all ids up to a watermark) and any
-cache that wants to know which keys changed since it last looked. So a write
-pays for one append and for nothing else that those readers need.
+One row of ``kvstore`` is a live key. Every change to it appends one row to ``audit_log``, whose
+``id`` is the database's clock: it only grows, survives ``VACUUM``, and orders all changes of all
+scopes. The log has three readers: the history, the search index (which has processed all ids up
+to a watermark), and every value cache (which looks up the keys that changed since its last
+check). So a write appends one row, and does nothing else for these readers.
 
-The engine writes both rows itself (``writing.pxi``), in one transaction. A trigger that
-wrote the history would be run by SQLite in a frame of its own, with look-ups for what
-the engine has just read, and made a save twice as dear; and an upsert that answers what
-it did opens a temporary table for the answer.
+The engine writes both rows itself (``writing.pxi``), in one transaction. SQLite would run a trigger
+that writes the history in a frame of its own, with look-ups for what the engine has just read;
+this made a save twice as slow. An upsert with RETURNING opens a temporary table.
 
-How the rows refer to each other:
+References between rows:
 
-- ``kvstore.seq`` is the id of the key's newest change and ``audit_log.prev`` the
-  id of the change before that, so a key's history is a chain, newest first, that
-  is read without an index on the log (such an index would make every write a
-  third dearer). ``archive.seq`` holds the end of the chain of a key that is gone;
-  a key created again links back to it.
-- ``version`` counts the changes of a key's value; it goes on where it was when a
-  key is deleted and created again, as long as the archive remembers it.
-- A key that is deleted or has expired is moved to ``archive``; its ``audit_log`` row
-  has no ``kind``.
-- A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log``
-  row that ``home`` names; ``kvstore`` keeps its BLAKE2b digest instead, so that
-  saving the same value again is noticed. Inside a ``WITHOUT ROWID`` tree a large
-  value would be read by every search that passes its neighbourhood.
-- A change of the lifetime alone logs no value: it is the one of the row before.
-- ``author``, ``pid`` and ``change`` say who made a change, in which process, and together
-  with what. The author's strings stand once in ``authors``. A change is known by the id of
-  its first row; NULL is the usual case, a call of its own, whose id is the row's. What
-  nobody did (a key that expired) has no author.
-- ``horizon`` says how far back the history of a scope, or with the empty scope of all, is
-  whole. Whatever prunes the log or the archive moves it up in the same transaction. A
-  ``prev`` that names no row is of a chain that was pruned there. Under ``#ID``, which no
-  scope is called, stands when a change ended of which a part was pruned
-  (``core.history.wholeness``).
-- ``sweeps`` says how far ``core.history.retention``, which prunes in steps, has come.
-- A row of the empty scope says that rows were changed or history was pruned past
-  the log; whoever keeps copies of values must forget them. Two triggers write one when
-  another program changes or deletes live rows. The engine's own writes, which replace
-  rows, do not set them off.
+- ``kvstore.seq`` is the id of the key's newest change, and ``audit_log.prev`` the id of the
+  change before. So the history of a key is a chain, newest first, which is read without an index
+  on the log (such an index would make every write a third slower). ``archive.seq`` is the end of
+  the chain of a removed key; a key that is created again links back to it.
+- ``version`` counts the changes of a key's value. It continues when a key is deleted and created
+  again, as long as the archive has the key.
+- A key that is deleted or has expired is moved to ``archive``; its ``audit_log`` row has no
+  ``kind``.
+- A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log`` row that ``home``
+  names. ``kvstore`` has its BLAKE2b digest instead, so that saving the same value again is
+  noticed. A large value inside a ``WITHOUT ROWID`` tree would be read by every search that passes
+  near it.
+- A change of the lifetime alone logs no value; the value is that of the row before.
+- ``author``, ``pid`` and ``change`` say who made a change, in which process, and which rows
+  belong to the same change. The strings of an author are stored once, in ``authors``. The id of a
+  change is the id of its first row; NULL, the usual case, is a change of one row. An expired key
+  has no author.
+- ``horizon`` says from when on the history of a scope is complete; the row of the empty scope
+  applies to all scopes. Whatever prunes the log or the archive moves it up in the same
+  transaction. A ``prev`` without a row belongs to a pruned chain. A row named ``#ID``, which is
+  not a valid scope, says when a partly pruned change ended (``core.history.wholeness``).
+- ``sweeps`` stores the progress of ``core.history.retention``, which prunes in steps.
+- A log row of the empty scope says that rows were changed, or history was pruned, without log
+  rows; whoever keeps copies of values must discard them. Two triggers write such a row when
+  another program changes or deletes live rows. The engine replaces rows, which does not fire
+  these triggers.
 
-Why these indexes, and no others:
+Indexes:
 
-- ``kvstore`` is ``WITHOUT ROWID`` on ``(scope, key)``: one tree instead of two, so
-  a get is one descent and a new key dirties one page less.
-- ``kvstore_expiry`` is partial: only keys that can expire pay for it, and sweeping
-  costs what has expired, never a scan.
-- ``archive_key`` finds the newest removed value of a key, for restoring it and for
-  continuing its chain.
+- ``kvstore`` is ``WITHOUT ROWID`` on ``(scope, key)``: one tree instead of two, so a get is one
+  descent, and a new key writes one page less.
+- ``kvstore_expiry`` is partial: only keys that can expire cost anything, and a sweep reads only
+  what has expired.
+- ``archive_key`` finds the newest removed value of a key, to restore it and to continue its
+  chain.
 
 The search index (``fts_kvstore``, ``fts_docs``, ``fts_state``; see ``core.search.indexing``):
 
-- Indexing is never done by the write path: the rows of the log above the watermark name
-  the keys that the index has yet to see. Whoever prunes the log leaves the newest row of
-  each live key; a watermark needs no row that it points to.
-- The index holds words and no text (``content=''``), since the text is in ``kvstore``. With
-  ``contentless_delete`` a text leaves it by its number alone. With the log or a view as
-  external content, FTS5 must be handed the old text, so the log could not be pruned before
-  the index has seen it, and a text that is not the old one damages the index silently.
-  Measured (100,000 lines of 68 bytes): 7.9 MB against 9.4 MB, and 18.6 MB with a content of
-  its own; indexing as fast; a change of text takes 28 µs against 13 µs, which is little
-  beside the rest of catching up.
-- ``fts_docs`` numbers the keys. To number texts by their row in the log would save that
-  table, but then each match had to be looked up in a log that may be pruned, and the old
-  number of a key along its chain. A key keeps its number whatever happens to it, so a text
-  replaces the one before; the number survives ``VACUUM``.
-- The tokenizer is ``unicode61``, on text that ``core.search.folding`` has prepared. Measured by
-  bench/tokenizers.py: indexing lines of 68 bytes in ASCII, and of 148 bytes in a dozen
-  scripts; the probes are what people type to find these.
+- Writes never update the index. The log rows above the watermark name the keys that are not
+  indexed yet. Pruning keeps the newest log row of each live key. The watermark need not be the id
+  of an existing row.
+- The index has words and no text (``content=''``), since the text is in ``kvstore``. With
+  ``contentless_delete``, a text is removed by its number alone. With the log or a view as external
+  content, FTS5 needs the old text; then the log could not be pruned before it is indexed, and a
+  wrong old text damages the index silently. Measured (100,000 lines of 68 bytes): 7.9 MB against
+  9.4 MB, and 18.6 MB with a content of its own; indexing is as fast; a change of text takes 28 µs
+  against 13 µs, which is little compared with the rest of the indexing.
+- ``fts_docs`` numbers the keys. Using the ids of log rows would save this table, but then each
+  match had to be looked up in a log that may be pruned, and the old number of a key in its chain.
+  A key keeps its number, so a new text replaces the old one; the number survives ``VACUUM``.
+- The tokenizer is ``unicode61``, on text prepared by ``core.search.folding``. Measured by
+  bench/tokenizers.py: indexing lines of 68 bytes in ASCII, and of 148 bytes in a dozen scripts;
+  the probes are queries that people type to find them.
 
     =====================  ==============  ==============  ===============================
     tokenizer              ASCII           scripts         of 15 probes, fails to find
@@ -87,8 +81,8 @@ The search index (``fts_kvstore``, ``fts_docs``, ``fts_state``; see ``core.searc
                            38 bytes        86 bytes
     =====================  ==============  ==============  ===============================
 
-  APSW's are Python called for each text, cost 50 ms to import, and make a table that no
-  other program can read or check; this one is open to any SQLite from 3.43 on.
+  APSW's tokenizers are Python functions called for each text, take 50 ms to import, and make a
+  table that other programs cannot read or check. This one works in any SQLite from 3.43 on.
 """
 
 from __future__ import annotations

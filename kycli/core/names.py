@@ -1,11 +1,11 @@
-"""Names: what a scope may be called, and how it splits into project and namespace."""
+"""Names of scopes: what is valid, and how a scope splits into project and namespace."""
 
 from __future__ import annotations
 
 from kycli.errors import InvalidScopeError
 
 DEFAULT = "default"
-"""Name of the default scope, of the default project and of a project's default namespace."""
+"""Name of the default scope, the default project, and a project's default namespace."""
 
 MAX_NAME = 128
 """Longest project or namespace name, in characters."""
@@ -18,17 +18,17 @@ def _allowed(char: str) -> bool:
         return True
     if char.isascii():
         return False
-    # Many scripts write vowels as combining marks, which are part of a word.
+    # In many scripts vowels are combining marks, which belong to the word.
     import unicodedata
 
     return unicodedata.category(char)[0] == "M"
 
 
 def check_name(name: str, what: str = "project") -> str:
-    """Return ``name`` if it may name a project, namespace or context.
+    """Return ``name`` if it is valid for a project, namespace or context.
 
     Raises:
-        InvalidScopeError: with the name, the rule and what would be right.
+        InvalidScopeError: when it is not; the hint has the rule and a valid name.
     """
     if 0 < len(name) <= MAX_NAME and all(map(_allowed, name)):
         return name
@@ -46,17 +46,17 @@ def check_name(name: str, what: str = "project") -> str:
 def check_scope(scope: str) -> str:
     """Return the canonical form of ``scope`` (``project`` or ``project.namespace``).
 
-    The namespace ``default`` is not written: ``alpha.default`` is ``alpha``.
+    The namespace ``default`` is left out: ``alpha.default`` is ``alpha``.
 
     Raises:
-        InvalidScopeError: when a part breaks the rule or there are more than two.
+        InvalidScopeError: when a name is invalid or there are more than two.
     """
     if not isinstance(scope, str):
         raise InvalidScopeError(
             f"a scope is text, not {type(scope).__name__}",
             hint="use 'project' or 'project.namespace'",
         )
-    scope = str.__str__(scope)  # exactly, also for a member of a StrEnum
+    scope = str.__str__(scope)  # an exact str, also for a StrEnum member
     project, dot, namespace = scope.partition(".")
     if "." in namespace:
         raise InvalidScopeError(
@@ -76,5 +76,5 @@ def split_scope(scope: str) -> tuple[str, str]:
 
 
 def join_scope(project: str, namespace: str) -> str:
-    """Join two checked names into the canonical scope."""
+    """Join two valid names into the canonical scope."""
     return project if namespace == DEFAULT else f"{project}.{namespace}"

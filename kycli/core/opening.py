@@ -1,4 +1,4 @@
-"""Opening a database: whose file it is, and how its connection is set up."""
+"""Opening a database: identifying the file, and configuring the connection."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
         def check_signals(self) -> bool: ...
 
 
-# As many as the first block of the WAL's index holds. A checkpoint writes each changed
-# page once and syncs twice, so fewer of them make small writes cheaper; the -wal file
+# As many as the first block of the WAL index holds. A checkpoint writes each changed page
+# once and syncs twice, so less frequent checkpoints make small writes cheaper. The -wal file
 # grows to 16 MB.
 _PAGES_BETWEEN_CHECKPOINTS = 4000
 
-# Some 10 ms of a statement's work.
+# About 10 ms of a running statement.
 _STEPS_BETWEEN_SIGNALS = 500_000
 
-# A session lets one thread at a time use its connection, so that SQLite's own lock on it
-# would be taken dozens of times a call for nothing.
-_ONE_AT_A_TIME = apsw.SQLITE_OPEN_NOMUTEX
+# A session lets only one thread at a time use its connection, so SQLite's own mutex, which
+# it takes dozens of times in a call, is not needed.
+_NO_MUTEX = apsw.SQLITE_OPEN_NOMUTEX
 
 _ANY_KVSTORE = "SELECT count(*) FROM sqlite_schema WHERE name = 'kvstore'"
 
-_LOOKS = 100
-_SECONDS_BETWEEN_LOOKS = 0.01
+_CHECKS = 100
+_SECONDS_BETWEEN_CHECKS = 0.01
 
 _ANOTHER = "choose another file with --db or KYCLI_DB_PATH"
 
 
 def identity_of(path: str) -> tuple[int, int] | None:
-    """Return what tells a file apart whatever it is called; None where there is none."""
+    """Return the device and inode of a file, or None if there is no file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -51,37 +51,39 @@ def identity_of(path: str) -> tuple[int, int] | None:
 
 
 def connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
-    """Open a database of ours; make it when there is none.
+    """Open a kycli database, or create it if there is no file.
 
-    An existing one is only read: nothing is written and no write lock taken. A file
-    that cannot be used is left as it was.
+    Opening an existing database writes nothing and takes no write lock. A file that cannot
+    be used is left unchanged.
 
     Parameters:
         path: absolute, or ``":memory:"``.
-        durability: ``"normal"``, ``"full"`` or ``"async"``, which commits as normal does.
-        busy: SQLite's busy handler, which also checks for signals.
+        durability: ``"normal"``, ``"full"`` or ``"async"``; the last commits like the first.
+        busy: called by SQLite when it meets a lock; ``check_signals`` handles Ctrl-C.
 
     Raises:
-        CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: ours.
-        MigrationNeeded: when it is of an earlier format; ``migration.migrate`` changes that.
-        apsw.Error: whatever else SQLite says.
+        CannotOpenError, NotADatabaseError, NewerFormatError, DiskFullError: when the file
+            cannot be used.
+        MigrationNeeded: when the file has an earlier format; ``migration.migrate`` changes that.
+        apsw.Error: any other error of SQLite.
     """
-    placed = path != MEMORY and _prepare_file(path)
+    created = path != MEMORY and _prepare_file(path)
     try:
         return _connect(path, durability, busy)
     except BaseException:
-        if placed:
-            from kycli.core.create import take_away
+        if created:
+            from kycli.core.create import remove_if_empty
 
-            take_away(os.path.realpath(path))
+            remove_if_empty(os.path.realpath(path))
         raise
 
 
 def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
-    strangers_wal = path != MEMORY and os.path.exists(path + "-wal")
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | _ONE_AT_A_TIME)
+    wal_exists = path != MEMORY and os.path.exists(path + "-wal")
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | _NO_MUTEX)
     try:
-        _leave_wal_alone(connection, strangers_wal)
+        # Until the file is known to be a kycli database, its -wal may belong to another one.
+        _keep_wal_on_close(connection, wal_exists)
         try:
             _set_up(connection, path, durability, busy)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
@@ -90,7 +92,7 @@ def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
             connection.close()
             connection = _open_immutable(path)
             _set_up(connection, path, durability, busy)
-        _leave_wal_alone(connection, False)
+        _keep_wal_on_close(connection, False)
     except BaseException:
         connection.close()
         raise
@@ -98,17 +100,17 @@ def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
 
 
 def _prepare_file(path: str) -> bool:
-    """Put an empty file in place if there is none; refuse what cannot be a database.
+    """Create an empty file if there is none; refuse a file that cannot be a database.
 
     Returns:
-        whether there was none.
+        whether the file was created.
     """
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        from kycli.core.create import place
+        from kycli.core.create import create_file
 
-        return place(os.path.realpath(path))
+        return create_file(os.path.realpath(path))
     except OSError as error:
         from kycli.core.faults import cannot_open
 
@@ -116,7 +118,7 @@ def _prepare_file(path: str) -> bool:
     else:
         if not S_ISREG(status.st_mode):
             raise NotADatabaseError(f"{path}: not a regular file", hint=_ANOTHER)
-        # SQLite takes a file that is too short for a header for an empty one.
+        # SQLite treats a file that is too short for a header as an empty one.
         if 0 < status.st_size < 100:
             raise NotADatabaseError(f"{path}: the file is not a kycli database", hint=_ANOTHER)
         if status.st_size == 0:
@@ -125,24 +127,24 @@ def _prepare_file(path: str) -> bool:
 
 
 def _check_truncated(path: str) -> None:
-    """Refuse an empty file with a -wal that is not: SQLite would throw that away.
+    """Refuse an empty file whose ``-wal`` is not empty, because SQLite would discard the ``-wal``.
 
-    Where a database was just removed and another is being made, that is what happens, so a
-    moment is given for it.
+    This state also exists for a moment while a database is removed and created again, so wait
+    for that to end.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_CHECKS):
         if not (_size(path) == 0 and _size(path + "-wal") > 0):
             return
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_CHECKS)
     raise CorruptError(
-        f"{path}: the file was cut to nothing, and what is left of it is its -wal",
-        hint="keep a copy of both and restore a backup; where nothing in them is wanted, "
-        "remove both",
+        f"{path}: the file was truncated to 0 bytes; only its -wal still holds data",
+        hint="keep a copy of both files and restore a backup; if you do not need the data, "
+        "remove both files",
     )
 
 
 def _size(path: str) -> int:
-    """Return how many bytes a file has; -1 where there is none."""
+    """Return the size of a file in bytes, or -1 if there is no file."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -162,65 +164,68 @@ def _set_up(connection: apsw.Connection, path: str, durability: str, busy: BusyH
     _set_durability(connection, durability)
 
 
-def _leave_wal_alone(connection: apsw.Connection, alone: bool) -> None:
-    """Whether closing leaves a ``-wal`` file as it is, which may turn out to be a stranger's."""
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(alone))
+def _keep_wal_on_close(connection: apsw.Connection, keep: bool) -> None:
+    """Set whether closing the connection leaves the ``-wal`` file unchanged."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(keep))
 
 
 def _check_signals(connection: apsw.Connection, busy: BusyHandler) -> None:
-    """Ctrl-C stops a long statement, and not only what comes after it."""
+    """Let Ctrl-C stop a long statement while it runs."""
     connection.set_progress_handler(busy.check_signals, _STEPS_BETWEEN_SIGNALS)
 
 
 def _keep_plans(connection: apsw.Connection) -> None:
-    """Never prepare a statement anew because of the values bound to it.
+    """Never prepare a statement again because of the values bound to it.
 
-    With STAT4 compiled in, SQLite otherwise does so on every execution of some of
-    our statements, which makes them 20 times dearer.
+    With STAT4 compiled in, SQLite otherwise does so at every execution of some of the
+    engine's statements, which makes them 20 times slower.
     """
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def _refuse_double_quoted_strings(connection: apsw.Connection) -> None:
-    """A misspelt column name is an error, not a text."""
+    """Make a misspelt column name an error instead of a string."""
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
 
 
 def _distrust_schema(connection: apsw.Connection) -> None:
-    """A crafted file cannot call functions with side effects from its schema."""
+    """Keep a crafted file from calling functions with side effects in its schema."""
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
 
 
 def _use_wal(connection: apsw.Connection, busy: BusyHandler) -> None:
-    """Readers and a writer at the same time; the mode is kept in the file."""
-    refusals = 0
+    """Switch to WAL mode, which lets readers and a writer work at the same time.
+
+    The mode is stored in the file.
+    """
+    tries = 0
     while connection.pragma("journal_mode") != "wal":
         try:
             connection.pragma("journal_mode", "wal")
         except apsw.BusyError:
-            # Changing the mode takes the file for itself and does not ask the busy handler.
-            if not busy(refusals):
+            # SQLite does not call the busy handler when it changes the mode.
+            if not busy(tries):
                 raise
-            refusals += 1
+            tries += 1
 
 
 def _set_durability(connection: apsw.Connection, durability: str) -> None:
-    """NORMAL syncs at checkpoints, FULL at each commit too."""
+    """Set how often SQLite syncs: NORMAL at checkpoints, FULL also at each commit."""
     connection.execute(
         "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
     )
 
 
 def _identify(connection: apsw.Connection, path: str) -> None:
-    """Make sure that the database is ours; lay out an empty one."""
+    """Check that this is a kycli database; create the tables in an empty one."""
     mark = connection.pragma("application_id")
     if mark == 0:
         if _is_empty(connection) and not connection.readonly("main"):
-            from kycli.core.create import lay_out
+            from kycli.core.create import create_tables
 
-            lay_out(connection)
-        # Also where it was not empty: another process may just have laid it out.
+            create_tables(connection)
+        # Read it again in any case: another process may have just created the tables.
         mark = connection.pragma("application_id")
     if mark != APPLICATION_ID:
         if mark == 0 and connection.execute(_ANY_KVSTORE).get:
@@ -228,7 +233,7 @@ def _identify(connection: apsw.Connection, path: str) -> None:
 
             raise needed(connection, path)
         raise NotADatabaseError(
-            f"{path}: this is an SQLite database, but not one of kycli", hint=_ANOTHER
+            f"{path}: this is an SQLite database, but not a kycli database", hint=_ANOTHER
         )
     version = connection.pragma("user_version")
     if version != FORMAT:
@@ -238,12 +243,12 @@ def _identify(connection: apsw.Connection, path: str) -> None:
 
 
 def _is_empty(connection: apsw.Connection) -> bool:
-    """Whether nothing was ever written into the file; if something was, it is not for us."""
+    """Return whether nothing was ever written to the file; otherwise leave it alone."""
     return bool(connection.pragma("page_count") == 0)
 
 
 def _open_immutable(path: str) -> apsw.Connection:
-    """Open a database whose directory cannot be written, where no one can change it."""
+    """Open a database in a directory that cannot be written, so that nobody can change it."""
     wal = path + "-wal"
     if os.path.exists(wal) and os.path.getsize(wal) > 0:
         raise ReadOnlyError(
@@ -252,5 +257,5 @@ def _open_immutable(path: str) -> apsw.Connection:
         )
     plain = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     name = "".join(chr(c) if c in plain else f"%{c:02X}" for c in path.encode())
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | _ONE_AT_A_TIME
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | _NO_MUTEX
     return apsw.Connection(f"file:{name}?immutable=1", flags=flags)

@@ -1,12 +1,11 @@
-"""JSON that loses nothing: how documents are stored, printed and read back.
+"""Lossless JSON: storing documents, printing them and parsing them.
 
-JSON has no bytes and no NaN, so those are written as an object with one
-member, a *tag*: ``{"$base64": "aGk="}``, ``{"$float": "nan"}``; and so is what an
-earlier KyCLI encrypted and nobody has opened, ``{"$opaque": "enc:…"}``. A document that
-itself looks like a tag is wrapped, ``{"$literal": {"$base64": "aGk="}}``, so
-that every value has one reading. Only ``str``, ``bytes``, ``int``, ``float``,
-``bool``, ``None``, ``list`` and ``dict`` with text keys are documents; anything
-else is refused, because it could not come back equal and of the same type.
+JSON has no bytes and no NaN, so they are written as an object with one member, a *tag*:
+``{"$base64": "aGk="}``, ``{"$float": "nan"}``. A value that an earlier KyCLI encrypted, and
+that is not decrypted, is ``{"$opaque": "enc:…"}``. A document that looks like a tag is wrapped,
+``{"$literal": {"$base64": "aGk="}}``, so that the encoding is unambiguous. Only ``str``,
+``bytes``, ``int``, ``float``, ``bool``, ``None``, ``list`` and ``dict`` with text keys are
+documents. Other types are refused, because they would not come back equal and of the same type.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from kycli.errors import CorruptError, InvalidValueError, StorageError, WrongTyp
 _TAGS = frozenset({"$base64", "$float", "$literal", "$opaque"})
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
-# How deep Python can recurse differs from release to release and from caller to caller.
-# What one of them writes, all of them must be able to read.
+# The recursion limit differs between releases of Python and callers, but all of them must be
+# able to read what one of them wrote.
 MAX_DEPTH = 200
-"""Most levels of lists and dicts inside one another in a document."""
+"""The maximum nesting depth of lists and dicts in a document."""
 
 _KINDS = "text, bytes, int, float, bool, None, and lists and dicts of these"
 
 
 class Opaque:
-    """A value that an earlier KyCLI encrypted, and that came over as it was.
+    """A value that an earlier KyCLI encrypted, and that was migrated without its key.
 
-    It can be kept, copied, exported and deleted like any other, and not be read.
+    It can be copied, exported and deleted like any other value, but not read.
 
     Attributes:
-        ciphertext: as it was stored: ``enc:`` and base64.
+        ciphertext: the stored text: ``enc:`` and base64.
     """
 
     __slots__ = ("ciphertext",)
@@ -60,7 +59,7 @@ def _is_tag(document: dict[str, Any]) -> bool:
 
 
 def _tagged(value: Any, depth: int = 0) -> Any:
-    """Return ``value`` as plain JSON data, with tags for what JSON cannot say."""
+    """Return ``value`` as plain JSON data, with tags for what JSON cannot express."""
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
@@ -79,7 +78,7 @@ def _tagged(value: Any, depth: int = 0) -> Any:
             if type(key) is not str:
                 raise WrongTypeError(
                     f"a document's keys are text, not {type(key).__name__}",
-                    hint="JSON would turn the key into text and it would not come back equal",
+                    hint="JSON would convert the key to text, so it would not come back equal",
                 )
         plain = {key: _tagged(item, depth + 1) for key, item in value.items()}
         return {"$literal": plain} if _is_tag(plain) else plain
@@ -87,7 +86,7 @@ def _tagged(value: Any, depth: int = 0) -> Any:
 
 
 def unsupported(value: Any) -> WrongTypeError:
-    """Return the error for a value of a type that could not come back the same."""
+    """Return the error for a value of an unsupported type."""
     return WrongTypeError(
         f"a value of type {type(value).__name__} cannot be stored", hint=f"a value is {_KINDS}"
     )
@@ -110,27 +109,27 @@ def _untagged(data: Any) -> Any:
         if tag == "$opaque" and type(content) is str:
             return Opaque(content)
         raise InvalidValueError(
-            f"{{{json.dumps(tag)}: …}} is not a {tag} tag that can be read",
+            f"{{{json.dumps(tag)}: …}} is not a valid {tag} tag",
             hint='wrap a document that only looks like a tag: {"$literal": {…}}',
         )
     return {key: _untagged(item) for key, item in data.items()}
 
 
 def decode_base64(text: str | bytes) -> bytes:
-    """Decode standard base64; white space is allowed, anything else is an error."""
+    """Decode standard base64; white space is allowed, other characters are an error."""
     try:
         raw = text.encode("ascii") if isinstance(text, str) else text
         return base64.b64decode(b"".join(raw.split()), validate=True)
     except ValueError:
-        raise InvalidValueError("this is not base64", hint="the padding counts too") from None
+        raise InvalidValueError("not valid base64", hint="the padding is required") from None
 
 
 def dumps(value: list[Any] | dict[str, Any]) -> str:
-    """Return a document as compact JSON text, members in their own order.
+    """Return a document as compact JSON text, with its members in their order.
 
     Raises:
-        WrongTypeError: when a part of it is of a type that JSON would change.
-        InvalidValueError: when it is nested too deeply, or in itself.
+        WrongTypeError: when a part of it has a type that is not supported.
+        InvalidValueError: when it is nested too deeply, or contains itself.
     """
     try:
         return json.dumps(_tagged(value), ensure_ascii=False, separators=(",", ":"))
@@ -138,16 +137,16 @@ def dumps(value: list[Any] | dict[str, Any]) -> str:
         raise
     except RecursionError:
         raise InvalidValueError("the document is nested too deeply") from None
-    except ValueError as error:  # an int of more digits than Python prints
+    except ValueError as error:  # an int with more digits than Python prints
         raise InvalidValueError(f"the document cannot be stored: {error}") from None
 
 
 def stored_document(text: str) -> Any:
-    """Return a document that was stored.
+    """Return a document from its stored text.
 
     Raises:
-        CorruptError: when it is none.
-        StorageError: when it holds an int of more digits than Python reads here.
+        CorruptError: when the text is not a document.
+        StorageError: when it contains an int with more digits than Python parses here.
     """
     try:
         return loads(text)
@@ -158,7 +157,7 @@ def stored_document(text: str) -> Any:
 
 
 def too_many_digits(what: str) -> StorageError:
-    """Return the error for a stored int that Python's own limit keeps from being read."""
+    """Return the error for a stored int that exceeds Python's limit on digits."""
     return StorageError(
         f"{what} has more than the {sys.get_int_max_str_digits()} digits that Python reads",
         hint="PYTHONINTMAXSTRDIGITS=0 in the environment lifts the limit",
@@ -166,7 +165,7 @@ def too_many_digits(what: str) -> StorageError:
 
 
 def loads(text: str) -> Any:
-    """Return the document that ``dumps`` made the text from."""
+    """Return the document that ``dumps`` encoded."""
     document = json.loads(text)
     return _untagged(document) if '"$' in text else document
 
@@ -196,13 +195,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse(text: str | bytes) -> Any:
-    """Return the value that a JSON text from outside stands for.
+    """Return the value of a JSON text from outside.
 
-    Reads everything that ``canonical`` prints. Stricter than Python's own
-    reader: one reading per text, so no NaN literals and no member given twice.
+    Parses everything that ``canonical`` prints. Stricter than ``json.loads``: NaN literals and
+    duplicate members are errors.
 
     Raises:
-        InvalidValueError: when the text is not JSON or not UTF-8, and where.
+        InvalidValueError: when the text is not JSON or not UTF-8, with the position.
     """
     try:
         if isinstance(text, bytes):
@@ -225,17 +224,16 @@ def parse(text: str | bytes) -> Any:
         raise InvalidValueError(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise InvalidValueError("the document is nested too deeply") from None
-    except ValueError as error:  # an int of more digits than Python reads
+    except ValueError as error:  # an int with more digits than Python parses
         raise InvalidValueError(f"not usable JSON: {error}") from None
 
 
 def canonical(value: Any) -> str:
-    """Return any value in canonical JSON (RFC 8785), tags for what JSON cannot say.
+    """Return any value in canonical JSON (RFC 8785), with tags for what JSON cannot express.
 
-    Members are sorted by UTF-16 code units, nothing is blank, numbers have the
-    shortest digits that read back. Two deviations keep the type that was
-    stored, where the RFC has only doubles: an integral float keeps its ``.0``
-    and an int is printed with all its digits.
+    Members are sorted by UTF-16 code units, there is no white space, and numbers have the
+    shortest digits that round-trip. The RFC has only doubles; to keep the stored type, an
+    integral float keeps its ``.0`` and an int has all its digits.
 
     >>> canonical({"b": [1, 1.0, 1e21], "a": b"hi"})
     '{"a":{"$base64":"aGk="},"b":[1,1.0,1e+21]}'
@@ -286,10 +284,10 @@ def _pieces(data: Any) -> list[str]:
 
 
 def _number(number: float) -> str:
-    """Format a finite float as ECMAScript does, an integral one with ``.0``.
+    """Format a finite float as ECMAScript does, but an integral one with ``.0``.
 
-    The digits are those of ``repr`` (shortest that read back, as in ECMAScript);
-    only where the point and the exponent go differs: see ECMA-262, Number::toString.
+    The digits are those of ``repr``, the shortest that round-trip, as in ECMAScript. Only the
+    positions of point and exponent differ: see ECMA-262, Number::toString.
     """
     sign = "-" if math.copysign(1.0, number) < 0 else ""
     if number == 0:

@@ -32,7 +32,7 @@ def test_a_damaged_index_is_mended(call: Call, database: Path) -> None:
     damage(database, "DELETE FROM fts_kvstore_data")
     failed = call("kycli", "search", "apple")
     assert failed.failed_clearly
-    assert "hint: keys and values are not touched by that; 'kycli doctor'" in failed.err
+    assert "hint: keys and values are not affected; 'kycli doctor'" in failed.err
     mended = call("kycli", "doctor")
     assert mended.code == 0
     assert all(line.startswith("index\tmended\t") for line in mended.lines)

@@ -113,7 +113,7 @@ def test_an_interrupted_creation_leaves_no_file(
     def interrupted(connection: apsw.Connection) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(create, "lay_out", interrupted)
+    monkeypatch.setattr(create, "create_tables", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Kycore(path)
     assert os.listdir(path.parent) == []
@@ -124,7 +124,7 @@ def test_an_interrupted_creation_leaves_no_file(
 
 
 def test_a_file_that_somebody_else_has_open_is_not_taken_away(path: Path) -> None:
-    from kycli.core.create import take_away
+    from kycli.core.create import remove_if_empty
 
     path.touch()
     code = f"""
@@ -140,16 +140,16 @@ sys.stdin.read()
         assert other.stdout is not None
         assert other.stdin is not None
         assert other.stdout.readline() == b"locked\n"
-        take_away(str(path))
+        remove_if_empty(str(path))
         assert path.exists()
         other.stdin.close()
         other.wait(60)
-    take_away(str(path))
+    remove_if_empty(str(path))
     assert not path.exists()
     with Kycore(path) as store:
         store.save("k", 1)
-        take_away(str(path))
-    take_away(str(path))
+        remove_if_empty(str(path))
+    remove_if_empty(str(path))
     with Kycore(path) as store:
         assert store["k"] == 1
 
@@ -161,7 +161,7 @@ def test_an_empty_file_beside_a_wal_is_not_written(path: Path) -> None:
     assert wal
     path.write_bytes(b"")
     Path(f"{path}-wal").write_bytes(wal)
-    with pytest.raises(CorruptError, match="cut to nothing"):
+    with pytest.raises(CorruptError, match="truncated to 0 bytes"):
         Kycore(path)
     assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == (b"", wal)
     Path(f"{path}-wal").unlink()
@@ -173,7 +173,7 @@ def test_an_sqlite_file_without_tables_is_not_ours(path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     assert before
-    with pytest.raises(NotADatabaseError, match="not one of kycli"):
+    with pytest.raises(NotADatabaseError, match="not a kycli database"):
         Kycore(path)
     assert path.read_bytes() == before
 
@@ -289,11 +289,11 @@ def test_somebody_elses_database_is_refused_and_left_as_it_was(path: Path) -> No
     connection.execute("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
     wal = Path(f"{path}-wal")
     before = path.read_bytes(), wal.read_bytes()
-    with pytest.raises(NotADatabaseError, match="not one of kycli"):
+    with pytest.raises(NotADatabaseError, match="not a kycli database"):
         Kycore(path)
     assert (path.read_bytes(), wal.read_bytes()) == before
     connection.close()
-    with pytest.raises(NotADatabaseError, match="not one of kycli"):
+    with pytest.raises(NotADatabaseError, match="not a kycli database"):
         Kycore(path)
     assert os.listdir(path.parent) == [path.name]
 
