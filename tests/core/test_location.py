@@ -22,7 +22,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     return places
 
 
-@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="XDG directories")
+@pytest.mark.skipif(sys.platform == "darwin", reason="XDG directories")
 @pytest.mark.parametrize("home", ["/home/ada", "/home/ada/", "/"])
 @pytest.mark.parametrize("xdg", [None, "", "relative/dir", "~/dir", "/xdg", "/xdg/", "/x y/ü"])
 def test_data_directory_is_that_of_platformdirs(
