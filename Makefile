@@ -107,20 +107,14 @@ pictures: install $(VENV)/.build-tools
 	$(BIN)/python -m pip install --quiet --group pictures
 	$(BIN)/python docs/pictures.py
 
-# Each operation beside its peers, saved for the report, and then the promised ratios.
-BENCHMARK := -m pytest -c pytest.ini -q --benchmark-quiet \
-	--benchmark-autosave --benchmark-storage='file://$(CURDIR)/.benchmarks'
-
+# Each operation beside its peers, saved for the report, and then the promised ratios:
+# make bench ARGS='-k save', ARGS=--smoke, ARGS=--help.
 bench: install $(VENV)/.bench-tools
-	cd bench && ../$(BIN)/python $(BENCHMARK) $(ARGS)
-	@$(BIN)/python bench/report.py --table && echo
-	$(BIN)/python bench/bars.py
+	$(BIN)/python bench/run.py $(ARGS)
 
-# Ten times the rounds and keys; stores of 10,000,000 keys take minutes to fill.
+# Ten times the rounds; stores of 10,000,000 keys take minutes to fill.
 bench-full: install $(VENV)/.bench-tools
-	cd bench && ../$(BIN)/python $(BENCHMARK) --full $(ARGS)
-	@$(BIN)/python bench/report.py --table && echo
-	$(BIN)/python bench/bars.py --keys 10000000
+	$(BIN)/python bench/run.py --full $(ARGS)
 
 bench-compare: install $(VENV)/.bench-tools
 	$(BIN)/python bench/compare.py $(BASE) $(ARGS)
@@ -142,7 +136,6 @@ lint: install $(VENV)/.bench-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy bench
 	cd tests && ../$(BIN)/python $(STUBTEST) kycli.core.storage
 
 format: $(VENV)/.dev-tools

@@ -1,72 +1,153 @@
-"""What kycli promises of its speed, measured: ratios taken side by side in one run.
+"""What kycli promises of its speed: the table of bars, read from the results of one run.
 
-    python bench/bars.py [--keys N] [NAME ...]
+    python bench/bars.py [RUN]      print each bar, met or missed: of a saved run, or the newest
 
-Prints a line for each figure, with its bar where there is one; with --strict it exits 1
-when a bar is missed. Machines differ and are noisy, so everything that is compared is
-interleaved, and medians are compared.
+A bar compares two ways that one benchmark measured in turn, so that both had the same
+machine and the same minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import bars_growth
-import bars_history
-import bars_migration
-import bars_program
-import bars_search
-import bars_store
-from timing import Figure
-
-BARS = {
-    **bars_store.BARS,
-    **bars_growth.BARS,
-    **bars_history.BARS,
-    **bars_search.BARS,
-    **bars_migration.BARS,
-    **bars_program.BARS,
-}
+from harness.results import Run, load, saved_runs, spoken
 
 
-def line(figure: Figure) -> str:
-    """Return a figure as a line of the table."""
-    verdict = f"{figure.bar}: {'met' if figure.met else 'MISSED'}" if figure.bar else ""
-    return f"{figure.operation:34} {figure.figure:66} {verdict}".rstrip()
+@dataclass(frozen=True)
+class Bar:
+    """One line of the table. Without ``beside`` it is the figure itself that is compared."""
+
+    group: str
+    way: str
+    beside: str | None
+    limit: float
+    at_least: bool = False
+    statistic: str = "median"
+    """Or "mean", which has the checkpoints in it."""
+    promised: str = ""
+    """Where the bar was set."""
 
 
-def verdict(figures: Sequence[Figure]) -> str:
-    """Return how many of the bars are met, and which are not."""
-    barred = [figure for figure in figures if figure.bar]
-    missed = [figure for figure in barred if not figure.met]
-    text = f"{len(barred) - len(missed)} of {len(barred)} bars met"
-    if missed:
-        names = dict.fromkeys(figure.operation for figure in missed)
-        text += f"; MISSED: {', '.join(names)}"
-    return text
+HIT, AFTER = "get: hit", "get: after another process commits"
+MIXED = "mixed load, 4 processes"
+RESTORE = "restore_to: 1 % of the keys"
+BARS = (
+    Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
+    Bar("scopes: list 20", "many keys", None, 0.010, promised="issue 2"),
+    Bar(HIT, "kycli", "lmdb bytes", 0.5, promised="issue 3"),
+    Bar(HIT, "kycli", "dict in a method", 2, promised="issue 3"),
+    Bar(HIT, "kycli uncached", "apsw", 0.9, promised="issue 3"),
+    Bar(HIT, "kycli by apsw alone", "apsw", 1.15, promised="issue 3"),
+    Bar(AFTER, "kycli, this key", "kycli uncached, this key", 1.5, promised="issue 3"),
+    Bar(AFTER, "kycli, another key", "kycli uncached, another key", 1.5, promised="issue 3"),
+    Bar("save: over", "kycli", "apsw", 1.5, statistic="mean", promised="issue 3"),
+    Bar("save: new key", "kycli", "apsw", 1.5, statistic="mean", promised="issue 3"),
+    Bar("save: over", "kycli", "apsw + trigger", 1.4, promised="issue 4"),
+    Bar("save: new key", "kycli", "apsw + trigger", 1.4, promised="issue 4"),
+    Bar("save_many, per row", "kycli", "apsw", 1.6, promised="issue 3"),
+    Bar("scan, per row", "kycli", "apsw", 1, promised="issue 3"),
+    Bar("keys, per row", "kycli", "apsw", 1, promised="issue 3"),
+    Bar("get_many, per row", "kycli uncached", "apsw", 1, promised="issue 3"),
+    Bar("open", "kycli", "apsw", 1.5, promised="issue 3"),
+    Bar(MIXED, "diskcache", "kycli", 5, at_least=True, promised="issue 3"),
+    Bar(MIXED, "sqlitedict", "kycli", 5, at_least=True, promised="issue 3"),
+    Bar("growth: get", "many keys", "few keys", 1.5, promised="issue 3"),
+    Bar("growth: save", "many keys", "few keys", 1.5, promised="issue 3"),
+    Bar("growth: delete", "many keys", "few keys", 1.5, promised="issue 3"),
+    # SQLite's page cache, when it is full.
+    Bar("growth: memory", "the difference", None, 32, promised="issue 3"),
+    Bar("history: newest 10, by its length", "many rows", "few rows", 1.5, promised="issue 4"),
+    Bar(RESTORE, "many keys", "making the changes", 3, promised="issue 4"),
+    Bar(RESTORE, "many keys", "a tenth of the keys", 3, promised="issue 4"),
+    Bar("search: a rare word", "kycli", "apsw", 3, promised="issue 4"),
+    # Half of the time that a writer waits for the lock unless told otherwise.
+    Bar("search: a save meanwhile", "the longest", None, 2.5, promised="issue 4"),
+    Bar("migrating in place, per key", "kycli", "apsw", 2, promised="issue 5"),
+    Bar("migrating in place: memory", "kycli", None, 286, promised="issue 5"),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run says of a bar; without a figure, something was not measured."""
+
+    bar: Bar
+    figure: float | None
+    unit: str | None
+
+    @property
+    def word(self) -> str:
+        if self.figure is None:
+            return "not measured"
+        limit = self.bar.limit
+        met = self.figure >= limit if self.bar.at_least else self.figure <= limit
+        return "met" if met else "MISSED"
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str, str]:
+        """What was done, beside what, the figure, the bar, the word and the source."""
+
+        bar, unit = self.bar, self.unit
+        figure, limit = "", f"{bar.limit:g}"
+        if self.figure is not None:
+            figure = spoken(self.figure, unit) if unit else f"{self.figure:.2f} x"
+        if unit:
+            limit = spoken(bar.limit, unit)
+        sense = "at least" if bar.at_least else "at most"
+        name = f"{bar.group}: {bar.way}"
+        return name, bar.beside or "", figure, f"{sense} {limit}", self.word, bar.promised
+
+
+def judged(run: Run, bars: Sequence[Bar] = BARS) -> list[Verdict]:
+    """Return what a run says of each bar."""
+    results = {(result.group, result.peer): result for result in run.results}
+    verdicts = []
+    for bar in bars:
+        ours = results.get((bar.group, bar.way))
+        beside = results.get((bar.group, bar.beside)) if bar.beside else None
+        if ours is None or (bar.beside and beside is None):
+            verdicts.append(Verdict(bar, None, None))
+        elif beside is None:
+            verdicts.append(Verdict(bar, getattr(ours, bar.statistic), ours.unit))
+        else:
+            ratio = getattr(ours, bar.statistic) / getattr(beside, bar.statistic)
+            verdicts.append(Verdict(bar, ratio, None))
+    return verdicts
+
+
+def table(run: Run) -> list[str]:
+    """Return the bars of a run as lines of text, of the groups that are in it."""
+    verdicts = judged(run, BARS)
+    groups = run.groups()
+    lines = [f"bars, {run.size} run: many keys are {run.many:,}"]
+    for verdict in verdicts:
+        if verdict.bar.group not in groups:
+            continue
+        name, beside, figure, bar, word, promised = verdict.cells
+        lines.append(f"{name:54} {figure:>8} {beside:27} {bar:15} {word:13} {promised}")
+    words = [verdict.word for verdict in verdicts]
+    missed, absent = words.count("MISSED"), words.count("not measured")
+    lines.append(f"{words.count('met')} met, {missed} missed, {absent} not measured")
+    return lines
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BARS))
-    parser.add_argument("--keys", type=int, default=200_000, help="of large stores")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
+    parser.add_argument("run", nargs="?", type=Path, help="a saved run; the newest if none")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in BARS]
-    if unknown:
-        parser.error(f"no such bar: {', '.join(unknown)}; there are {', '.join(BARS)}")
-    figures: list[Figure] = []
-    for name in options.names or BARS:
-        with tempfile.TemporaryDirectory() as directory:
-            for figure in BARS[name](Path(directory), options.keys):
-                figures.append(figure)
-                print(line(figure), flush=True)
-    print(verdict(figures))
-    return 1 if options.strict and not all(figure.met for figure in figures) else 0
+    try:
+        runs = [load(options.run)] if options.run else saved_runs()
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if not runs:
+        print("no run is saved; `make bench` saves one", file=sys.stderr)
+        return 1
+    print(*table(runs[-1]), sep="\n")
+    return 0
 
 
 if __name__ == "__main__":

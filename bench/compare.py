@@ -1,6 +1,6 @@
 """Whether this checkout is slower than it was: kycli's multiples of its anchor, on two sides.
 
-    python bench/compare.py BASELINE [--rounds N] [--ratio R] [-k EXPRESSION]
+    python bench/compare.py BASELINE [--rounds N] [--ratio R] [-k WORDS]
 
 BASELINE is a git revision, or a run that was saved as JSON. A revision is built into a
 virtual environment of its own, with the same versions of everything else, and both are
@@ -23,7 +23,7 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-from results import Comparison, Run, compare, load
+from harness.results import Comparison, Run, compare, load
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
@@ -32,7 +32,7 @@ MEASURED = (
     "kycli,kycli uncached,kycli full,kycli async,kyg and kys,"
     "apsw,apsw full,apsw batched,apsw + indexed trigger,python -c pass"
 )
-NEEDED = ("apsw", "cython", "platformdirs", "pytest", "pytest-benchmark", "setuptools")
+NEEDED = ("apsw", "cython", "platformdirs", "setuptools")
 
 
 def built(revision: str) -> Path:
@@ -60,15 +60,13 @@ def _output(*command: str) -> bytes:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
 
 
-def measured(python: Path, expression: str) -> Run:
+def measured(python: Path, words: str) -> Run:
     """Return one run of kycli and its anchors, in an environment."""
     with tempfile.TemporaryDirectory() as directory:
         saved = Path(directory) / "run.json"
-        command = [str(python), "-m", "pytest", "-c", "pytest.ini", "-q", "--benchmark-quiet"]
-        command += [f"--peers={MEASURED}", f"--benchmark-json={saved}", "-k", expression]
-        done = subprocess.run(
-            command, cwd=BENCH, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        command = [str(python), str(BENCH / "run.py"), f"--peers={MEASURED}"]
+        command += [f"--save={saved}", "-k", words]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise RuntimeError(f"the benchmarks fail in {python}:\n{done.stdout}")
         return load(saved)
@@ -93,7 +91,7 @@ def main() -> int:
     parser.add_argument("baseline", help="a git revision, or a saved run (.json)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is measured")
     parser.add_argument("--ratio", type=float, default=1.25, help="how much slower is too slow")
-    parser.add_argument("-k", dest="expression", default="", help="as pytest's")
+    parser.add_argument("-k", dest="words", default="", help="only groups with these words")
     options = parser.parse_args()
     try:
         saved = load(Path(options.baseline)) if options.baseline.endswith(".json") else None
@@ -104,9 +102,9 @@ def main() -> int:
     theirs: list[Run] = [saved] if saved else []
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
-        ours.append(measured(Path(sys.executable), options.expression))
+        ours.append(measured(Path(sys.executable), options.words))
         if other:
-            theirs.append(measured(other, options.expression))
+            theirs.append(measured(other, options.words))
     comparisons = compare(ours, theirs)
     if not comparisons:
         print("nothing was measured on both sides")

@@ -49,7 +49,7 @@ class Operation:
 
 
 def get_hit(store: Any, times: int) -> None:
-    from workload import KEYS
+    from harness.workload import KEYS
 
     get = store.getkey
     for key in islice(cycle(KEYS[:100]), times):
@@ -57,21 +57,21 @@ def get_hit(store: Any, times: int) -> None:
 
 
 def save_over(store: Any, times: int) -> None:
-    from workload import KEYS, value
+    from harness.workload import KEYS, value
 
     for number, key in enumerate(islice(cycle(KEYS), times)):
         store.save(key, value(key, number + 1))
 
 
 def save_new(store: Any, times: int) -> None:
-    from workload import new_pairs
+    from harness.workload import new_pairs
 
     for key, text in new_pairs(times):
         store.save(key, text)
 
 
 def delete(store: Any, times: int) -> None:
-    from workload import KEYS
+    from harness.workload import KEYS
 
     for key in KEYS[:times]:
         store.delete(key)
@@ -83,21 +83,21 @@ def incr(store: Any, times: int) -> None:
 
 
 def save_many(store: Any, times: int) -> None:
-    from workload import new_pairs
+    from harness.workload import new_pairs
 
     for number in range(times):
         store.save_many(new_pairs(1_000, f"batch {number}"))
 
 
 def get_many(store: Any, times: int) -> None:
-    from workload import KEYS
+    from harness.workload import KEYS
 
     for _ in range(times):
         store.get_many(KEYS[:1_000])
 
 
 def newest_changes(store: Any, times: int) -> None:
-    from workload import KEYS, value
+    from harness.workload import KEYS, value
 
     for generation in range(20):
         store.save_many((key, value(key, generation)) for key in KEYS[:10])
@@ -137,7 +137,7 @@ OPERATIONS = {
 
 def drive(name: str, database: Path, times: int) -> None:
     """Do one operation; this is what runs under callgrind."""
-    from peers import kycore
+    from peers.stores import kycore
 
     operation = OPERATIONS[name]
     with kycore(database, cached=operation.cached, deferred=operation.deferred) as store:
@@ -210,8 +210,8 @@ def count(name: str, template: Path) -> int:
 
 def count_all(names: list[str]) -> dict[str, int]:
     """Count the operations, as many at a time as there are processors."""
-    from peers import kycore
-    from workload import PAIRS
+    from harness.workload import PAIRS
+    from peers.stores import kycore
 
     with tempfile.TemporaryDirectory() as directory:
         template = Path(directory) / "template.db"

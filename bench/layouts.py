@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
-from workload import KEYS, value
+from harness.workload import KEYS, value
 
 ROUNDS = 12
 

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results import Result, Run, anchor_of, load, spoken
+import bars
+from harness.results import ROOT, RUNS, Result, Run, anchor_of, saved_runs, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BENCH = Path(__file__).parent
-RUNS = BENCH.parent / ".benchmarks"
-REPORT = BENCH.parent / "build" / "bench"
+REPORT = ROOT / "build" / "bench"
 
 OURS, OURS_PALE, ANCHOR, OTHER, INK, QUIET, GRID, WRONG = (
     "#0f766e",
@@ -40,7 +39,8 @@ OURS, OURS_PALE, ANCHOR, OTHER, INK, QUIET, GRID, WRONG = (
     "#dc2626",
 )
 
-UNCACHED = "kycli uncached"
+PALE = ("kycli uncached", "kycli by apsw alone")
+"""Not what users get: the scale of the trend leaves them out."""
 TREND_RUNS = 40
 """How many of the newest runs the trend shows."""
 
@@ -61,17 +61,6 @@ class Plot:
         return "-".join(words).lower() + ".png"
 
 
-def saved_runs(directory: Path) -> list[Run]:
-    """Return all runs that are saved there, oldest first; files that are none are left out."""
-    runs = []
-    for path in directory.rglob("*.json"):
-        try:
-            runs.append(load(path))
-        except ValueError as error:
-            print(f"left out: {error}", file=sys.stderr)
-    return sorted(runs, key=lambda run: run.when)
-
-
 # ---------------------------------------------------------------- text
 
 
@@ -80,12 +69,13 @@ def table(run: Run) -> Iterator[str]:
     for group, results in run.groups().items():
         anchor = anchor_of(results)
         yield ""
-        yield f"{group:30} {'median':>10} {'p99':>10}   x {anchor.peer if anchor else '-'}"
+        yield f"{group:37} {'median':>10} {'p99':>10}   x {anchor.peer if anchor else '-'}"
         for result in sorted(results, key=lambda result: result.median):
-            p99 = "" if result.p99 is None else spoken(result.p99)
+            median = spoken(result.median, result.unit)
+            p99 = "" if result.p99 is None else spoken(result.p99, result.unit)
             ratio = "" if anchor is None else f"{result.median / anchor.median:.2f}"
             wrong = "" if result.correct else "   WRONG ANSWERS"
-            yield f"  {result.peer:28} {spoken(result.median):>10} {p99:>10} {ratio:>8}{wrong}"
+            yield f"  {result.peer:35} {median:>10} {p99:>10} {ratio:>8}{wrong}"
 
 
 # ---------------------------------------------------------------- plots
@@ -109,7 +99,7 @@ def colour(result: Result, anchor: Result | None) -> str:
     if not result.correct:
         return WRONG
     if result.peer.startswith("ky"):
-        return OURS_PALE if result.peer == UNCACHED else OURS
+        return OURS_PALE if result.peer in PALE else OURS
     return ANCHOR if result is anchor else OTHER
 
 
@@ -120,22 +110,23 @@ def group_plot(group: str, results: Sequence[Result]) -> Plot:
 
     ordered = sorted(results, key=lambda result: -result.median)
     anchor = anchor_of(results)
+    unit = ordered[0].unit
     drawing = Figure(figsize=(6.4, 0.5 + 0.34 * len(ordered)), layout="constrained")
     axes = drawing.add_subplot()
     plain(axes)
-    least = min(result.median for result in ordered)
+    least = min((result.median for result in ordered if result.median > 0), default=1e-9)
     most = max(result.p99 or result.median for result in ordered)
     # A logarithm has no zero to begin at; half a decade below the fastest shows its bar.
     start = least / 3.2
     for row, result in enumerate(ordered):
         shade = colour(result, anchor)
-        axes.barh(row, result.median - start, left=start, height=0.62, color=shade)
-        reach = result.median
+        axes.barh(row, max(0, result.median - start), left=start, height=0.62, color=shade)
+        reach = max(start, result.median)
         if result.p99 is not None:
             reach = max(reach, result.p99)
             axes.plot([result.median, reach], [row, row], color=shade, linewidth=1.4)
             axes.plot([reach], [row], marker="|", markersize=8, color=shade, markeredgewidth=1.4)
-        label = spoken(result.median)
+        label = spoken(result.median, result.unit)
         if anchor is not None and result is not anchor:
             label += f"  {_times(result.median / anchor.median)}"
         if not result.correct:
@@ -158,22 +149,22 @@ def group_plot(group: str, results: Sequence[Result]) -> Plot:
         tick.set_color(OURS if result.peer.startswith("ky") else INK)
         tick.set_fontweight("bold" if result.peer.startswith("ky") else "normal")
     axes.xaxis.set_major_locator(LogLocator(base=10))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: spoken_power(seconds)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda figure, _: spoken_power(figure, unit)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", color=GRID, linewidth=1)
     size = max(result.size for result in results)
     rounds = max(result.rounds for result in results)
     note = f"{rounds:,} rounds of {size:,} operation{'s' if size > 1 else ''}"
     description = "; ".join(
-        f"{result.peer} {spoken(result.median)}" for result in reversed(ordered)
+        f"{result.peer} {spoken(result.median, result.unit)}" for result in reversed(ordered)
     )
     return rendered(drawing, group, note, description)
 
 
-def spoken_power(seconds: float) -> str:
-    """Return a power of ten of a second without needless digits."""
-    number, unit = spoken(seconds * 1.000001).split()
-    return f"{float(number):g} {unit}"
+def spoken_power(figure: float, unit: str) -> str:
+    """Return a power of ten without needless digits."""
+    number, name = spoken(figure * 1.000001, unit).split()
+    return f"{float(number.replace(',', '')):g} {name}"
 
 
 def _times(ratio: float) -> str:
@@ -185,17 +176,17 @@ def trend_plot(runs: Sequence[Run]) -> Plot:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    groups = runs[-1].groups()
+    ratios = [run.ratios() for run in runs]
+    ours = {group for group, peer in ratios[-1] if peer.startswith("ky")}
+    groups = {group: found for group, found in runs[-1].groups().items() if group in ours}
     columns = 4
-    rows = math.ceil(len(groups) / columns)
+    rows = math.ceil(len(groups) / columns) or 1
     layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
     drawing = Figure(figsize=(13.2, 1.7 * rows), layout=layout)
-    ratios = [run.ratios() for run in runs]
     for place, (group, results) in enumerate(groups.items()):
         axes = drawing.add_subplot(rows, columns, place + 1)
         plain(axes)
-        # With the cache off it is another thing: the scale is that of what users get.
-        peers = [r.peer for r in results if r.peer.startswith("ky") and r.peer != UNCACHED]
+        peers = [r.peer for r in results if r.peer.startswith("ky") and r.peer not in PALE]
         highest = 0.0
         for peer, shade in zip(peers, (OURS, OURS_PALE), strict=False):
             points = [(n, r[group, peer]) for n, r in enumerate(ratios) if (group, peer) in r]
@@ -253,6 +244,7 @@ table { border-collapse: collapse; background: #fff; border: 1px solid #e2e8f0;
   border-radius: 12px; }
 td, th { text-align: left; padding: 5px 16px; border-bottom: 1px solid #e2e8f0; }
 th { color: #64748b; font-weight: 600; }
+tr.MISSED td { color: #dc2626; }
 """
 
 
@@ -268,7 +260,7 @@ def page(run: Run, plots: Sequence[Plot], trend: Plot) -> str:
     key = "".join(
         f'<span><i style="background:{shade}"></i>{name}</span>' for name, shade in colours.items()
     )
-    promises = {result.peer: result.durability for result in run.results}
+    promises = {result.peer: result.durability for result in run.results if result.durability}
     rows = "".join(
         f"<tr><td>{html.escape(peer)}</td><td>{html.escape(durability)}</td></tr>"
         for peer, durability in promises.items()
@@ -295,11 +287,26 @@ Where a round has many operations, the percentile is of rounds; a single one is 
 <div class="grid">{"".join(_figure(plot) for plot in plots)}</div>
 <h2>Trend of kycli's multiples</h2>
 {_figure(trend)}
+<h2>Bars</h2>
+{bars_table(run)}
 <h2>What each store promises of a call that returned</h2>
 <table><tr><th>store</th><th>durability</th></tr>{rows}</table>
 </main>
 </html>
 """
+
+
+def bars_table(run: Run) -> str:
+    """Return the bars that the run has measured, as a table."""
+    head = "<tr><th>operation</th><th>beside</th><th>figure</th><th>bar</th><th></th></tr>"
+    rows = "".join(
+        f'<tr class="{verdict.word}">'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in verdict.cells[:-1])
+        + "</tr>"
+        for verdict in bars.judged(run)
+        if verdict.figure is not None
+    )
+    return f"<table>{head}{rows}</table>" if rows else "<p>None was measured.</p>"
 
 
 def _figure(plot: Plot) -> str:

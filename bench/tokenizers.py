@@ -20,14 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+from harness.workload import log_lines
 
 from kycli.core.layout import TOKENIZER
 from kycli.core.search.folding import fold
 
-WORDS = [
-    *("error", "timeout", "connection", "refused", "retry", "user", "session", "token", "cache"),
-    *("request", "response", "handler", "database", "commit", "replica", "shard", "queue", "job"),
-]
 SCRIPTS = [
     "Le café était très agréable à l'été",
     "Die Straße führt über die Brücke nach Łódź",
@@ -60,15 +57,6 @@ PROBES = {
     "🦀": "🦀",
     "err*": "error",
 }
-
-
-def lines(rows: int) -> list[str]:
-    """Return log lines: some words, a number, and an identifier that no other line has."""
-    chance = random.Random(1)
-    return [
-        f"{' '.join(chance.choices(WORDS, k=8))} {chance.randrange(10_000)} id{number:x}"
-        for number in range(rows)
-    ]
 
 
 def scripts(rows: int) -> list[str]:
@@ -154,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=50_000)
     rows = parser.parse_args().rows
-    texts = {"log lines": lines(rows), "scripts": scripts(rows // 5)}
+    texts = {"log lines": log_lines(rows), "scripts": scripts(rows // 5)}
     sizes = {kind: sum(len(t.encode()) for t in ts) / len(ts) for kind, ts in texts.items()}
     print("bytes a text: " + ", ".join(f"{kind} {size:.0f}" for kind, size in sizes.items()))
     print(f"import apsw.fts5: {startup('import apsw.fts5, unicodedata'):.0f} ms")

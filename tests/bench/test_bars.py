@@ -1,39 +1,77 @@
-"""The table of bars, and how what is compared is timed."""
+"""The bars: what a saved run says of them, and what of a comparison of two."""
 
 from __future__ import annotations
 
-from bars import line, verdict
+import bars
+import pytest
+from bars import Bar
 from compare import report
-from results import Comparison
-from timing import Figure, limit, medians
+from harness.results import Comparison, Result, Run
+from run import BENCHMARKS
 
 
-def test_a_limit_is_met_up_to_the_bar() -> None:
-    assert limit("get", 1.5, "bare apsw", 1.5) == ("get", "1.50 x bare apsw", "at most 1.5", True)
-    assert not limit("get", 1.51, "bare apsw", 1.5).met
+def result(group: str, peer: str, median: float, mean: float = 0.0, unit: str = "s") -> Result:
+    return Result(group, peer, median, mean, None, True, "none", 1, 10, unit)
 
 
-def test_a_missed_bar_is_shown_in_its_line_and_in_the_verdict() -> None:
-    figures = [
-        Figure("get", "3 µs"),
-        Figure("get", "1.2 x", "at most 1.5", True),
-        Figure("save", "2.1 x", "at most 1.5", False),
+RUN = Run(
+    *("2026-01-01 00:00:00", "abc", "a machine", "quick", 2_000),
+    results=(
+        result("get", "kycli", 3.0, mean=9.0),
+        result("get", "apsw", 2.0, mean=3.0),
+        result("memory", "kycli", 40.0, unit="MiB"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("bar", "figure", "word"),
+    [
+        (Bar("get", "kycli", "apsw", 1.5), 1.5, "met"),
+        (Bar("get", "kycli", "apsw", 1.49), 1.5, "MISSED"),
+        (Bar("get", "kycli", "apsw", 2, statistic="mean"), 3.0, "MISSED"),
+        (Bar("get", "kycli", "apsw", 1.5, at_least=True), 1.5, "met"),
+        (Bar("get", "kycli", "apsw", 1.51, at_least=True), 1.5, "MISSED"),
+        (Bar("memory", "kycli", None, 39), 40.0, "MISSED"),
+        (Bar("get", "kycli", "lmdb", 2), None, "not measured"),
+        (Bar("set", "kycli", "apsw", 2), None, "not measured"),
+        (Bar("set", "kycli", None, 2), None, "not measured"),
+    ],
+)
+def test_a_bar_is_judged_by_the_results_of_a_run(bar: Bar, figure: float | None, word: str) -> None:
+    (verdict,) = bars.judged(RUN, [bar])
+    assert (verdict.figure, verdict.word) == (figure, word)
+
+
+def test_the_table_shows_each_bar_and_how_many_are_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        bars,
+        "BARS",
+        (
+            Bar("get", "kycli", "apsw", 1.2, promised="issue 0"),
+            Bar("memory", "kycli", None, 32, promised="issue 0"),
+            Bar("memory", "kycli", None, 64),
+            Bar("get", "kycli", "lmdb", 2),
+            Bar("of a group that was not run", "kycli", None, 64),
+        ),
+    )
+    first, *rows, last = bars.table(RUN)
+    assert first == "bars, quick run: many keys are 2,000"
+    assert [row.split() for row in rows] == [
+        ["get:", "kycli", "1.50", "x", "apsw", "at", "most", "1.2", "MISSED", "issue", "0"],
+        ["memory:", "kycli", "40", "MiB", "at", "most", "32", "MiB", "MISSED", "issue", "0"],
+        ["memory:", "kycli", "40", "MiB", "at", "most", "64", "MiB", "met"],
+        ["get:", "kycli", "lmdb", "at", "most", "2", "not", "measured"],
     ]
-    assert [line(figure).split()[-1] for figure in figures] == ["µs", "met", "MISSED"]
-    assert verdict(figures) == "1 of 2 bars met; MISSED: save"
-    assert verdict(figures[:2]) == "1 of 1 bars met"
+    assert last == "1 met, 2 missed, 2 not measured"
 
 
-def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
-    turns: list[str] = []
-    times = {"a": iter([99.0, 1.0, 2.0, 9.0]), "b": iter([0.0, 5.0, 4.0, 6.0])}
-
-    def way(name: str) -> float:
-        turns.append(name)
-        return next(times[name])
-
-    assert medians({"a": lambda: way("a"), "b": lambda: way("b")}, 3) == {"a": 2.0, "b": 5.0}
-    assert turns == ["a", "b"] * 4
+def test_each_bar_is_of_a_group_that_a_benchmark_measures() -> None:
+    groups = [group for each in BENCHMARKS for group in each.groups]
+    assert len(groups) == len(set(groups))
+    assert {bar.group for bar in bars.BARS} <= set(groups)
 
 
 def test_a_comparison_fails_past_the_ratio_and_shows_the_slowest_first() -> None:

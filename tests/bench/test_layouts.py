@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from harness.workload import KEYS, value
 from layouts import CHECKPOINTS, PAGES, TABLES, Candidate, Layout
-from workload import KEYS, value
 
 
 @pytest.mark.parametrize("layout", TABLES + PAGES + CHECKPOINTS, ids=lambda layout: layout.name)

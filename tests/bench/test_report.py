@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report
+from harness.results import Result, Run, save, saved_runs
 
 
-def entry(group: str, peer: str, median: float, **extra: Any) -> dict[str, Any]:
-    told = {
-        "peer": peer,
-        "median": median,
-        "p99": median * 3,
-        "correct": True,
-        "durability": "none <at all>",
-        "size": 10,
-    }
-    return {"group": group, "extra_info": told | extra, "stats": {"rounds": 100}}
+def result(group: str, peer: str, median: float, **other: Any) -> Result:
+    fine = Result(group, peer, median, median, median * 3, True, "none <at all>", 10, 100)
+    return replace(fine, **other)
 
 
-def save(directory: Path, name: str, when: str, *entries: dict[str, Any]) -> None:
-    data = {
-        "datetime": when,
-        "commit_info": {"id": "0123456789abcdef"},
-        "machine_info": {
-            "cpu": {"brand_raw": "a processor", "count": 2},
-            "system": "Linux",
-            "release": "6",
-            "python_implementation": "CPython",
-            "python_version": "3.11",
-            "machine": "x86_64",
-        },
-        "benchmarks": list(entries),
-    }
-    (directory / name).write_text(json.dumps(data), encoding="utf-8")
+def saved(path: Path, when: str, *results: Result) -> None:
+    save(Run(when, "0123456789ab", "a processor", "quick", 1_000, results), path)
 
 
 @pytest.fixture
@@ -45,14 +26,14 @@ def runs(tmp_path: Path) -> Path:
     directory = tmp_path / "runs"
     directory.mkdir()
     new = [
-        entry("get: hit", "kycli", 5e-8),
-        entry("get: hit", "kycli uncached", 2e-6, p99=None),
-        entry("get: hit", "apsw", 3e-6),
-        entry("get: hit", "peer & co", 9e-6, correct=False),
-        entry("open", "kycli", 3e-4),
+        result("get: hit", "kycli", 5e-8),
+        result("get: hit", "kycli uncached", 2e-6, p99=None),
+        result("get: hit", "apsw", 3e-6),
+        result("get: hit", "peer & co", 9e-6, correct=False),
+        result("open", "kycli", 3e-4),
     ]
-    save(directory, "1.json", "2026-01-02T00:00:00.1", *new)
-    save(directory, "2.json", "2026-01-01T00:00:00.1", entry("get: hit", "kycli", 1e-6))
+    saved(directory / "1.json", "2026-01-02 00:00:00", *new)
+    saved(directory / "2.json", "2026-01-01 00:00:00", result("get: hit", "kycli", 1e-6))
     (directory / "3.json").write_text("{}")
     return directory
 
@@ -60,12 +41,12 @@ def runs(tmp_path: Path) -> Path:
 def test_runs_are_read_oldest_first_and_other_files_named(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert [run.when[:10] for run in report.saved_runs(runs)] == ["2026-01-01", "2026-01-02"]
+    assert [run.when[:10] for run in saved_runs(runs)] == ["2026-01-01", "2026-01-02"]
     assert "3.json: not a run" in capsys.readouterr().err
 
 
 def test_the_table_has_the_fastest_first_and_marks_wrong_answers(runs: Path) -> None:
-    lines = list(report.table(report.saved_runs(runs)[-1]))
+    lines = list(report.table(saved_runs(runs)[-1]))
     assert [line.split() for line in lines if line] == [
         ["get:", "hit", "median", "p99", "x", "apsw"],
         ["kycli", "50.0", "ns", "150", "ns", "0.02"],
@@ -82,13 +63,14 @@ def test_the_page_holds_all_it_shows(
 ) -> None:
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
     pytest.importorskip("matplotlib")
-    page = report.write(report.saved_runs(runs), tmp_path / "page")
+    page = report.write(saved_runs(runs), tmp_path / "page")
     text = page.read_text(encoding="utf-8")
     assert text.count('src="data:image/svg+xml;base64,') == text.count("<img") == 3
     assert "http" not in text.replace("http://www.w3.org", "")
     assert "1 gave wrong answers" in text
     assert "none &lt;at all&gt;" in text
     assert "peer &amp; co 9.00 µs" in text
+    assert "<td>get: hit: kycli uncached</td><td>apsw</td><td>0.67 x</td>" in text
     pictures = {path.name: path.read_bytes() for path in page.parent.glob("*.png")}
     assert set(pictures) == {"get-hit.png", "open.png", "trend.png"}
     assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from results import Result, Run, compare, load, percentile, spoken
+from harness.results import Result, Run, compare, load, percentile, save, spoken
 
 
 def result(group: str, peer: str, median: float) -> Result:
-    return Result(group, peer, median, None, True, "none", 1, 10)
+    return Result(group, peer, median, median, None, True, "none", 1, 10)
 
 
 def run(*results: Result) -> Run:
-    return Run("2026-01-01 00:00:00", "abc", "a machine", results)
+    return Run("2026-01-01 00:00:00", "abc", "a machine", "quick", 1_000, results)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,16 @@ def test_what_only_one_side_measured_is_not_compared() -> None:
 )
 def test_times_are_spoken_with_their_unit(seconds: float, expected: str) -> None:
     assert spoken(seconds) == expected
+
+
+def test_figures_that_are_no_times_have_their_own_unit() -> None:
+    assert spoken(1234.5, "MiB") == "1,234 MiB"
+
+
+def test_a_run_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    measured = run(result("get", "kycli", 2.0))
+    save(measured, tmp_path / "runs" / "run.json")
+    assert load(tmp_path / "runs" / "run.json") == measured
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"datetime": None})])

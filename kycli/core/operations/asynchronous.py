@@ -2,7 +2,7 @@
 
 A whole call runs in a thread of the event loop's pool, which is one hop to another
 thread and back. APSW's own asynchronous connections hop for every statement and for
-every row, which is dearer than that (``python bench/bars.py async`` shows both), and
+every row, which is dearer than that (``make bench ARGS='-k awaited'`` shows both), and
 each is a second connection, whose transactions would not be the store's.
 """
 

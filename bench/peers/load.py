@@ -1,6 +1,6 @@
 """A mixed load by several processes: of 100 calls 90 get, 9 save and 1 delete.
 
-    python mixed.py PEER DIRECTORY NUMBER      one of the processes; `Load` runs them
+    python -m peers.load PEER DIRECTORY NUMBER      one of the processes; `Load` runs them
 
 Each process writes keys of its own, so it knows what they must hold, and reads those of
 all. It checks what it reads as it goes, and everything that it wrote in the end: an
@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from peers import BY_NAME, Peer
-from workload import new_pairs, value
+from harness.workload import new_pairs, value
+from peers.stores import BY_NAME, Peer
 
+BENCH = Path(__file__).parent.parent
 KEYS_EACH = 1_000
 
 
@@ -33,19 +34,24 @@ class Load:
         store = peer(directory)
         store.save_many((key, value(key)) for n in range(processes) for key in keys_of(n))
         store.close()
+        place = (peer.name, str(directory))
         self.processes = [
             subprocess.Popen(
-                [sys.executable, __file__, peer.name, str(directory), f"{number}/{processes}"],
+                [sys.executable, "-m", "peers.load", *place, f"{number}/{processes}"],
+                cwd=BENCH,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
             for number in range(processes)
         ]
-        self._answers()
+        self.ready = False
 
     def prepare(self, calls: int) -> None:
         """Let each process decide what its next calls are, outside of the clock."""
+        if not self.ready:
+            self._answers()
+            self.ready = True
         self._tell(f"prepare {calls}")
         self._answers()
 
@@ -62,7 +68,14 @@ class Load:
         answers = [answer.split() for answer in self._answers()]
         for process in self.processes:
             process.communicate()
+        self.processes.clear()
         return sum(int(wrong) for wrong, _ in answers), sum(int(lost) for _, lost in answers)
+
+    def stop(self) -> None:
+        """End what is left of them, after an error."""
+        for process in self.processes:
+            process.kill()
+            process.communicate()
 
     def _tell(self, what: str) -> None:
         for process in self.processes:

@@ -6,33 +6,24 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import apsw
-from timing import Figure
+from harness.measuring import PEAK_MEMORY, Lab, Way, benchmark
 
-ROUNDS = 3
-
-# Both are processes of their own: each prints the processor's seconds, and its memory in MiB.
-_REPORT = """
-import resource
-print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
-_MIGRATE = (
-    """
+# Both are processes of their own: each prints the processor's seconds.
+_MIGRATE = f"""{PEAK_MEMORY}
 import sys, time
 from kycli.core.migration.formats import migrate
 began = time.process_time()
 assert migrate(sys.argv[1]) is not None
+print(time.process_time() - began)
+if sys.platform == "linux":
+    print(peak_memory())
 """
-    + _REPORT
-)
 # The rows of the same tables, as they are, in the order of the new keys; no search index,
 # no triggers, one transaction and the same journal and cache.
-_BARE = (
-    """
+_BARE = """
 import sys, time
 import apsw
 from kycli.core import layout
@@ -51,9 +42,8 @@ db.execute('''INSERT INTO new_audit_log (id, scope, key, value, kind, op, versio
 db.execute('''INSERT INTO new_kvstore (scope, key, value, kind, version, seq, updated_at)
     SELECT 'default', key, value, 0, 1, rowid, 0 FROM kvstore ORDER BY key''')
 db.execute("COMMIT")
+print(time.process_time() - began)
 """
-    + _REPORT
-)
 
 
 def fill(path: Path, keys: int) -> None:
@@ -88,40 +78,32 @@ def fill(path: Path, keys: int) -> None:
     connection.close()
 
 
-def _run(program: str, old: Path) -> tuple[float, float]:
+def run(program: str, old: Path) -> list[float]:
+    """Return what a program prints that works on a copy of a database."""
     path = old.with_name("run.db")
     shutil.copy(old, path)
-    done = subprocess.run(
-        [sys.executable, "-c", program, path],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=old.parent,  # the checkout has a package of the same name, without its engine
-    )
+    command = [sys.executable, "-P", "-c", program, str(path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     path.unlink()
-    seconds, memory = map(float, done.stdout.split())
-    return seconds, memory
+    return [float(word) for word in done.stdout.split()]
 
 
-def migration(directory: Path, keys: int) -> Iterator[Figure]:
-    old = directory / "old.db"
-    fill(old, keys)
-    bare, ours = [], []
-    for _ in range(ROUNDS):
-        bare.append(_run(_BARE, old))
-        ours.append(_run(_MIGRATE, old))
-    seconds = [median(seconds for seconds, _ in runs) for runs in (bare, ours)]
-    memory = max(memory for _, memory in ours)
-    ratio = seconds[0] / seconds[1]
-    yield Figure(
-        "migrating in place",
-        f"{keys:,} keys in {seconds[1]:.1f} s, {ratio:.2f} x the rate of a bare copy",
-        "at least 0.5",
-        ratio >= 0.5,
-    )
-    yield Figure(
-        "migrating, memory", f"{memory:.0f} MiB for {keys:,} keys", "under 300 MB", memory < 286
-    )
+@benchmark("migrating in place, per key", "migrating in place: memory", peers=False)
+def migration(lab: Lab) -> None:
+    """A database of 0.1.8; the processor's time, as the disk's is the same for both."""
+    old = lab.directory / "old.db"
+    fill(old, lab.size.many)
+    keys = lab.size.many
+    memory: list[float] = []
 
+    def migrated() -> float:
+        seconds, *used = run(_MIGRATE, old)
+        memory.extend(used)
+        return seconds / keys
 
-BARS = {"migration": migration}
+    bare = Way("apsw", lambda: run(_BARE, old)[0] / keys, figure=True)
+    ways = [bare, Way("kycli", migrated, figure=True)]
+    lab.measure("migrating in place, per key", ways, rounds=3, warmup=0, scaled=False)
+    if memory:
+        most = Way("kycli", lambda: max(memory), figure=True)
+        lab.once("migrating in place: memory", most, unit="MiB")

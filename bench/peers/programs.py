@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from peers import UPSERT, WAL, bare
-from workload import PAIRS
+from harness.workload import PAIRS
+from peers.stores import UPSERT, WAL, bare
 
 from kycli import Kycore
 
@@ -21,6 +21,8 @@ class Program:
     name: ClassVar[str]
     durability: ClassVar[str]
     executable: ClassVar[str] = sys.executable
+    silent: ClassVar[bool] = False
+    """Whether it stores nothing, and so has no answers."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "store.db"
@@ -58,38 +60,47 @@ class PythonProgram(Program):
 
     name = "python -c pass"
     durability = "stores nothing"
+    silent = True
+    code = "pass"
 
     def get(self, key: str) -> list[str]:
-        return [self.executable, "-c", "pass"]
+        return [self.executable, "-c", self.code]
 
     def save(self, key: str, value: str) -> list[str]:
         return self.get(key)
 
 
+class ImportProgram(PythonProgram):
+    """The floor of a program that uses APSW."""
+
+    name = "python -c 'import apsw'"
+    code = "import apsw"
+
+
 class ShortProgram(Program):
     name = "kyg and kys"
     durability = WAL
-    directory = Path(sys.executable).parent
+    get_words: ClassVar[tuple[str, ...]] = ("kyg",)
+    save_words: ClassVar[tuple[str, ...]] = ("kys",)
 
     def start(self) -> None:
         with Kycore(self.path) as store:
             store.save_many(PAIRS)
 
     def get(self, key: str) -> list[str]:
-        return [str(self.directory / "kyg"), key]
+        return [*self.spelled(*self.get_words), key]
 
     def save(self, key: str, value: str) -> list[str]:
-        return [str(self.directory / "kys"), key, value]
+        return [*self.spelled(*self.save_words), key, value]
+
+    def spelled(self, program: str, *words: str) -> list[str]:
+        return [str(Path(self.executable).with_name(program)), *words]
 
 
 class LongProgram(ShortProgram):
     name = "kycli"
-
-    def get(self, key: str) -> list[str]:
-        return [str(self.directory / "kycli"), "get", key]
-
-    def save(self, key: str, value: str) -> list[str]:
-        return [str(self.directory / "kycli"), "set", key, value]
+    get_words = ("kycli", "get")
+    save_words = ("kycli", "set")
 
 
 class SqliteProgram(Program):
@@ -157,6 +168,7 @@ class RedisProgram(Program):
 
 PROGRAMS: tuple[type[Program], ...] = (
     PythonProgram,
+    ImportProgram,
     ShortProgram,
     LongProgram,
     SqliteProgram,

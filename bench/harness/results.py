@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+RUNS = ROOT / ".benchmarks"
 
 ANCHORS = (
     "apsw",
@@ -15,6 +19,8 @@ ANCHORS = (
     "apsw batched",
     "apsw + indexed trigger",
     "python -c pass",
+    "few keys",
+    "few rows",
 )
 """What a machine's speed is measured by: the first of them that is in a group."""
 
@@ -26,11 +32,14 @@ class Result:
     group: str
     peer: str
     median: float
+    mean: float
+    """The median over rounds of a round's mean: rare and costly calls count in it."""
     p99: float | None
     correct: bool
     durability: str
     size: int
     rounds: int
+    unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,9 @@ class Run:
     when: str
     commit: str
     machine: str
+    size: str
+    many: int
+    """How many keys "many keys" are."""
     results: tuple[Result, ...]
 
     def groups(self) -> dict[str, list[Result]]:
@@ -66,37 +78,36 @@ def anchor_of(results: Sequence[Result]) -> Result | None:
     return next((by_name[name] for name in ANCHORS if name in by_name), None)
 
 
+def save(run: Run, path: Path) -> None:
+    """Write a run to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(run), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def load(path: Path) -> Run:
-    """Read a run as pytest-benchmark saved it.
+    """Read a run that was saved.
 
     Raises:
         ValueError: when the file is none.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        machine = data["machine_info"]
-        return Run(
-            when=data["datetime"][:19].replace("T", " "),
-            commit=str(data["commit_info"].get("id"))[:12],
-            machine=f"{machine['cpu'].get('brand_raw', machine['machine'])}, "
-            f"{machine['cpu'].get('count')} cores, {machine['system']} {machine['release']}, "
-            f"{machine['python_implementation']} {machine['python_version']}",
-            results=tuple(
-                Result(
-                    entry["group"],
-                    entry["extra_info"]["peer"],
-                    entry["extra_info"]["median"],
-                    entry["extra_info"]["p99"],
-                    entry["extra_info"]["correct"],
-                    entry["extra_info"]["durability"],
-                    entry["extra_info"]["size"],
-                    entry["stats"]["rounds"],
-                )
-                for entry in data["benchmarks"]
-            ),
-        )
+        results = tuple(Result(**entry) for entry in data.pop("results"))
+        return Run(**data, results=results)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a run of these benchmarks ({error!r})") from error
+
+
+def saved_runs(directory: Path = RUNS) -> list[Run]:
+    """Return all runs that are saved there, oldest first; files that are none are left out."""
+    runs = []
+    for path in directory.rglob("*.json"):
+        try:
+            runs.append(load(path))
+        except ValueError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return sorted(runs, key=lambda run: run.when)
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
@@ -137,10 +148,12 @@ def _medians(runs: Sequence[Run]) -> dict[tuple[str, str], float]:
     return {name: statistics.median(ratios) for name, ratios in each.items()}
 
 
-def spoken(seconds: float) -> str:
-    """Return a length of time with three digits and its unit."""
+def spoken(figure: float, unit: str = "s") -> str:
+    """Return a figure with three digits and its unit; a time in what suits its length."""
+    if unit != "s":
+        return f"{figure:,.0f} {unit}"
     units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
-    name, unit = next((u for u in units if seconds >= u[1]), units[-1])
-    number = seconds / unit
+    name, scale = next((u for u in units if figure >= u[1]), units[-1])
+    number = figure / scale
     digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
     return f"{number:.{digits}f} {name}"

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, cast
 import apsw
 
 from kycli import Kycore
+from kycli.core import storage
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -33,20 +34,21 @@ INCREMENT = (
 )
 RANGE = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key"
 ALL = "SELECT key, value FROM kv ORDER BY key"
+ALL_KEYS = "SELECT key FROM kv ORDER BY key"
 BUSY_MS = 60_000
 
 
 def kycore(
     path: Path, *, cached: bool = True, durability: str = "normal", deferred: bool = False
 ) -> Kycore:
-    """Open a store of kycli's, without its read cache where it has one and is asked to.
+    """Open a store of kycli's, with or without its value cache.
 
     With ``deferred`` writes are committed every 500, however long that takes.
     """
     options: dict[str, Any] = {"busy_timeout_ms": BUSY_MS, "durability": durability}
     if deferred:
         options |= {"durability": "async", "clock": lambda: 1_700_000_000_000}
-    if not cached and hasattr(Kycore, "cache_stats"):
+    if not cached:
         options["cache_entries"] = 0
     return Kycore(path, **options)
 
@@ -87,9 +89,22 @@ class Peer:
     prefix: Callable[[str], Pairs]
     """The pairs whose key begins so, without a look at all others."""
 
+    def get_each(self, keys: list[Any]) -> list[object]:
+        """Return the values of keys, by one read each.
+
+        Where the read is a few lines of Python they are written out here: beside a bare
+        cursor, the call of a method around it would be part of the difference.
+        """
+        get = self.get
+        return [get(key) for key in keys]
+
     def get_many(self, keys: list[str]) -> Mapping[str, object]:
-        """Return the values of keys that are all there; as of one moment where it says so."""
+        """Return the values of keys that all exist; of one snapshot where it has them."""
         return {key: self.get(key) for key in keys}
+
+    def native(self, text: str) -> Any:
+        """Return a key or value as ``get_each`` takes and returns it."""
+        return text
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / self.name.replace(" ", "-")
@@ -124,6 +139,9 @@ class KycliPeer(Peer):
     def get_many(self, keys: list[str]) -> Mapping[str, object]:
         return self.store.get_many(keys)
 
+    def keys(self) -> list[str]:
+        return self.store.listkeys()
+
     def newest(self, key: str, count: int) -> list[object]:
         """Return the newest values of a key."""
         return [change.value for change in self.store.get_history(key, limit=count)]
@@ -133,38 +151,66 @@ class KycliPeer(Peer):
 
 
 class UncachedPeer(KycliPeer):
-    """kycli with its read cache off."""
+    """kycli with its value cache off."""
 
     name = "kycli uncached"
     cached = False
 
-    @classmethod
-    def installed(cls) -> bool:
-        return hasattr(Kycore, "cache_stats")
 
+class FallbackPeer(UncachedPeer):
+    """The same with all statements left to APSW, as where an APSW cannot load extensions."""
 
-class ApswPeer(Peer):
-    """The anchor: a plain table, one cursor, no history, no scopes, no expiry."""
-
-    name = "apsw"
-    durability = WAL
-    synchronous: ClassVar[str] = "NORMAL"
+    name = "kycli by apsw alone"
 
     def open(self) -> None:
-        self.connection = bare(self.path, self.synchronous)
-        self.execute = self.connection.cursor().execute
+        storage._use_native_statements(False)
+        try:
+            super().open()
+            for _ in range(20):
+                self.get("any")  # a store sets its statements up after some reads
+        finally:
+            storage._use_native_statements(True)
+
+
+class SqlPeer(Peer):
+    """A plain table in SQLite, and one cursor."""
+
+    durability = WAL
+    synchronous: ClassVar[str] = "NORMAL"
+    connection: Any
+    execute: Callable[..., Any]
 
     def close(self) -> None:
         self.connection.close()
-
-    def get(self, key: str) -> object:
-        return self.execute(GET, (key,)).get
 
     def save(self, key: str, value: str) -> None:
         self.execute(UPSERT, (key, value))
 
     def delete(self, key: str) -> None:
         self.execute(DELETE, (key,))
+
+    def scan(self) -> Pairs:
+        return cast("Pairs", self.execute(ALL))
+
+    def prefix(self, prefix: str) -> Pairs:
+        return cast("Pairs", self.execute(RANGE, (prefix, prefix + "\U0010ffff")))
+
+
+class ApswPeer(SqlPeer):
+    """The anchor: no history, no scopes, no expiry."""
+
+    name = "apsw"
+
+    def open(self) -> None:
+        self.connection = bare(self.path, self.synchronous)
+        self.execute = self.connection.cursor().execute
+
+    def get(self, key: str) -> object:
+        return self.execute(GET, (key,)).get
+
+    def get_each(self, keys: list[str]) -> list[object]:
+        execute = self.execute
+        return [execute(GET, (key,)).get for key in keys]
 
     def save_many(self, pairs: Pairs) -> None:
         with self.connection:
@@ -179,11 +225,9 @@ class ApswPeer(Peer):
             found = {key: execute(GET, (key,)).get for key in keys}
         return found
 
-    def scan(self) -> Pairs:
-        return self.execute(ALL)
-
-    def prefix(self, prefix: str) -> Pairs:
-        return self.execute(RANGE, (prefix, prefix + "\U0010ffff"))
+    def keys(self) -> list[tuple[str]]:
+        """Return all keys, in APSW's own rows."""
+        return list(self.execute(ALL_KEYS))
 
 
 class HistoryPeer(ApswPeer):
@@ -216,10 +260,8 @@ class IndexedHistoryPeer(HistoryPeer):
         return [row[1] for row in self.execute(sql, (key, count))]
 
 
-class SqlitePeer(Peer):
+class SqlitePeer(SqlPeer):
     name = "sqlite3"
-    durability = WAL
-    synchronous: ClassVar[str] = "NORMAL"
 
     def open(self) -> None:
         self.connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None)
@@ -228,18 +270,9 @@ class SqlitePeer(Peer):
         self.connection.execute(TABLE)
         self.execute = self.connection.cursor().execute
 
-    def close(self) -> None:
-        self.connection.close()
-
     def get(self, key: str) -> object:
         row = self.execute(GET, (key,)).fetchone()
         return row and row[0]
-
-    def save(self, key: str, value: str) -> None:
-        self.execute(UPSERT, (key, value))
-
-    def delete(self, key: str) -> None:
-        self.execute(DELETE, (key,))
 
     def save_many(self, pairs: Pairs) -> None:
         self.execute("BEGIN IMMEDIATE")
@@ -248,12 +281,6 @@ class SqlitePeer(Peer):
 
     def incr(self, key: str) -> object:
         return self.execute(INCREMENT, (key,)).fetchone()[0]
-
-    def scan(self) -> Pairs:
-        return self.execute(ALL)
-
-    def prefix(self, prefix: str) -> Pairs:
-        return self.execute(RANGE, (prefix, prefix + "\U0010ffff"))
 
 
 class DictPeer(Peer):
@@ -350,6 +377,23 @@ class LmdbPeer(Peer):
                     break
                 found.append((key.decode(), value.decode()))
         return found
+
+
+class BytesLmdbPeer(LmdbPeer):
+    """Its own best case: bytes in, bytes out."""
+
+    name = "lmdb bytes"
+
+    def get_each(self, keys: list[bytes]) -> list[object]:
+        begin = self.begin
+        found: list[object] = []
+        for key in keys:
+            with begin() as transaction:
+                found.append(transaction.get(key))
+        return found
+
+    def native(self, text: str) -> bytes:
+        return text.encode()
 
 
 class RocksPeer(Peer):
@@ -463,19 +507,20 @@ class SqlitedictPeer(Peer):
 PEERS: tuple[type[Peer], ...] = (
     KycliPeer,
     UncachedPeer,
+    FallbackPeer,
     ApswPeer,
     HistoryPeer,
-    IndexedHistoryPeer,
     SqlitePeer,
     DictPeer,
     MethodPeer,
     LmdbPeer,
+    BytesLmdbPeer,
     RocksPeer,
     DiskcachePeer,
     SqlitedictPeer,
 )
 BY_NAME = {peer.name: peer for peer in PEERS}
-VARIANTS = frozenset({UncachedPeer, HistoryPeer, IndexedHistoryPeer, MethodPeer})
+VARIANTS = frozenset({UncachedPeer, FallbackPeer, HistoryPeer, MethodPeer, BytesLmdbPeer})
 """Of use in some groups only."""
 
 

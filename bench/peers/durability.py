@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from peers import (
+from peers.stores import (
     UPSERT,
     ApswPeer,
     DiskcachePeer,
@@ -18,69 +18,36 @@ from peers import (
     SqlitePeer,
 )
 
-from kycli import Kycore
-
 SYNCED = "each commit is synced to the disk"
 LATER = "acknowledged before the commit"
 
 
-class FullKycli(KycliPeer):
-    name = "kycli full"
-    durability = SYNCED
-    promise = "full"
+def synced(peer: type[Peer], **settings: object) -> type[Peer]:
+    """Return a peer that syncs each commit, by the attributes that make it do so."""
+    attributes = {"name": f"{peer.name} full", "durability": SYNCED, **settings}
+    return type(f"Full{peer.__name__}", (peer,), attributes)
 
 
-class FullApsw(ApswPeer):
-    name = "apsw full"
-    durability = SYNCED
-    synchronous = "FULL"
+class OptionedRocks(RocksPeer):
+    """rocksdict, with an option of its writes set."""
 
-
-class FullSqlite(SqlitePeer):
-    name = "sqlite3 full"
-    durability = SYNCED
-    synchronous = "FULL"
-
-
-class FullLmdb(LmdbPeer):
-    name = "lmdb full"
-    durability = SYNCED
-    sync = True
-
-
-class FullRocks(RocksPeer):
-    name = "rocksdict full"
-    durability = SYNCED
+    name = "rocksdict unlogged"
+    durability = "kept in memory until there are 64 MB"
+    option = "disable_wal"
 
     def open(self) -> None:
         from rocksdict import WriteOptions
 
         super().open()
-        options = WriteOptions()
-        options.sync = True
+        options: Any = WriteOptions()
+        setattr(options, self.option, True)
         self.data.set_write_options(options)
-
-
-class FullDiskcache(DiskcachePeer):
-    name = "diskcache full"
-    durability = SYNCED
-    synchronous = 2  # FULL
-
-
-class FullSqlitedict(SqlitedictPeer):
-    name = "sqlitedict full"
-    durability = SYNCED
-    synchronous = "FULL"
 
 
 class AsyncKycli(KycliPeer):
     name = "kycli async"
     durability = f"{LATER}, by 20 ms and 500 saves at most"
     promise = "async"
-
-    @classmethod
-    def installed(cls) -> bool:
-        return hasattr(Kycore, "flush")
 
 
 class BatchedApsw(ApswPeer):
@@ -117,19 +84,6 @@ class BatchedApsw(ApswPeer):
         super().close()
 
 
-class AsyncRocks(RocksPeer):
-    name = "rocksdict unlogged"
-    durability = "kept in memory until there are 64 MB"
-
-    def open(self) -> None:
-        from rocksdict import WriteOptions
-
-        super().open()
-        options: Any = WriteOptions()  # its own types are wrong about this
-        options.disable_wal = True
-        self.data.set_write_options(options)
-
-
 class AsyncSqlitedict(SqlitedictPeer):
     """Its ``autocommit``: a thread of its own commits each save some time later."""
 
@@ -142,6 +96,12 @@ class AsyncSqlitedict(SqlitedictPeer):
 
 
 FULL: list[type[Peer]] = [
-    FullKycli, FullApsw, FullSqlite, FullLmdb, FullRocks, FullDiskcache, FullSqlitedict,
-]  # fmt: skip
-ASYNC: list[type[Peer]] = [KycliPeer, AsyncKycli, BatchedApsw, AsyncRocks, AsyncSqlitedict]
+    synced(KycliPeer, promise="full"),
+    synced(ApswPeer, synchronous="FULL"),
+    synced(SqlitePeer, synchronous="FULL"),
+    synced(LmdbPeer, sync=True),
+    synced(OptionedRocks, name="rocksdict full", option="sync"),
+    synced(DiskcachePeer, synchronous=2),
+    synced(SqlitedictPeer, synchronous="FULL"),
+]
+ASYNC: list[type[Peer]] = [KycliPeer, AsyncKycli, BatchedApsw, OptionedRocks, AsyncSqlitedict]
