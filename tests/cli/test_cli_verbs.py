@@ -350,10 +350,10 @@ def test_only_what_missed_or_made_a_key_looks_for_another(
 @pytest.mark.parametrize(
     ("line", "way"),
     [
-        ("get a.b.c.d", "'ky' in place of 'kycli'"),
-        ("set user. v", "'ky' in place of 'kycli'"),
-        ("set https://example.org v", "'ky' in place of 'kycli'"),
-        ("get -n prod a.b", "'ky' in place of 'kycli'"),
+        ("get a.b.c.d", "'ky' instead of 'kycli'"),
+        ("set user. v", "'ky' instead of 'kycli'"),
+        ("set https://example.org v", "'ky' instead of 'kycli'"),
+        ("get -n prod a.b", "'ky' instead of 'kycli'"),
     ],
 )
 def test_what_is_no_address_may_be_a_key(call: Call, line: str, way: str) -> None:
