@@ -96,9 +96,6 @@ cdef int64_t FOLDING_CHECK_MS = 1000
 # A connection that is used as often as this gets a cache and native statements.
 cdef int USES_BEFORE_WARM_UP = 8
 
-# Rows of a bulk load between two moments in which other threads may run.
-cdef int ROWS_AT_ONCE = 16
-
 
 # ---------------------------------------------------------------- helpers
 
@@ -114,6 +111,7 @@ include "engine/deferred.pxi"
 include "engine/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
+include "engine/bulk.pxi"
 include "engine/surface.pxi"
 include "engine/listing.pxi"
 
@@ -487,7 +485,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 OVERWRITTEN, whatever it is.
         """
         return _status(_write_row(self._db, now, scope, self._key(scope, key), stored, kind,
-                                  size <= INLINE_MAX, expires_at, op, False))
+                                  size <= INLINE_MAX, expires_at, op))
 
     def save_many(self, pairs, ttl=None, *, scope=None):
         """Store many values: all of them or, when anything fails, none.
@@ -505,36 +503,35 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             As ``save``; and whatever the iterable raises.
         """
         cdef str place = self._scope if scope is None else check_scope(scope)
-        cdef int64_t now, count = 0
+        cdef int64_t count = 0
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         items = iterator_over(
             pairs.items() if hasattr(type(pairs), "items") else pairs,
             "save_many takes a mapping or an iterable of pairs")
         cdef _Session db = self._db
+        cdef _BulkWriter outer, bulk
         with _Transaction(db, self):
-            lifetime = self._lifetime_in(place, lifetime)
             db.use_native_statements()
             db.fetch(_BULK_CACHE, ())
-            for pair in items:
-                try:
-                    if type(pair) is not tuple and isinstance(pair, (str, bytes)):
-                        raise TypeError  # though it may be of two characters
-                    key, value = pair
-                except (TypeError, ValueError):
-                    raise WrongTypeError(
-                        f"save_many takes pairs of key and value, not {type(pair).__name__}"
-                    ) from None
-                key = self._key(place, key)
-                kind, stored, size = encode(value)
-                now = self._now()
-                expires_at = None if lifetime is None else now + <int64_t>lifetime
-                _write_row(db, now, place, key, stored, kind, size <= INLINE_MAX, expires_at,
-                           UNCHANGED, True)
-                count += 1
-                if count % ROWS_AT_ONCE == 0:
-                    PyErr_CheckSignals()
-                    with nogil:
-                        pass  # other threads take their turn
+            bulk = _BulkWriter(self, place, self._lifetime_in(place, lifetime))
+            outer, db.bulk = db.bulk, bulk
+            try:
+                for pair in items:
+                    try:
+                        if type(pair) is not tuple and isinstance(pair, (str, bytes)):
+                            raise TypeError  # though it may be of two characters
+                        key, value = pair
+                    except (TypeError, ValueError):
+                        raise WrongTypeError(
+                            f"save_many takes pairs of key and value, not {type(pair).__name__}"
+                        ) from None
+                    key = self._key(place, key)
+                    kind, stored, size = encode(value)
+                    bulk.add(key, kind, stored, size)
+                    count += 1
+                bulk.flush()
+            finally:
+                db.bulk = outer
         self._sweep_after(count)
         return count
 

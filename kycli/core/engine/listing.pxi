@@ -183,7 +183,7 @@ cdef class _Listing:
         self.page, self.at = [], 0
         db.enter()
         try:
-            statement = db.run.page(db.connection, self.sql)
+            statement = db.run.native_of(db.connection, self.sql)
             if statement is None:
                 last = self.read_by_apsw(db, now, most)
             else:

@@ -261,6 +261,17 @@ cdef class _Native(_Statement):
             raise self.failure(code)
         return code == SQLITE_ROW
 
+    cdef Py_ssize_t insert_or_fail(self) except -1:
+        """Execute an INSERT OR FAIL; return how many rows it inserted before a conflict."""
+        cdef int code = (<_on_statement>_sqlite[STEP])(self.handle)
+        try:
+            if code & 0xFF == SQLITE_CONSTRAINT and PyErr_Occurred() == NULL:
+                return self.changes()
+            self.was_row(code)
+            return self.changes()
+        finally:
+            self.reset()
+
     cdef reset(self):
         (<_on_statement>_sqlite[RESET])(self.handle)
 

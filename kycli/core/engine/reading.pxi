@@ -83,7 +83,7 @@ cdef tuple _chain_of(_Connection db, object id, int64_t since, int64_t until, in
     cdef list rows = []
     cdef int64_t size = 0
     cdef int column
-    cdef _Statement change = db.run.page(db.connection, _CHANGE)
+    cdef _Statement change = db.run.native_of(db.connection, _CHANGE)
     if change is None:
         change = _Statement(db.connection, db.cursor, _CHANGE)
     change.bind_int(2, since)

@@ -2,6 +2,9 @@
 # one file to load at start-up.
 
 
+cdef class _BulkWriter
+
+
 @cython.final
 cdef class _Session(_Connection):
     """A connection with its transactions.
@@ -9,6 +12,7 @@ cdef class _Session(_Connection):
     A transaction keeps the lock from its ``begin`` to its ``end``, across calls.
     """
 
+    cdef _BulkWriter bulk       # None when no call is saving many keys
     cdef _Deferred deferred     # None when each save is committed before it returns
     cdef str command            # what the history calls the writer, when it is a command
     cdef int64_t author         # the writer's number in the history; 0 before it is known
@@ -30,7 +34,8 @@ cdef class _Session(_Connection):
     # -- calls
 
     cdef enter(self):
-        """Take the connection for one call, after committing the deferred writes."""
+        """Take the connection for one call, with all that was saved before it written."""
+        self.write_bulk()
         _Connection.enter(self)
         if (self.deferred is None or not self.deferred.count or self.deferred.committing):
             return
@@ -44,7 +49,13 @@ cdef class _Session(_Connection):
 
     cdef enter_keeping_deferred(self):
         """Take the connection for a call that knows of the deferred writes."""
+        self.write_bulk()
         _Connection.enter(self)
+
+    cdef inline write_bulk(self):
+        """Write what this thread's ``save_many`` has gathered: its iterable uses the store."""
+        if self.bulk is not None and self.lock.is_held_here():
+            self.bulk.flush()
 
     cdef flush(self):
         """Commit the deferred writes."""

@@ -90,7 +90,7 @@ cdef class _Statements:
 
     cdef bint native
     cdef list all
-    cdef dict pages   # SQL of a listing -> its statement
+    cdef dict others  # SQL -> its statement, where it was prepared when it was needed
     cdef _Statement begin
     cdef _Statement commit
     cdef _Statement get
@@ -107,7 +107,7 @@ cdef class _Statements:
     def __cinit__(self, connection, cursor, bint native):
         self.native = native
         self.all = []
-        self.pages = {}
+        self.others = {}
         self.begin = self.prepared(connection, cursor, "BEGIN IMMEDIATE")
         self.commit = self.prepared(connection, cursor, "COMMIT")
         self.get = self.prepared(connection, cursor, _GET)
@@ -133,14 +133,14 @@ cdef class _Statements:
         self.all.append(statement)
         return statement
 
-    cdef _Native page(self, connection, str sql):
-        """Return the native statement of a listing, or None where there is none."""
-        if sql not in self.pages and _reach_sqlite():
+    cdef _Native native_of(self, connection, str sql):
+        """Return the native statement for some SQL, or None where there is none."""
+        if sql not in self.others and _reach_sqlite():
             statement = _Native(connection, None, sql)
             if (<_Native>statement).prepare():
-                self.pages[sql] = statement
+                self.others[sql] = statement
                 self.all.append(statement)
-        return self.pages.get(sql)
+        return self.others.get(sql)
 
     cdef finalize(self):
         """Finalize all, as a connection must before it is closed."""

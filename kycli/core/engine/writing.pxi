@@ -123,13 +123,11 @@ cdef _put(
 
 cdef int _write_row(
     _Session db, int64_t now, str scope, str key, object stored, int kind, bint inline,
-    object expires_at, int operation, bint likely_new,
+    object expires_at, int operation,
 ) except -1:
     """``_change``, as a call of its own inside a transaction."""
     db.enter()
     try:
-        if likely_new and inline:
-            return _add_or_change(db, now, scope, key, stored, kind, expires_at)
         return _change(db, now, scope, key, stored, kind, inline, expires_at, operation)
     except (apsw.Error, UnicodeError) as error:
         raise db.translated(error) from error
