@@ -84,16 +84,16 @@ cdef extern from "Python.h":
 # write of many rows adds as many, so that the sweep keeps up with any writer.
 cdef int SWEEP_ROWS = 64
 cdef int SWEEP_ROWS_MAX = 10_000
-# How long a store lets pass between two looks for expired rows.
+# The least time between two searches for expired rows.
 cdef int64_t SWEEP_PAUSE_MS = 1000
-# Where scopes limit their history: how many writes, at most, are between two looks for what
-# is too much; and how long it waits to go on when it has not come to the end.
+# Where scopes limit their history: the most writes between two pruning steps, and the pause
+# between steps while there is more to prune.
 cdef int64_t SWEEP_WRITES = 64
 cdef int64_t SWEEP_AGAIN_MS = 50
-# How long it remembers in which scopes keys are the same in any case.
+# How long it remembers which scopes ignore the case of keys.
 cdef int64_t FOLDING_CHECK_MS = 1000
 
-# A connection that is used as often as this gets a cache and native statements.
+# After so many uses a connection gets a cache and native statements.
 cdef int USES_BEFORE_WARM_UP = 8
 
 
@@ -187,7 +187,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
     def __cinit__(self, *arguments, **options):
         self._folds_at = -FOLDING_CHECK_MS
-        # Never opened, so that a store whose __init__ did not run says that it is closed.
+        # Not opened, so that a store whose __init__ did not run counts as closed.
         self._scope = "default"
         self._cache = _Cache("default", 0, 0)
         self._db = _Session("", "normal", 0, self._cache, None)
@@ -298,10 +298,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         return self._folded(scope, name) if may_fold(name) else name
 
     cdef str _folded(self, str scope, str name):
-        """Return the key in lower case where the scope's keys are the same in any case.
+        """Return the key in lower case if the scope ignores the case of keys.
 
-        A key that is there in its own case, as some releases left them, stays itself. Which
-        scopes these are is looked up when it was not within the last second.
+        A key that exists in its own case, as some releases left them, stays as it is. The
+        scopes are looked up at most once a second.
         """
         cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
         if now - self._folds_at > FOLDING_CHECK_MS:
@@ -404,7 +404,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 return status
         db.begin_call()
         try:
-            now = self._now()  # the lock is held, so that it is in the order of the log
+            now = self._now()  # under the lock, so that times are in the order of the log
             lifetime = _lifetime_in(db, scope, lifetime)
             expires_at = None if lifetime is None else now + <int64_t>lifetime
             operation = _change(
@@ -419,7 +419,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             db.leave()
 
     cdef str _save_deferred(self, str scope, key, kind, stored, size, lifetime):
-        """Acknowledge a save that waits to be committed; None when this one cannot wait."""
+        """Defer a save and return its answer; None when it cannot be deferred."""
         cdef _Session db = self._db
         if size > DEFER_VALUE_MAX or db.read_only or _at_exit:
             return None
@@ -590,7 +590,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef object found
         if entry == NULL:
             return _NO_ENTRY
-        found = <object>entry  # kept, since a clock may be Python that drops it
+        found = <object>entry  # a reference, because a clock in Python may drop the entry
         if type(found) is not _Expiring:
             return found
         if (<_Expiring>found).expires_at > self._now():
@@ -598,10 +598,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         return _NO_ENTRY
 
     cdef object _deferred_value(self, tuple row):
-        """Return the value of a key that waits to be committed.
+        """Return the value of a deferred row.
 
-        _NO_ENTRY where the database must be asked: it is being committed, and who knows if
-        that is done; or it has expired, or is the parent process's.
+        _NO_ENTRY where the database must be asked: the row is being committed, has expired, or
+        is the parent process's.
         """
         cdef _Session db = self._db
         if db.deferred.committing or db.generation != _forks:
@@ -626,7 +626,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             if db.depth == 0 and self._cache.header != NULL and not include_expired:
                 self._cache.misses += 1
                 caching = self._cache.copy_header(header)  # before the transaction begins
-            # Where the key is not cached, reading it is all there is to do: see cache.pxi.
+            # A key that is not cached needs no catching up: see cache.pxi.
             if (caching and memcmp(header, self._cache.checked, HEADER) != 0
                     and self._cache.holds(scope, key)):
                 try:
@@ -637,7 +637,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                         return default if found is _ABSENT else found
                     row = _row_of(db, scope, key)
                 finally:
-                    db.run.changes.reset()  # ends the transaction of the catching up
+                    db.run.changes.reset()  # ends the read transaction of catching up
             else:
                 row = _row_of(db, scope, key)
             if row is None:
@@ -699,7 +699,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             now = self._now()
             db.enter()
             try:
-                # In a transaction of the caller's the database may differ from the cache.
+                # In a transaction of the caller the database may differ from the cache.
                 caching = caching and db.depth == 1
                 if caching:
                     try:
@@ -818,7 +818,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             else:
                 first, past = range_of(prefix)
                 while True:
-                    # Before the beginning of time nothing had expired.
+                    # Nothing has expired at time -1.
                     page = self._db.fetch_all(
                         _PAGE_OF_KEYS, (-1, place, first, past, PAGE_ROWS))
                     for (key,) in page:
@@ -831,21 +831,21 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     # -- expired keys, moved out of the way a few at a time
 
     cdef _archive_expired_key(self, str scope, key):
-        """Archive the expired key that a read has met, and a few more."""
+        """Archive an expired key that a read found, and a few more."""
         self._try_to_archive([(scope, key)], 1)
         self._sweep_after(0)
 
     cpdef _sweep_after(self, int64_t written, bint at_once=False):
-        """Archive a bounded number of expired rows, at most once in a while, and prune some.
+        """Archive a bounded number of expired rows and prune some, at most once a second.
 
-        Comes after the caller's own work is done and committed, so it never fails.
+        Runs after the caller's own work is committed, so it never fails.
         """
         cdef int64_t now, batch
         self._unswept += written
         if self._db.depth or self._db.read_only:
             return
         now = self._now()
-        # A clock that was set back must not stop the sweeping.
+        # A clock that was set back must not stop this.
         if (now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS
                 and not (self._limited and self._unswept >= SWEEP_WRITES) and not at_once):
             return
@@ -858,9 +858,9 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._next_sweep = now + SWEEP_AGAIN_MS
 
     cdef bint _try_to_prune(self, int64_t written) except -1:
-        """Keep to what scopes declare of their history, if any do; say whether there is more.
+        """Enforce the history limits of scopes, one step; return whether there is more to do.
 
-        As ``_try_to_archive``, it does not wait for other writers.
+        Like ``_try_to_archive``, it does not wait for other writers.
         """
         cdef _Session db = self._db
         if db.reading:
@@ -880,8 +880,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef int64_t _try_to_archive(self, list keys, int most) except -1:
         """Archive expired rows, of the given keys or any; return how many.
 
-        Does nothing while the database is busy or full or cannot be written: somebody
-        will sweep later, or meet the error on work of their own.
+        Does nothing while the database is busy, full or read-only: a later write will archive
+        them, or report the error.
         """
         cdef _Session db = self._db
         cdef int64_t now, count
@@ -893,7 +893,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             if db.read_only or db.depth:
                 return 0
             now = self._now()
-            # Looks without taking the write lock, which most often is all.
+            # Search without the write lock first: most often nothing has expired.
             if keys is None and db.cursor.execute(_ANY_EXPIRED, (now,)).get is None:
                 return 0
             db.busy.no_wait = True
@@ -961,7 +961,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         try:
             return self.getkey(key, _MISSING) is not _MISSING
         except InvalidKeyError:
-            return False  # what cannot be a key is not in the store
+            return False  # an invalid key is not in the store
 
     def __len__(self):
         return self.count()

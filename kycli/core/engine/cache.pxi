@@ -20,9 +20,9 @@
 # that fetches the value begins. If a commit comes in between, the value may be newer than
 # the header, which the next comparison finds; it can never be older.
 #
-# A value that is read while the header has changed is added without looking at the log. It
-# may be newer than the header and the last row of the log that were seen, which does no
-# harm: the next look may drop it for a change that it already has.
+# A value that is read after the header has changed is added without catching up first. It may
+# be newer than the header and the row of the log that the cache has seen. That does no harm:
+# catching up may drop it for a change that it already has.
 #
 # What is dropped. Each change of a key is a row of audit_log, in the order of the
 # commits. So a cache that has seen all rows up to an id reads those behind it, in the
@@ -114,7 +114,7 @@ cdef class _Cache:
         return memcmp(into, self.header + HEADER, HEADER) == 0
 
     cdef void switch_off(self):
-        """Forget the header, before the connection goes, and all entries."""
+        """Drop the header, before the connection closes, and all entries."""
         self.header = NULL
         self.flush()
 
@@ -131,16 +131,16 @@ cdef class _Cache:
         return not self.entries
 
     cdef saved(self, int64_t id, str scope, str key, object entry):
-        """Add what this store has just committed, and remember the row of the log for it."""
+        """Add what this store has just committed, and remember its row of the log."""
         if self.header == NULL or entry is None:
             return
         if len(self.own_changes) > CATCH_UP_ROWS:
-            self.own_changes.clear()  # there is too much to catch up on by now
+            self.own_changes.clear()  # catching up would flush anyway
         self.own_changes.add(id)
         self.put(scope, key, entry)
 
     cdef put(self, str scope, str key, object value):
-        """Add an entry, in the place of what there was; make room where it is needed."""
+        """Add or replace an entry; make room where it is needed."""
         cdef int64_t weight = _weight(key, value)
         cdef PyObject* found = PyDict_GetItem(self.scopes, scope)
         cdef dict keys
@@ -162,9 +162,9 @@ cdef class _Cache:
             self.make_room()
 
     cdef make_room(self):
-        """Drop the eighth that was added first of the scope that has the most entries.
+        """Drop the oldest eighth of the entries of the largest scope.
 
-        Many at once, because a dict whose front was dropped is walked from its old front.
+        Many at once, because iterating over a dict visits the slots of removed entries.
         """
         cdef str fullest = None
         for scope, keys in self.scopes.items():

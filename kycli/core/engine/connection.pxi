@@ -79,7 +79,7 @@ cdef class _Connection:
             _opening_lock.release()
 
     cdef note_use(self):
-        """Warm the connection up at one of its first uses. Between ``enter`` and ``leave``."""
+        """Count a use, and warm the connection up when it pays. Between ``enter`` and ``leave``."""
         if self.is_warm:
             return
         self.uses += 1
@@ -88,7 +88,7 @@ cdef class _Connection:
             self.warm_up()
 
     cdef warm_up(self):
-        """Set up what pays only for a store that is used more than a few times."""
+        """Set up the value cache and native statements, for more than a few uses."""
         self.is_warm = True
         self.cursor.execute(_PAGE_CACHE)
         self.use_native_statements()
@@ -100,7 +100,7 @@ cdef class _Connection:
             self.cache.header = _wal_index_header(self.connection)
 
     cdef use_native_statements(self):
-        """Execute the hot path's statements without APSW, where that works."""
+        """Execute the statements of the hot path without APSW, where that is possible."""
         if not self.run.native and _reach_sqlite():
             self.run = _Statements(self.connection, self.cursor, True)
             self.statements_replaced()
@@ -188,7 +188,7 @@ cdef class _Connection:
             error, self.path, self.busy.timeout_ms)
 
     cdef control(self, str sql):
-        """Begin or end a transaction or a part of it: done or not done, never interrupted."""
+        """Begin or end a transaction or a savepoint without being interrupted by a signal."""
         self.busy.uninterrupted = True
         try:
             self.cursor.execute(sql)
@@ -196,7 +196,7 @@ cdef class _Connection:
             self.busy.uninterrupted = False
 
     cdef roll_back_all(self):
-        """Roll everything back: half of a change is worse than none."""
+        """Roll the whole transaction back, with all savepoints."""
         if self.connection is not None and self.connection.in_transaction:
             self.control("ROLLBACK")
 
@@ -213,9 +213,9 @@ cdef class _Connection:
         )
 
     cdef leave_files_alone(self):
-        """Let closing neither copy the log into the database nor remove it by its name.
+        """Keep closing from copying the -wal into the database, and from removing it.
 
-        Both would harm whoever uses the files that are there now.
+        Both would harm whoever uses the files that are in place now.
         """
         self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
@@ -262,19 +262,18 @@ cdef class _Connection:
             _opening_lock.release()
 
     cdef drop_in_child(self, bint in_use):
-        """In a child: never touch a connection that is the parent's, nor its file.
+        """In a child: never use the connection of the parent, nor its file.
 
-        With ``in_use`` another thread was in the middle of a call at the fork, and holds the
-        lock for ever.
+        With ``in_use`` another thread was in a call at the fork, and never releases the lock.
         """
         self.generation = _forks
         if in_use:
             self.lock.forget()
-        self.lock.waiting = 0  # the threads that did are the parent's
+        self.lock.waiting = 0  # the waiting threads are in the parent
         self.forget_deferred()  # the parent commits them
         if self.connection is None and not in_use:
             return
-        # Not even when this process ends may it be closed, so it is leaked.
+        # It must not be closed, not even at the end of this process, so it is leaked.
         for inherited in (self.connection, self.cursor, self.run):
             Py_INCREF(inherited)
         self.cache.switch_off()
@@ -284,7 +283,7 @@ cdef class _Connection:
             _inherited.add(self.identity)
 
     cdef reopen_or_refuse(self):
-        """Go on in a child with a connection of one's own, if the parent's was closed."""
+        """In a child: open a connection if the parent had closed its own, or refuse."""
         if self.generation != _forks:
             self.drop_in_child(False)
         if self.orphan:

@@ -1,32 +1,32 @@
-# Saves that are acknowledged before they are committed: durability="async". Part of
+# Deferred writes: durability="async" acknowledges a save before it is committed. Part of
 # storage.pyx: one extension is one file to load at start-up.
 #
-# They wait in memory and not in an open transaction, which would hold the write lock of
-# all processes for as long as this one is busy elsewhere, or stopped. What a save answers
-# is decided at once, from what waits or else from the database, and a get looks at what
-# waits first, so a program sees its own saves. All other calls commit before they do
-# anything, and so everything happens in the order in which it was called.
+# Deferred writes are kept in memory. An open transaction would hold the write lock of all
+# processes while this one is busy elsewhere, or stopped. A save decides its answer at once,
+# from the deferred writes or else from the database, and a get reads the deferred writes
+# first, so a program sees its own saves. Every other call commits them before it does
+# anything, so everything happens in the order of the calls.
 #
-# They are committed as one transaction, in their order, by the first of these: a save that
-# finds too many waiting, or waiting for too long; any call that is neither a save nor a
-# get; a thread that looks after stores that have gone quiet; the end of the program. When
-# that fails they go on waiting, and the call that tried raises and has done nothing.
+# They are committed in their order, as one transaction, by whichever comes first: a save that
+# finds too many of them, or one that is too old; a call that is neither a save nor a get; a
+# background thread; the end of the program. If the commit fails they stay deferred, and the
+# call that tried it raises and has done nothing.
 
 cdef enum:
-    DEFER_ROWS = 500              # so that others wait for the write lock for 3 ms or so
+    DEFER_ROWS = 500              # others wait for the write lock for about 3 ms
     DEFER_BYTES = 1 << 20
     DEFER_MS = 20
-    DEFER_TICK_MS = 10            # how often the thread looks
+    DEFER_TICK_MS = 10            # how often the background thread looks
     DEFER_WAIT_MS = 5         # how long it waits for another writer
     DEFER_RETRY_MS = 100          # when it tries again after it has failed
-    DEFER_VALUE_MAX = 1 << 16     # a larger value is committed at once
+    DEFER_VALUE_MAX = 1 << 16     # a larger value is not deferred
 
 cdef str _NEWEST_TIME = "SELECT timestamp FROM audit_log ORDER BY id DESC LIMIT 1"
 
-cdef dict _stores_with_deferred = {}      # id -> each session that has saves waiting; keeps it alive
+cdef dict _stores_with_deferred = {}      # id -> each session with deferred writes; keeps it alive
 cdef int _committer = -1     # the value of _forks that the thread runs under; -1: none
-cdef bint _at_exit = False   # the program ends: nothing may wait any more
-cdef int _registered = -1    # the value of _forks that the end is seen under
+cdef bint _at_exit = False   # the program ends: nothing is deferred any more
+cdef int _registered = -1    # the value of _forks under which atexit was told
 
 cdef class _Session(_Connection)
 
@@ -54,7 +54,7 @@ cdef class _Deferred:
         self.count = self.bytes = self.retry_at = 0
 
     cdef tuple find(self, str scope, str key):
-        """Return the last row of a key that waits, or None."""
+        """Return the last deferred row of a key, or None."""
         cdef dict keys
         if not self.count:
             return None
@@ -85,7 +85,7 @@ cdef class _Deferred:
 cdef object _defer(
     _Session db, int64_t now, str scope, str key, int kind, stored, int64_t size, expires_at
 ):
-    """Let a save wait; return what it answers, or None when it must not wait.
+    """Defer a save; return its answer, or None when it must not be deferred.
 
     Between ``enter_keeping_deferred`` and ``leave``.
     """
@@ -103,14 +103,14 @@ cdef object _defer(
     if not db.deferred.count and not _start_committer(db):
         return None
     row = now, scope, key, kind, stored, size, expires_at, before is None
-    if _at_exit:  # since the call began; what is added from here on nobody would commit
+    if _at_exit:  # since the call began: nobody would commit what is added now
         return None
     db.deferred.add(row, scope, key, size)
     return status
 
 
 cdef tuple _newest_row(_Session db, str scope, str key):
-    """Return ``(stored, kind, expires_at)`` of a key, waiting or committed, or None."""
+    """Return ``(stored, kind, expires_at)`` of a key, deferred or committed, or None."""
     cdef tuple row = db.deferred.find(scope, key)
     cdef object found = None
     cdef object expires_at = None
@@ -131,7 +131,7 @@ cdef tuple _newest_row(_Session db, str scope, str key):
 
 
 cdef _commit_deferred(_Session db):
-    """Commit what waits, as one transaction; when that fails, it all goes on waiting.
+    """Commit the deferred writes as one transaction; if that fails, they stay deferred.
 
     Runs under the session's lock, outside of a call and of a transaction.
     """
@@ -149,9 +149,9 @@ cdef _commit_deferred(_Session db):
                     _catch_up(db)
                 finally:
                     db.run.changes.reset()
-            # In the history each was saved when it was called, or when the last writer of
-            # another process wrote, if that was later: it is in order. The bound is for a
-            # clock that was set back.
+            # The history gives each the time of its call, or the time of the last write by
+            # another process if that was later, so that times are in order. The bound is for
+            # a clock that was set back.
             last = db.fetch(_NEWEST_TIME, ()) or 0
             now = deferred.time(CLOCK_REALTIME)
             bound = min(last, now)
@@ -170,7 +170,7 @@ cdef _commit_deferred(_Session db):
             finally:
                 db.leave()
             newest = _newest(db)
-        # At once, so that whatever happens now, nothing is committed twice.
+        # Before anything else can fail, so that nothing is committed twice.
         committed = deferred.newest
         deferred.clear()
         _stores_with_deferred.pop(id(db), None)
@@ -190,7 +190,7 @@ cdef _commit_deferred(_Session db):
 
 
 cdef _keep_in_cache(_Session db, dict committed):
-    """Cache what was committed just now, and see that the cache is current."""
+    """Cache what was just committed, and make the cache current."""
     cdef _Cache cache = db.cache
     cdef unsigned char header[HEADER]
     cdef object entry
@@ -206,29 +206,29 @@ cdef _keep_in_cache(_Session db, dict committed):
             _catch_up(db)
             memcpy(cache.checked, header, HEADER)
         except apsw.Error:
-            cache.flush()  # the next read will see about it
+            cache.flush()  # the next read catches up
         finally:
             db.run.changes.reset()
 
 
-# ---------------------------------------------------------------- stores that went quiet
+# ---------------------------------------------------------------- the background thread
 
 cdef _register_exit_commit():
-    """Have what waits committed when the program ends."""
+    """Commit the deferred writes when the program ends."""
     global _registered
     if _registered == _forks:
         return
     imported("atexit").register(_commit_at_exit)
     workers = sys.modules.get("multiprocessing.util")
-    if workers is not None:  # whose processes end without atexit
+    if workers is not None:  # its processes end without atexit
         workers.Finalize(None, _commit_at_exit, exitpriority=0)
     _registered = _forks
 
 
 cdef bint _start_committer(_Session db) except -1:
-    """See that what waits from now on is committed in time, whatever the program does.
+    """Start the background thread if it does not run, and have it look at this store.
 
-    Returns False when that cannot be, because there can be no further thread.
+    Returns False when no thread can be started.
     """
     global _committer
     _register_exit_commit()
@@ -246,7 +246,7 @@ cdef bint _start_committer(_Session db) except -1:
 
 
 def _committer_loop():
-    """What the thread does: look at all stores that have saves waiting, until none has."""
+    """Look at all stores with deferred writes, until there are none."""
     global _committer
     cdef int quiet = 0
     while quiet < 3:
@@ -266,7 +266,7 @@ cdef _commit_if_due(_Session db):
     if not db.deferred.count:
         _stores_with_deferred.pop(id(db), None)
         return
-    # When the store is in use, whoever uses it will commit, or the next look will.
+    # While the store is in use, its user commits, or the next look does.
     if now < db.deferred.retry_at or not db.lock.acquire(False):
         return
     try:
@@ -275,21 +275,21 @@ cdef _commit_if_due(_Session db):
         db.busy.limit_ms = DEFER_WAIT_MS
         db.flush()
     except Exception:
-        db.deferred.retry_at = now + DEFER_RETRY_MS  # a call of the program's will raise it
+        db.deferred.retry_at = now + DEFER_RETRY_MS  # the next call of the program raises it
     finally:
         db.busy.limit_ms = 0
         db.lock.release()
 
 
 def _commit_at_exit():
-    """Commit what waits when the program ends; what cannot be committed is reported.
+    """Commit the deferred writes when the program ends; raise if that fails.
 
     From now on saves are committed at once, also those of objects that are deleted last.
     """
     global _at_exit
     _at_exit = True
     failed = None
-    # What a save may need, while Python can still load it.
+    # Load what a save may need while Python can still import.
     for name in ("names", "values", "faults"):
         imported(f"kycli.core.{name}")
     imported("hashlib")

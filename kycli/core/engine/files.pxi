@@ -1,4 +1,4 @@
-# What the file system says of a database's files. Part of storage.pyx: one extension is
+# The files of a database, as the file system sees them. Part of storage.pyx: one extension is
 # one file to load at start-up.
 
 cdef extern from *:

@@ -12,9 +12,9 @@ cdef class _Connection
 cdef int _forks = 0  # counted in every child, also of a fork that Python does not see
 cdef dict _connections = {}  # id -> weak reference to each open connection
 cdef dict _held = {}  # forking thread -> for each fork a list of what it holds the locks of
-cdef set _inherited = set()  # files that this process must not open, as (device, inode)
-# Held while a connection is opened or closed: a fork in the middle of it would leave the
-# child with a lock inside SQLite that nobody opens any more.
+cdef set _inherited = set()  # (device, inode) of files that this process must not open
+# Held while a connection is opened or closed: a fork meanwhile would leave the child with a
+# locked mutex inside SQLite.
 cdef object _opening_lock = _thread.RLock()
 cdef bint _forked_while_opening = False  # this process was forked while another thread was opening
 cdef int64_t FORK_WAIT_MS = 1000  # how long a fork waits for calls of other threads
@@ -29,12 +29,12 @@ cdef void _count_fork() noexcept nogil:
 def _before_fork():
     """Close the connections that are idle, and hold their locks until the fork is done.
 
-    A signal may come at any wait here. What its handler raises is kept until after the fork:
-    an exception from a fork hook would not stop the fork, and would leave locks behind.
+    A signal may interrupt any wait here. An exception of its handler is kept until after the
+    fork: raised from a fork hook, it would not stop the fork, and would leave locks behind.
     """
     cdef int64_t deadline = _clock_ms(CLOCK_MONOTONIC) + FORK_WAIT_MS
     cdef list held = []
-    # A stack, because the handler of a signal that comes during this may fork as well.
+    # A stack, because a signal handler that runs meanwhile may fork as well.
     _held.setdefault(_thread.get_ident(), []).append(held)
     for reference in list(_connections.values()):
         connection = reference()
@@ -84,10 +84,10 @@ cdef bint _acquired(lock, int64_t deadline) except -1:
 
 
 cdef _postpone(error):
-    """Keep an exception that came before a fork until the fork is done, if it is a signal's.
+    """Keep the exception of a signal handler until the fork is done.
 
-    Handlers of signals run in the main thread. Other exceptions are of a commit that was
-    tried, and the next call tries it again.
+    Signal handlers run in the main thread. Any other exception comes from a commit, which
+    the next call tries again.
     """
     global _postponed
     cdef bint is_signals = True
@@ -98,13 +98,13 @@ cdef _postpone(error):
         pass
     if is_signals and _postponed is None:
         _postponed = error
-        # Hooks run in the order in which they were registered. This one is the last, so that
-        # no hook of another library's is interrupted by the exception.
+        # Hooks run in the order of their registration. This one is the last, so that the
+        # exception interrupts no hook of another library.
         os.register_at_fork(after_in_parent=_raise_soon)
 
 
 def _raise_soon():
-    """Have the main thread raise what was postponed, as soon as it executes Python again."""
+    """Have the main thread raise the postponed exception when it next executes Python."""
     if _postponed is not None:
         Py_AddPendingCall(_raise_postponed, NULL)
 

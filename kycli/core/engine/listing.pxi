@@ -1,12 +1,12 @@
 # Listings: ranges of keys, read page by page in the order of the primary key, or against
 # it. Part of storage.pyx: one extension is one file to load at start-up.
 
-# A page ends at so many rows or bytes; no read transaction outlives it.
+# A page ends after so many rows or bytes, and with it the read transaction.
 cdef int PAGE_ROWS = 1000
 cdef int64_t PAGE_BYTES = 1 << 20
 
 cdef enum:
-    # What a row of a listing is, as the place of its statements in _PAGES.
+    # What a listing yields: the index of its statements in _PAGES.
     KEYS = 0
     PAIRS = 2
     ENTRIES = 4
@@ -96,7 +96,7 @@ cdef class _Listings(_Surface):
 
 
 cdef str _position(object after):
-    """Return the text after which a listing goes on, or None when it begins at the start."""
+    """Return the key after which a listing goes on, or None for the start."""
     if after is None:
         return None
     if not isinstance(after, str):
@@ -111,16 +111,16 @@ cdef str _position(object after):
 
 @cython.final
 cdef class _Listing:
-    """An iterator over a range of keys; it reads a page when it is asked for its first row."""
+    """An iterator over a range of keys, which reads a page at a time."""
 
     cdef Kycore store
     cdef int what           # KEYS, PAIRS or ENTRIES
     cdef bint reverse
     cdef str sql
     cdef str scope
-    cdef str first          # where the range begins, and where it ends: a text, or b"" where
+    cdef str first          # the range from first to past, which is a text, or b"" where
     cdef object past        # there is no end
-    cdef object matches     # tells which keys of the range are meant; None: all of them
+    cdef object matches     # a filter on the keys of the range; None: all of them
     cdef object limit
     cdef bint include_expired
     cdef object entry       # the class Entry, where rows are such
@@ -171,13 +171,13 @@ cdef class _Listing:
         return row
 
     cdef read_page(self):
-        """Read the next page, and know where the one after it begins."""
+        """Read the next page, and note where the one after it begins."""
         cdef _Session db = self.store._db
         cdef _Native statement
-        # Of keys that may not match, nobody knows how many rows the limit stands for.
+        # With a filter, more rows than the limit may have to be read.
         cdef int64_t most = (PAGE_ROWS if self.limit is None or self.matches is not None
                              else min(self.limit, PAGE_ROWS))
-        # Before the beginning of time nothing had expired.
+        # Nothing has expired at time -1.
         cdef int64_t now = -1 if self.include_expired else self.store._now()
         cdef str last
         self.page, self.at = [], 0

@@ -50,7 +50,7 @@ cdef class _Statement:
     cdef bint has_row(self) except -1:
         """Step; return whether there is a row. Other threads run meanwhile.
 
-        Here there is one row at most, that is more than one column or not null.
+        A statement that APSW executes has at most one row; a row of one NULL counts as none.
         """
         if self.done:
             return False
@@ -62,7 +62,7 @@ cdef class _Statement:
         return True
 
     cdef bint has_row_at_once(self) except -1:
-        """``has_row`` for a step too short for it to be worth letting other threads run."""
+        """``has_row`` for a short step: other threads do not run meanwhile."""
         return self.has_row()
 
     cdef reset(self):
@@ -78,7 +78,7 @@ cdef class _Statement:
             self.reset()
 
     cdef execute_at_once(self):
-        """``execute`` for a step too short for it to be worth letting other threads run."""
+        """``execute`` for a short step: other threads do not run meanwhile."""
         try:
             self.has_row_at_once()
         finally:
@@ -138,7 +138,7 @@ cdef int _placeholders(str sql) except -1:
 
 @cython.final
 cdef class _Native(_Statement):
-    """The same, prepared and executed by SQLite's own functions.
+    """A statement that SQLite's own functions prepare and execute.
 
     A code that is neither a row nor the end becomes APSW's exception for it; nothing is
     executed again, since SQLite may have rolled the transaction back that it was in.
@@ -171,8 +171,8 @@ cdef class _Native(_Statement):
         if self.handle != NULL:
             (<_on_statement>_sqlite[FINALIZE])(self.handle)
 
-    # SQLite keeps no copy of what is bound: it is kept here, for as long. And what is bound
-    # already is not bound again, as most of a row is that of the one before.
+    # SQLite keeps no copy of what is bound, so it is kept here. What is bound already is not
+    # bound again: most of a row is equal to the row before.
 
     cdef inline bint is_bound(self, int position, object value):
         return <PyObject*>value == PyList_GET_ITEM(self.bindings, position - 1)

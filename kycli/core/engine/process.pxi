@@ -9,16 +9,16 @@ cdef int64_t _clock_ms(int clock) noexcept nogil:
 
 @cython.final
 cdef class _BusyHandler:
-    """SQLite's busy handler: how long to wait for a lock, and when not to.
+    """SQLite's busy handler: how long to wait for a lock of another process.
 
-    Sleeps are short and start at 50 µs, because a writer holds the lock for some
-    20 µs; SQLite's own handler would sleep for milliseconds, up to 100.
+    Sleeps are short and start at 50 µs, because a writer holds the lock for about
+    20 µs; SQLite's own handler sleeps for milliseconds, up to 100.
     """
 
     cdef bint no_wait
-    cdef bint uninterrupted        # to signals, while a transaction begins or ends
+    cdef bint uninterrupted        # while a transaction begins or ends
     cdef int64_t timeout_ms
-    cdef int64_t limit_ms  # for work that nobody waits for; 0: as long as the timeout
+    cdef int64_t limit_ms  # for background work; 0: the timeout
     cdef int64_t deadline
 
     def __cinit__(self, int64_t timeout_ms):
@@ -36,7 +36,7 @@ cdef class _BusyHandler:
         if now >= self.deadline:
             return False
         pause = 50 << min(tries // 4, 6)
-        # Spread out by the address of a local, so that waiters do not march in step.
+        # The address of a local differs between waiters, so they do not wake together.
         pause += (<size_t>&now >> 4) % 64
         with nogil:
             usleep(pause)
@@ -44,15 +44,15 @@ cdef class _BusyHandler:
         return True
 
     def check_signals(self):
-        """SQLite's progress handler: let Ctrl-C stop a statement that takes long."""
+        """SQLite's progress handler: let Ctrl-C stop a long statement."""
         if not self.uninterrupted:
             PyErr_CheckSignals()
         return False
 
 
 cdef int64_t LONGEST_WAIT_MS = 1 << 40
-cdef int64_t FAIR_AFTER_MS = 5  # how long threads may take turns before those that wait
-cdef int64_t OWNER_CHECK_MS = 50  # how often a thread that waits looks whether the owner has ended
+cdef int64_t FAIR_AFTER_MS = 5  # how long other threads may overtake a waiting one
+cdef int64_t OWNER_CHECK_MS = 50  # how often a waiting thread checks that the owner is alive
 
 
 cdef inline uint64_t _this_thread() noexcept:
@@ -76,23 +76,23 @@ cdef bint _is_alive(uint64_t thread) noexcept:
 
 @cython.final
 cdef class _FairLock:
-    """A lock that a thread can take again, and that costs little while nobody else wants it.
+    """A fair re-entrant lock that costs little while only one thread wants it.
 
     The GIL makes what happens between two calls of Python atomic, so owner and count need
-    no lock of their own. Who has to wait sleeps on ``wakeup``, which each release rings. A
-    thread that comes by meanwhile may go first, since that is what keeps a thread at work
-    going, but not once somebody has waited for some time.
+    no lock of their own. A waiting thread sleeps on ``wakeup``, which each release unlocks.
+    Another thread may take the lock first, which keeps a busy thread going, until somebody
+    has waited for ``FAIR_AFTER_MS``.
 
-    A thread may end without having released the lock. Whoever finds that becomes the owner,
-    and ``orphaned`` says that there may be something to clear up.
+    A thread may end without releasing the lock. The thread that notices becomes the owner,
+    and ``orphaned`` says that a transaction may have to be rolled back.
     """
 
     cdef uint64_t owner       # 0: nobody
     cdef int count
     cdef bint orphaned
     cdef int waiting
-    cdef int64_t since        # somebody has waited without getting it
-    cdef object wakeup          # locked, but for the moment in which it rings
+    cdef int64_t since        # since when a thread has waited in vain
+    cdef object wakeup          # unlocked for a moment to wake a waiting thread
 
     def __cinit__(self):
         self.wakeup = _thread.allocate_lock()
@@ -116,14 +116,14 @@ cdef class _FairLock:
         return True
 
     cdef bint is_free(self) noexcept:
-        """Whether there is no owner, or it has ended, which is noted."""
+        """Whether there is no owner; an owner that has ended is noted."""
         if self.owner and not _is_alive(self.owner):
             self.orphaned = True
             self.owner = 0
         return not self.owner
 
     cdef bint wait(self, int64_t timeout_ms) except -1:
-        """Sleep until the wakeup rings and nobody is the owner; False when it took too long."""
+        """Sleep until nobody owns the lock; return False on a timeout."""
         cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
         cdef int64_t deadline = now + timeout_ms
         if not self.waiting:

@@ -1,4 +1,4 @@
-# Rows of keys and of the log, read. Part of storage.pyx: one extension is one file to load
+# Reading rows of keys and of the log. Part of storage.pyx: one extension is one file to load
 # at start-up.
 
 cdef int64_t _newest(_Connection db) except -1:

@@ -14,7 +14,7 @@ cdef class _Session(_Connection):
 
     cdef _BulkWriter bulk       # None when no call is saving many keys
     cdef _Deferred deferred     # None when each save is committed before it returns
-    cdef str command            # what the history calls the writer, when it is a command
+    cdef str command            # the name of the writer in the history, when it is a command
     cdef int64_t author         # the writer's number in the history; 0 before it is known
     cdef int64_t pid
     cdef int64_t change         # that the rows written are part of; 0 before there is one
@@ -119,7 +119,7 @@ cdef class _Session(_Connection):
             raise
 
     cdef check_writing(self):
-        """Raise where writing is refused; know who writes, before it is in a transaction."""
+        """Raise where writing is refused; look the author up before the transaction begins."""
         if self.reading:
             raise MisuseError("a snapshot is for reading, not for writing")
         if self.read_only:
@@ -150,7 +150,7 @@ cdef class _Session(_Connection):
         self.schema = schema
 
     cdef take_write_lock(self):
-        """Begin a transaction that writes; what is read from now on is what it changes."""
+        """Begin a transaction that writes; nobody changes what it reads from now on."""
         self.change_before = self.change
         self.busy.uninterrupted = True
         try:
@@ -161,7 +161,7 @@ cdef class _Session(_Connection):
         self.archived = -1
 
     cdef commit_all(self):
-        """Commit, unless the commit would go into a file that nobody can find again.
+        """Commit, unless the file is not the one that its path names.
 
         Raises:
             FileReplacedError: the transaction is still open, and must be rolled back.
@@ -277,7 +277,7 @@ cdef class _Session(_Connection):
                 self.control(f"ROLLBACK TO kycli_{self.depth}")
                 self.control(f"RELEASE kycli_{self.depth}")
         except BaseException:
-            self.roll_back_all()  # rather all than what the outer block believes to be undone
+            self.roll_back_all()  # else the outer block would commit what failed to be undone
             raise
         if self.depth == 0:
             self.roll_back_all()
@@ -285,7 +285,7 @@ cdef class _Session(_Connection):
         self.last_id = 0
 
     cdef abandon(self):
-        """Roll back all blocks, also those that others believe to be in."""
+        """Roll back all blocks, also those that other code is still in."""
         cdef int levels = self.depth
         self.abandoned = levels - 1
         self.abandoned_by = _this_thread()
@@ -297,7 +297,7 @@ cdef class _Session(_Connection):
                 self.lock.release()
 
     cdef forget_blocks(self):
-        """Be in no block any more; what was done in them is yet to be rolled back."""
+        """Leave all blocks; the caller rolls back what was done in them."""
         if self.reading != 1:  # else nothing was written
             self.change = 0 if self.command is None else self.change_before
         self.depth = self.reading = 0
@@ -342,7 +342,7 @@ cdef class _Session(_Connection):
                 RuntimeWarning, 1)
 
     cdef commit_before_fork(self, int64_t deadline):
-        """Commit the saves that wait; when that fails they go on waiting, in the parent."""
+        """Commit the deferred writes; if that fails they stay deferred, in the parent."""
         if self.deferred is None or not self.deferred.count:
             return
         self.busy.limit_ms = max(1, deadline - _clock_ms(CLOCK_MONOTONIC))

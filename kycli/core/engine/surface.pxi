@@ -1,10 +1,9 @@
-# What is not the data plane: each method imports the module that does the work, when it
-# is called. Part of storage.pyx: one extension is one file to load at start-up.
+# Methods outside the data plane. Each imports the module that does its work when called. Part of storage.pyx: one extension is one file to load at start-up.
 
 cdef class _Surface:
-    """The part of ``Kycore`` whose work is done by modules of its own."""
+    """The methods of ``Kycore`` that other modules implement."""
 
-    # -- changes that depend on what is there
+    # -- changes that depend on the current value
 
     def getset(self, key, value, default=None, *, ttl=None, scope=None):
         """Save a value, as ``save`` does, and return the one before, or ``default``. Atomic."""
@@ -31,16 +30,17 @@ cdef class _Surface:
         return updates.pop(self, key, default, scope)
 
     def update(self, key, function, default=..., *, attempts=100, scope=None):
-        """Save what a function makes of a value, and return it. Atomic.
+        """Replace a value by the result of a function, and return the result. Atomic.
 
-        The function is called with the value, without any lock. When the value was changed
-        meanwhile, nothing is saved, and the function is called again with the new one. What
-        it raises is passed on, and nothing is saved. The key keeps its lifetime. Inside a
-        transaction nobody can change the key, and the function is called once.
+        The function is called with the value, without any lock. If the value was changed
+        meanwhile, nothing is saved, and the function is called again with the new value. An
+        exception of the function is passed on, and nothing is saved. The key keeps its
+        lifetime. Inside a transaction nobody can change the key, and the function is called
+        once.
 
         Parameters:
             function: takes the value and returns the new one.
-            default: what it is called with when there is no such key, which is then made.
+            default: what it is called with when there is no such key, which is then created.
             attempts: how often it is called at most.
 
         Raises:
@@ -59,11 +59,11 @@ cdef class _Surface:
         """Add to a number and return the sum. Atomic across processes.
 
         A missing key counts as 0. Ints are exact at any size; with a float on either
-        side the sum is a float. Text that is a number counts as one, so that what the
-        command line stored can be counted up. The key keeps its lifetime.
+        side the sum is a float. Text that is a number counts as one, so that a counter may be
+        created on the command line. The key keeps its lifetime.
 
         Raises:
-            WrongTypeError: when the value, or ``by``, is no number; nothing is changed.
+            WrongTypeError: when the value or ``by`` is not a number; nothing is changed.
             InvalidValueError: when the sum is too large for a float.
         """
         from kycli.core.operations import updates
@@ -112,7 +112,7 @@ cdef class _Surface:
     def copy(self, key, to_key=None, *, scope=None, to_scope=None, overwrite=False):
         """Copy a key to another name or scope, with the lifetime it has left. Atomic.
 
-        In a cache that lifetime is the cache's when the key had none.
+        In a cache, a permanent key gets the default lifetime of the cache.
 
         Returns:
             False when there is no such key.
@@ -185,7 +185,7 @@ cdef class _Surface:
 
         Returns:
             ``Diff(key, operation, before, after)``: the operation is ``"added"``,
-            ``"removed"``, ``"changed"``, or ``"lifetime"`` where only the expiry is another;
+            ``"removed"``, ``"changed"``, or ``"lifetime"`` where only the expiry differs;
             ``before`` and ``after`` are the ``Entry`` in ``scope`` and in ``other``, or None.
 
         >>> with Kycore(":memory:") as kv:
@@ -209,8 +209,8 @@ cdef class _Surface:
             since, until: times as for ``get_history``; default of ``until`` is now.
 
         Raises:
-            InvalidTimeError: a time that cannot be read, is to come, or is before the
-                retained history, or before the scope of that name was renamed to another.
+            InvalidTimeError: a time that cannot be read, is in the future, is before the
+                retained history, or is before a scope of that name was renamed.
         """
         from kycli.core.history import diff
 
@@ -220,8 +220,8 @@ cdef class _Surface:
         """Return the ``Diff`` between two versions of a key, or None where there is none.
 
         Parameters:
-            version, other: as ``get_history`` shows them; default of ``other`` is what is
-                there now.
+            version, other: as ``get_history`` shows them; default of ``other`` is the
+                current one.
 
         Raises:
             MissingKeyError: when the history holds no such version.
@@ -248,7 +248,7 @@ cdef class _Surface:
             ``YYYY-MM-DD HH:MM:SS.mmm``, and the value of a removed key None.
 
         Raises:
-            InvalidTimeError: a time that cannot be read or is to come.
+            InvalidTimeError: a time that cannot be read or is in the future.
 
         >>> with Kycore(":memory:") as kv:
         ...     for value in ("one", "two"):
@@ -374,11 +374,11 @@ cdef class _Surface:
         keeps to those.
 
         Parameters:
-            retention_days: how many days stay; 0 keeps only what is there now.
-            vacuum: whether to give free space back to the file system, which makes writers
-                wait as long as it takes, and needs twice the space of what stays meanwhile.
-                Default: only where that is no more than some two seconds (128 MiB), and when
-                the file gets smaller by a sixteenth or more.
+            retention_days: how many days are kept; 0 keeps only the current values.
+            vacuum: whether to give free space back to the file system. Writers wait as long as
+                that takes, and it needs twice the space of what is kept. Default: only if
+                what is kept is at most 128 MiB, which takes about two seconds, and the file
+                gets smaller by a sixteenth or more.
             progress: called with how much of how much is done.
 
         Returns:
@@ -387,7 +387,7 @@ cdef class _Surface:
             is free for what is written later.
 
         Raises:
-            InvalidValueError: when ``retention_days`` is no number of days.
+            InvalidValueError: when ``retention_days`` is not a number of days.
             MisuseError: inside a transaction.
             BusyError, ReadOnlyError, DiskFullError: with ``vacuum=True`` also when it was
                 only the file that could not be made smaller.
@@ -406,9 +406,9 @@ cdef class _Surface:
     def set_scope(self, scope, *, history_days=..., history_versions=..., archive_days=...):
         """Declare how far back the history and the archive of a scope go. Atomic.
 
-        Later writes keep to it, whoever makes them: a step at a time, so that a key may have
-        some more changes than that for a while. What is not given stays as it was declared;
-        None takes it back, and without limits all is kept until ``compact``.
+        Writes of all processes enforce the limits, a step at a time, so a key may have some
+        more changes for a while. A limit that is not given stays as it was; None removes it.
+        Without limits everything is kept until ``compact``.
 
         Parameters:
             history_days: changes older than this are pruned, except for the newest of a key
@@ -417,7 +417,7 @@ cdef class _Surface:
             archive_days: deleted and expired values older than this are purged.
 
         Raises:
-            InvalidValueError: when a number makes no sense; nothing is changed.
+            InvalidValueError: when a number is out of range; nothing is changed.
         """
         from kycli.core.history import retention
 
