@@ -122,7 +122,7 @@ def _is_known(env: Environment, command: Command, scope: str, key: str) -> bool:
     """Look up whether there is such a key, or was one where it is the past that is asked for."""
     store = env.store()
     try:
-        if command.module in ("history", "recovery"):
+        if command.module in ("history.log", "history.recovery"):
             return next(store.iter_history(key, scope=scope, limit=1), None) is not None
         return store.getkey(key, _NONE, scope=scope) is not _NONE
     except KycliError:

@@ -6,34 +6,22 @@ import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
-from kycli.cli.registry import (
-    ALIASES,
-    COMMANDS,
-    KY,
-    PROGRAMS,
-    UNIVERSAL,
-    Command,
-    named,
-    resolve,
-    unknown_command,
-    unknown_part,
-)
+from kycli.cli.registry import COMMANDS, KY, PROGRAMS, UNIVERSAL, Command
 from kycli.cli.topics import TOPICS, related
-from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
 _SECTIONS = {
-    "Values": ("values", "updating", "removal", "copying", "numbers", "expiry"),
-    "Documents": ("documents",),
-    "Running programs": ("running",),
-    "Listings": ("listing", "existence", "search"),
-    "History": ("history", "differences", "recovery", "retention"),
-    "Scopes": ("scopes", "caches"),
-    "Other": ("doctor", "migration", "settings", "help"),
+    "Values": "values",
+    "Documents": "documents",
+    "Running programs": "programs",
+    "Listings": "listing",
+    "History": "history",
+    "Scopes": "scopes",
+    "Other": "system",
 }
-"""Heading -> the modules whose commands it is over."""
+"""Heading -> the family of commands that it is over."""
 
 _READ = ("set", "kys", "patch", "kypatch", "push", "kypush", "remove", "kyrem")
 _PRINTED = ("get", "kyg")
@@ -142,43 +130,6 @@ class Flag(NamedTuple):
     meaning: str
 
 
-def show(env: Environment, arguments: list[str]) -> int:
-    """``help [COMMAND]``: an overview, a command or a topic; ``help ky [VERB]``: that program's."""
-    words = " ".join(arguments).split()
-    program = None
-    if words and words[0] == KY:
-        program, *words = words
-    if not words:
-        short = program is None and "all" not in env.flags
-        env.write((screen(env) if short else overview(env, program)).encode())
-        return 0
-    if named(program, words[0]) in COMMANDS:
-        command, more = resolve(program, words)
-        text, called = page(env, command), command.called
-        if more and command.parts():
-            raise unknown_part(command, more[0])
-    elif words[0] in TOPICS:
-        called, *more = words
-        text = topic(env, called)
-    else:
-        raise unknown_command(words[0], [*COMMANDS, *ALIASES, *TOPICS], program)
-    if more:
-        raise UsageError(
-            f"'help {called}' does not expect {more[0]!r}",
-            hint=Command("help").usage_hint(),
-        )
-    env.write(text.encode())
-    return 0
-
-
-def version(env: Environment, arguments: list[str]) -> int:
-    """``version``: the name and version of the installed package."""
-    from kycli import __version__
-
-    env.write(f"kycli {__version__}\n".encode())
-    return 0
-
-
 def screen(env: Environment | None = None) -> str:
     """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
     lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", WHAT, ""]
@@ -273,8 +224,8 @@ def topics_of(command: Command) -> list[str]:
 def sections(program: str | None = None) -> dict[str, list[Command]]:
     """Return the commands of ``kycli``, or the verbs of ``ky``, by the heading of the help."""
     found = {
-        heading: [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, modules)]
-        for heading, modules in _SECTIONS.items()
+        heading: [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, family)]
+        for heading, family in _SECTIONS.items()
     }
     if program != KY:
         return found
@@ -325,8 +276,8 @@ def _sentence(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
 
 
-def _is_in(name: str, modules: tuple[str, ...]) -> bool:
-    return COMMANDS[name][0] in modules and name not in PROGRAMS
+def _is_in(name: str, family: str) -> bool:
+    return COMMANDS[name][0].startswith(f"{family}.") and name not in PROGRAMS
 
 
 def _ky_line() -> str:

@@ -243,7 +243,7 @@ with --all, with what each does. 'man kyg' shows the same as a manual page."""
 # Arguments in [brackets] may be left out; '...' means that more may follow.
 COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
     "set": (
-        "values",
+        "values.access",
         "store_value",
         "ADDRESS VALUE",
         _ADDRESS + _SET,
@@ -257,7 +257,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "get": (
-        "values",
+        "values.access",
         "print_values",
         "ADDRESS...",
         _ADDRESS + _GET,
@@ -271,7 +271,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "exists": (
-        "existence",
+        "listing.keys",
         "exist",
         "ADDRESS...",
         _ADDRESS + "path json",
@@ -283,7 +283,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "update": (
-        "updating",
+        "values.update",
         "update",
         "ADDRESS COMMAND [ARGUMENT...]",
         _ADDRESS + "default json raw",
@@ -296,7 +296,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "del": (
-        "removal",
+        "values.deletion",
         "delete",
         "[ADDRESS...]",
         _ADDRESS + _DEL,
@@ -309,7 +309,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "keys": (
-        "listing",
+        "listing.keys",
         "list_addressed",
         "[PROJECT.NAMESPACE] [PREFIX]",
         _SCOPE + "ns-delim prefix " + _RANGE + _LISTING,
@@ -323,7 +323,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "scan": (
-        "listing",
+        "listing.keys",
         "scan",
         "[PROJECT.NAMESPACE] [PREFIX]",
         _SCOPE + "ns-delim separator include-expired prefix " + _RANGE + _LISTING,
@@ -338,7 +338,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "count": (
-        "existence",
+        "listing.keys",
         "count",
         "[PROJECT.NAMESPACE] [PREFIX]",
         _SCOPE + "ns-delim prefix glob json",
@@ -347,7 +347,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli count user_", "kycli count alpha.prod"),
     ),
     "patch": (
-        "documents",
+        "documents.editing",
         "patch",
         "ADDRESS [VALUE]",
         _ADDRESS + _PATCH,
@@ -360,7 +360,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "push": (
-        "documents",
+        "documents.editing",
         "push",
         "ADDRESS VALUE",
         _ADDRESS + _PUSH,
@@ -369,7 +369,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli push alpha.prod.tags new --unique", "kycli push user --path '$.tags' new"),
     ),
     "remove": (
-        "documents",
+        "documents.editing",
         "remove",
         "ADDRESS VALUE",
         _ADDRESS + _REMOVE,
@@ -378,7 +378,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli remove alpha.prod.tags old",),
     ),
     "exec": (
-        "running",
+        "programs.running",
         "execute",
         "ADDRESS [ARGUMENT...]",
         _ADDRESS + "dry-run",
@@ -387,7 +387,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli exec alpha.tools.deploy staging", "kycli exec --dry-run backup 'My Files'"),
     ),
     "run": (
-        "running",
+        "programs.running",
         "run",
         "COMMAND [ARGUMENT...]",
         _SCOPE + "prefix upper map",
@@ -400,7 +400,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "env": (
-        "running",
+        "programs.running",
         "print_variables",
         "",
         _SCOPE + "prefix upper map format",
@@ -413,7 +413,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "incr": (
-        "numbers",
+        "values.access",
         "increment",
         "ADDRESS [BY]",
         _ADDRESS,
@@ -422,7 +422,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli incr hits", "kycli incr stock -5", "kycli incr load 0.25"),
     ),
     "append": (
-        "values",
+        "values.access",
         "append",
         "ADDRESS SUFFIX",
         _ADDRESS + "b64",
@@ -431,7 +431,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli append log 'one more line'", "date | kycli append log -"),
     ),
     "expire": (
-        "expiry",
+        "values.expiry",
         "expire",
         "ADDRESS TTL",
         _ADDRESS,
@@ -440,7 +440,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli expire session 30m",),
     ),
     "ttl": (
-        "expiry",
+        "values.expiry",
         "print_ttl",
         "ADDRESS",
         _ADDRESS,
@@ -449,7 +449,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli ttl session",),
     ),
     "persist": (
-        "expiry",
+        "values.expiry",
         "persist",
         "ADDRESS",
         _ADDRESS,
@@ -458,7 +458,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli persist session",),
     ),
     "copy": (
-        "copying",
+        "values.transfer",
         "copy",
         "[SOURCE] [DESTINATION]",
         _SCOPE + "ns-delim force prefix to to-prefix on-conflict",
@@ -471,7 +471,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "move": (
-        "copying",
+        "values.transfer",
         "move",
         "[SOURCE] [DESTINATION]",
         _SCOPE + "ns-delim force prefix to to-prefix on-conflict",
@@ -480,7 +480,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli move draft final", "kycli move --prefix tmp_ --to-prefix old_"),
     ),
     "history": (
-        "history",
+        "history.log",
         "show",
         "[ADDRESS]",
         _KEY + "ns-delim " + _HISTORY,
@@ -493,7 +493,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "blame": (
-        "history",
+        "history.log",
         "blame",
         "ADDRESS",
         _KEY + "ns-delim limit json jsonl",
@@ -502,7 +502,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli blame greeting", "kycli blame alpha.prod.greeting -n 3"),
     ),
     "diff": (
-        "differences",
+        "history.diff",
         "diff",
         "[SCOPE] [SCOPE]",
         _KEY + "ns-delim prefix since until versions exit-code json jsonl",
@@ -515,7 +515,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "restore": (
-        "recovery",
+        "history.recovery",
         "restore",
         "ADDRESS",
         _ADDRESS + "at at-version",
@@ -524,7 +524,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli restore alpha.prod.greeting", "kycli restore greeting --version 3"),
     ),
     "restore-to": (
-        "recovery",
+        "history.recovery",
         "restore_to",
         "TIME",
         _RESTORE_TO,
@@ -533,7 +533,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli restore-to '10m ago' --dry-run", "kycli restore-to '10m ago' --scope alpha.prod"),
     ),
     "undo": (
-        "recovery",
+        "history.recovery",
         "undo",
         "[CHANGE]",
         _SCOPE + "force",
@@ -542,7 +542,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli undo", "kycli undo 1207 --force"),
     ),
     "search": (
-        "search",
+        "listing.search",
         "search",
         "QUERY...",
         _SCOPE + "all-scopes limit keys-only " + _LISTING,
@@ -555,7 +555,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "optimize": (
-        "search",
+        "listing.search",
         "optimize",
         "",
         "",
@@ -564,7 +564,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli optimize",),
     ),
     "compact": (
-        "retention",
+        "history.retention",
         "compact",
         "[DAYS]",
         "vacuum",
@@ -573,7 +573,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli compact", "kycli compact 90", "kycli compact 0 --vacuum"),
     ),
     "doctor": (
-        "doctor",
+        "system.doctor",
         "examine",
         "",
         "json jsonl null",
@@ -582,7 +582,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli doctor", "kycli doctor -d backup.db"),
     ),
     "projects": (
-        "scopes",
+        "scopes.scopes",
         "list_projects",
         "",
         _LISTING,
@@ -591,7 +591,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli projects",),
     ),
     "namespaces": (
-        "scopes",
+        "scopes.scopes",
         "list_namespaces",
         "",
         "project " + _LISTING,
@@ -601,7 +601,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli namespaces -p alpha",),
     ),
     "nss": (
-        "scopes",
+        "scopes.scopes",
         "list_names",
         "",
         _LISTING,
@@ -610,7 +610,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli nss", 'kycli nss | while read -r s; do kycli keys --scope "$s"; done'),
     ),
     "list-scopes": (
-        "scopes",
+        "scopes.scopes",
         "list_scopes",
         "",
         "long " + _LISTING,
@@ -619,7 +619,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli list-scopes -l",),
     ),
     "use": (
-        "scopes",
+        "scopes.scopes",
         "use",
         "[SCOPE]",
         "",
@@ -628,7 +628,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli use alpha.prod", "kycli use"),
     ),
     "rename-scope": (
-        "scopes",
+        "scopes.scopes",
         "rename",
         "SCOPE NEW-NAME",
         "",
@@ -637,7 +637,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli rename-scope alpha.test alpha.staging",),
     ),
     "copy-scope": (
-        "scopes",
+        "scopes.scopes",
         "copy",
         "SCOPE TO-SCOPE",
         "on-conflict",
@@ -647,7 +647,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli copy-scope alpha.prod alpha.backup --on-conflict overwrite",),
     ),
     "drop-scope": (
-        "scopes",
+        "scopes.scopes",
         "drop",
         "SCOPE",
         "yes",
@@ -656,7 +656,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli drop-scope alpha.test -y",),
     ),
     "admin": (
-        "caches",
+        "scopes.admin",
         "choose",
         "COMMAND...",
         "",
@@ -665,7 +665,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin create-cache alpha.sessions timeout=1800",),
     ),
     "admin create-cache": (
-        "caches",
+        "scopes.admin",
         "create",
         "PROJECT.NAMESPACE timeout=TTL",
         "",
@@ -675,7 +675,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin create-cache alpha.sessions timeout=1800",),
     ),
     "admin set-cache": (
-        "caches",
+        "scopes.admin",
         "change",
         "PROJECT.NAMESPACE timeout=TTL",
         "",
@@ -684,7 +684,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin set-cache alpha.sessions timeout=2h",),
     ),
     "admin drop-cache": (
-        "caches",
+        "scopes.admin",
         "drop",
         "PROJECT.NAMESPACE",
         "",
@@ -693,7 +693,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin drop-cache alpha.sessions",),
     ),
     "admin set-scope": (
-        "retention",
+        "scopes.admin",
         "set_scope",
         "SCOPE NAME=VALUE...",
         "",
@@ -705,7 +705,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "admin show-scope": (
-        "retention",
+        "scopes.admin",
         "show_scopes",
         "[SCOPE]",
         _LISTING,
@@ -714,7 +714,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin show-scope", "kycli admin show-scope alpha.metrics"),
     ),
     "admin list-caches": (
-        "caches",
+        "scopes.admin",
         "list_all",
         "",
         _LISTING,
@@ -723,7 +723,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli admin list-caches",),
     ),
     "migrate": (
-        "migration",
+        "system.migration",
         "run",
         "[PATH...]",
         "dry-run backup no-backup from into map decrypt " + _LISTING,
@@ -736,7 +736,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "config": (
-        "settings",
+        "system.config",
         "show",
         "[COMMAND...]",
         _IN_EFFECT + _LISTING,
@@ -745,7 +745,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli config", "kycli config set current_scope alpha.prod"),
     ),
     "config get": (
-        "settings",
+        "system.config",
         "get",
         "NAME",
         _IN_EFFECT,
@@ -754,7 +754,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli config get db_path",),
     ),
     "config set": (
-        "settings",
+        "system.config",
         "change",
         "NAME VALUE",
         "",
@@ -763,7 +763,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli config set durability full",),
     ),
     "config unset": (
-        "settings",
+        "system.config",
         "unset",
         "NAME",
         "",
@@ -772,7 +772,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli config unset ns_delim",),
     ),
     "config path": (
-        "settings",
+        "system.config",
         "print_path",
         "",
         "",
@@ -781,7 +781,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kycli config path",),
     ),
     "kys": (
-        "values",
+        "values.access",
         "store_value",
         "KEY VALUE",
         _KEY + _SET,
@@ -790,7 +790,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kys user.name Alice", "date | kys started -", "kys answer --json 42"),
     ),
     "kyg": (
-        "values",
+        "values.access",
         "print_values",
         "KEY...",
         _KEY + _GET + " search limit all-scopes keys-only",
@@ -799,7 +799,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyg user.name", "kyg missing --default none", "kyg logs[-1]", "kyg --at '1h ago' user"),
     ),
     "kyd": (
-        "removal",
+        "values.deletion",
         "delete",
         "[KEY...]",
         _KEY + _DEL,
@@ -808,7 +808,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyd user.name", "kyd --prefix tmp. -y"),
     ),
     "kyl": (
-        "listing",
+        "listing.keys",
         "list_matching",
         "[PATTERN]",
         _SCOPE + "prefix " + _RANGE + _LISTING,
@@ -823,7 +823,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "kypatch": (
-        "documents",
+        "documents.editing",
         "patch",
         "KEY [VALUE]",
         _KEY + _PATCH,
@@ -836,7 +836,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "kypush": (
-        "documents",
+        "documents.editing",
         "push",
         "KEY VALUE",
         _KEY + _PUSH,
@@ -845,7 +845,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kypush tags new --unique", "date | kypush log -", "kypush user.emails ada@example.org"),
     ),
     "kyrem": (
-        "documents",
+        "documents.editing",
         "remove",
         "KEY VALUE",
         _KEY + _REMOVE,
@@ -854,7 +854,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyrem tags old",),
     ),
     "kyc": (
-        "running",
+        "programs.running",
         "execute",
         "KEY [ARGUMENT...]",
         _KEY + "dry-run",
@@ -863,7 +863,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyc deploy staging --force", "kyc --dry-run backup 'My Files'"),
     ),
     "kyv": (
-        "history",
+        "history.log",
         "show",
         "[KEY]",
         _KEY + _HISTORY,
@@ -872,7 +872,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyv user.name", "kyv --since 2026-11-20 -n 20"),
     ),
     "kyr": (
-        "recovery",
+        "history.recovery",
         "restore",
         "KEY",
         _KEY + "at at-version",
@@ -881,7 +881,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyr user.name", "kyr user.name --version 3", "kyr user.name --at '1h ago'"),
     ),
     "kyrt": (
-        "recovery",
+        "history.recovery",
         "restore_to",
         "TIME",
         _RESTORE_TO,
@@ -890,7 +890,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyrt '10m ago' --dry-run", "kyrt 2026-11-20T13:55:00Z"),
     ),
     "kyco": (
-        "retention",
+        "history.retention",
         "compact",
         "[DAYS]",
         "vacuum",
@@ -899,7 +899,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyco", "kyco 90"),
     ),
     "kyfo": (
-        "search",
+        "listing.search",
         "optimize",
         "",
         "",
@@ -908,7 +908,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyfo",),
     ),
     "kyuse": (
-        "scopes",
+        "scopes.scopes",
         "use",
         "[SCOPE]",
         "",
@@ -917,7 +917,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyuse alpha.prod", "kyuse"),
     ),
     "kyh": (
-        "help",
+        "system.about",
         "show",
         "[NAME...]",
         "all",
@@ -926,7 +926,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         ("kyh kys", "kyh times"),
     ),
     "help": (
-        "help",
+        "system.about",
         "show",
         "[NAME...]",
         "all",
@@ -934,7 +934,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str, str, tuple[str, ...]]] = {
         _HELP_NOTES,
         ("kycli help", "kycli help --all", "kycli help admin create-cache", "kycli help times"),
     ),
-    "version": ("help", "version", "", "", "show the version", "", ("kycli version",)),
+    "version": ("system.about", "version", "", "", "show the version", "", ("kycli version",)),
 }
 
 
@@ -986,7 +986,7 @@ class Command:
 
     def load(self) -> Callable[[Environment, list[str]], int]:
         """Import the function that does the work: environment and arguments to exit code."""
-        module = __import__(f"kycli.cli.{self.module}", None, None, (self.function,))
+        module = __import__(f"kycli.cli.commands.{self.module}", None, None, (self.function,))
         function: Callable[[Environment, list[str]], int] = getattr(module, self.function)
         return function
 
@@ -1035,7 +1035,10 @@ class Command:
         required = [word for word in expected if word[0] != "["]
         if len(arguments) < len(required):
             missing = " and ".join(word.rstrip(".") for word in required[len(arguments) :])
-            takes_input = missing in ("VALUE", "SUFFIX") and self.module in ("values", "documents")
+            takes_input = missing in ("VALUE", "SUFFIX") and self.module in (
+                "values.access",
+                "documents.editing",
+            )
             hint = GIVE_VALUE if takes_input else self.usage_hint()
             raise UsageError(f"'{self.called}' needs {missing}", hint=hint)
         if len(arguments) > len(expected) and "..." not in self.arguments:

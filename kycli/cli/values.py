@@ -1,8 +1,8 @@
-"""Values in and out: set, get and append, the commands that scripts call in loops."""
+"""Reading values from a command line and printing them."""
 
 from __future__ import annotations
 
-from kycli.errors import ConflictError, InvalidValueError, UsageError, WrongTypeError
+from kycli.errors import InvalidValueError, WrongTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,94 +17,6 @@ _JSON_HINT = "text needs double quotes in JSON; leave --json out to store it as 
 
 FORMS = ("raw", "json", "jsonl", "b64", "meta", "null")
 """The flags that say how values are printed, of which only one can be given."""
-
-
-def store_value(env: Environment, arguments: list[str]) -> int:
-    """``set ADDRESS VALUE``: store a value; nothing on standard output."""
-    env.choice("if-absent", "if-version")
-    scope, key = env.locate(arguments[0])
-    value = given_value(env, arguments[1])
-    if "get" in env.flags:
-        return _exchange(env, scope, key, value)
-    if "raw" in env.flags:
-        raise UsageError("--raw goes with --get", hint="--get prints the old value")
-    status = _save(env, scope, key, value)
-    if status == "nochange" and "if-absent" in env.flags:
-        raise ConflictError(f"key {key!r} exists already in scope {scope!r}")
-    return 0
-
-
-def _save(env: Environment, scope: str, key: str, value: Any) -> str:
-    status = env.store(create=True).save(
-        key,
-        value,
-        ttl=env.flags.get("ttl"),
-        scope=scope,
-        if_absent="if-absent" in env.flags,
-        if_version=env.count("if-version"),
-    )
-    if status == "created":
-        env.created.append((scope, key))
-    return status
-
-
-def _exchange(env: Environment, scope: str, key: str, value: Any) -> int:
-    """Store a value and print the one that was there before; nothing when there was none."""
-    env.choice("get", "if-absent")
-    form = env.choice("raw", "json", "b64")
-    store = env.store(create=True)
-    with store.transaction():
-        before = store.getkey(key, MISSING, scope=scope)
-        _save(env, scope, key, value)
-    if before is not MISSING:
-        _print(env, form, before, alone=True)
-    return 0
-
-
-def append(env: Environment, arguments: list[str]) -> int:
-    """``append ADDRESS SUFFIX``: add to the end of a value."""
-    scope, key = env.locate(arguments[0])
-    suffix = given_value(env, arguments[1])
-    if env.store(create=True).append(key, suffix, scope=scope) == len(suffix):
-        env.created.append((scope, key))
-    return 0
-
-
-def print_values(env: Environment, arguments: list[str]) -> int:
-    """``get ADDRESS...``: print the values that exist; 2 when one is missing."""
-    if "search" in env.flags:
-        from kycli.cli.search import search
-
-        return search(env, arguments)
-    form = env.choice(*FORMS)
-    env.choice("default", "meta")
-    env.choice("path", "meta")
-    default = read_text(env, env.flags["default"]) if "default" in env.flags else MISSING
-    targets = [env.locate(argument) for argument in arguments]
-    if "at" in env.flags:
-        from kycli.cli.history import fix_time
-
-        fix_time(env, "at")
-    store = env.store()
-
-    def read(scope: str, key: str) -> Any:
-        if form != "meta":
-            value = read_value(env, scope, key, MISSING)
-            if value is MISSING and default is not MISSING:
-                env.defaulted = True
-                return default
-            return value
-        entry = store.get_entry(key, scope=scope, **_which(env))
-        return MISSING if entry is None else (entry, scope)
-
-    if len(targets) == 1:
-        values = [read(*targets[0])]
-    else:
-        # As of one moment, which lasts for the reading and not for as long as a pipe takes.
-        with store.snapshot():
-            values = [read(*target) for target in targets]
-    print_found(env, form, arguments, targets, values)
-    return 2 if MISSING in values else 0
 
 
 def print_found(
@@ -128,9 +40,9 @@ def print_found(
         elif form == "json" and len(arguments) > 1:
             found[argument] = value
         else:
-            _print(env, form, value, alone=len(arguments) == 1)
+            print_value(env, form, value, alone=len(arguments) == 1)
     if found:
-        _print(env, form, found)
+        print_value(env, form, found)
 
 
 def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
@@ -142,14 +54,14 @@ def read_value(env: Environment, scope: str, key: str, default: Any) -> Any:
     """
     path = env.flags.get("path")
     if path is None:
-        value = env.store().getkey(key, MISSING, scope=scope, **_which(env))
+        value = env.store().getkey(key, MISSING, scope=scope, **read_options(env))
         if value is not MISSING:
             return value
         if not may_be_path(env, key):
             return default
     place, exact = (key, None) if path is None else (path, key)
     try:
-        return env.store().get_path(place, default, key=exact, scope=scope, **_which(env))
+        return env.store().get_path(place, default, key=exact, scope=scope, **read_options(env))
     except WrongTypeError as error:
         env.in_the_way[scope, key] = str(error)
         return default
@@ -160,7 +72,7 @@ def may_be_path(env: Environment, key: str) -> bool:
     return env.short and ("." in key or "[" in key) and "context" not in env.flags
 
 
-def _which(env: Environment) -> dict[str, Any]:
+def read_options(env: Environment) -> dict[str, Any]:
     """Return the options that say whether what is past or expired is meant."""
     return {"include_expired": "include-expired" in env.flags, "at": env.flags.get("at")}
 
@@ -251,7 +163,7 @@ def write_json(env: Environment, value: Any) -> None:
     env.write(env.shown_json(canonical(value)) + b"\n")
 
 
-def _print(env: Environment, form: str, value: Any, *, alone: bool = False) -> None:
+def print_value(env: Environment, form: str, value: Any, *, alone: bool = False) -> None:
     """Print a value as the flags say.
 
     Parameters:

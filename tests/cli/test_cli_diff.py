@@ -12,7 +12,7 @@ import pytest
 from cli.harness import Call
 
 from kycli import Kycore
-from kycli.cli.differences import _hunks
+from kycli.cli.commands.history.diff import _hunks
 
 
 @pytest.fixture(autouse=True)
@@ -236,7 +236,7 @@ def test_hunks_say_how_to_get_from_one_text_to_the_other(
 ) -> None:
     import random
 
-    monkeypatch.setattr("kycli.cli.differences._MAX_LINES", most)
+    monkeypatch.setattr("kycli.cli.commands.history.diff._MAX_LINES", most)
     chance = random.Random(seed)
     before: list[Any] = [chance.choice("abc") for _ in range(chance.randrange(40))]
     after = list(before)

@@ -15,8 +15,13 @@ from cli.harness import Call, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kycli.cli.command_text import read
-from kycli.cli.running import _command, _quoted, _quoted_for_dotenv, _quoted_for_fish
+from kycli.cli.commands.programs.command_text import read
+from kycli.cli.commands.programs.running import (
+    _command,
+    _quoted,
+    _quoted_for_dotenv,
+    _quoted_for_fish,
+)
 from kycli.errors import InvalidValueError
 
 SHELLS = [shell for shell in ("sh", "dash", "bash", "busybox", "ksh", "zsh") if shutil.which(shell)]

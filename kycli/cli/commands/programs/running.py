@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 
+from kycli.cli.commands.programs.variables import variables
 from kycli.cli.values import MISSING, read_value, report_missing, text_or_bytes, write_json
-from kycli.cli.variables import variables
 from kycli.errors import InvalidValueError, KycliError, UsageError, WrongTypeError
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ def _uses_arguments(key: str, command: bytes) -> bool:
     Raises:
         InvalidValueError: when it does not, and nothing can be added to its end.
     """
-    from kycli.cli.command_text import read
+    from kycli.cli.commands.programs.command_text import read
 
     reading = read(command)
     if reading.obstacle and not reading.uses_arguments:

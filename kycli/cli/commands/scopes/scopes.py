@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from kycli.cli.copying import transfer_all
+from kycli.cli.commands.values.transfer import transfer_all
 from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
 from kycli.config import save_config
 from kycli.core.names import check_scope, join_scope, split_scope

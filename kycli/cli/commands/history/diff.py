@@ -60,7 +60,7 @@ def _of_scopes(env: Environment, arguments: list[str]) -> tuple[list[str], Itera
 
 
 def _of_times(env: Environment, arguments: list[str]) -> tuple[list[str], Iterator[Diff]]:
-    from kycli.cli.history import fix_time
+    from kycli.cli.commands.history.log import fix_time
 
     if "since" not in env.flags:
         raise UsageError("--until goes with --since", hint=_FORMS)
