@@ -26,18 +26,19 @@ for _package in ("kycli", "kycli.cli"):
     _module.__path__ = [str(ROOT.joinpath(*_package.split(".")))]
     sys.modules[_package] = _module
 
+from kycli.cli.commands import KY, Command, short_names  # noqa: E402
 from kycli.cli.help import (  # noqa: E402
     INTRODUCTION,
     KY_INTRODUCTION,
     WHAT,
-    Flag,
+    FlagHelp,
     examples,
     flags_of,
     notes_of,
     sections,
+    short_commands,
     topics_of,
 )
-from kycli.cli.registry import KY, PROGRAMS, Command  # noqa: E402
 from kycli.cli.topics import TOPICS  # noqa: E402
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -46,7 +47,7 @@ STUB = ROOT / "kycli" / "core" / "storage.pyi"
 GENERATED = "<!-- made by docs/generate.py -->\n\n"
 
 # A command in quotes, or a flag.
-_PROGRAM = "|".join(("kycli", KY, *PROGRAMS))
+_PROGRAM = "|".join(("kycli", KY, *short_names()))
 _CODE = re.compile(rf"'((?:{_PROGRAM})(?: [^'\n]+)?)'|(?<![\w-])(--?[a-z][\w-]*)")
 
 
@@ -109,12 +110,12 @@ def _escaped(text: str) -> str:
 
 
 def slug(command: Command) -> str:
-    return command.full_name().replace(" ", "-")
+    return command.full_name.replace(" ", "-")
 
 
 def command_page(command: Command) -> str:
-    name = command.full_name()
-    parts = [f"# {name}", f"{_sentence(command.summary)}", f"```text\n{command.usage()}\n```"]
+    name = command.full_name
+    parts = [f"# {name}", f"{_sentence(command.summary)}", f"```text\n{command.usage}\n```"]
     same = ", ".join(f"`{other}`" for other in same_as(command))
     if same:
         scope = ", for keys of the current scope" if command.takes_keys else ""
@@ -122,8 +123,7 @@ def command_page(command: Command) -> str:
     if notes_of(command):
         parts.append(markdown_text(apart(notes_of(command))))
     if command.parts():
-        listed = [Command(f"{command.name} {part}") for part in command.parts()]
-        parts += ["## Commands", table(map(_linked, listed))]
+        parts += ["## Commands", table(map(_linked, command.parts()))]
     parts += ["## Flags", table((_flag(flag), _meaning(flag)) for flag in flags_of(command))]
     parts += ["## Examples", "```sh\n{}\n```".format("\n".join(examples(command)))]
     topics = [f"[{name}](../topics/{name}.md)" for name in topics_of(command)]
@@ -134,26 +134,24 @@ def command_page(command: Command) -> str:
 
 def same_as(command: Command) -> list[str]:
     """Return what else does the same: the other name of a command, and the short commands."""
-    if command.name in PROGRAMS:
+    if command.is_short:
         return []
-    does = (command.module, command.function)
-    shorts = [name for name in PROGRAMS if (Command(name).module, Command(name).function) == does]
-    if command.takes_keys and not shorts:
-        shorts = [f"{KY} {command.name}"]
-    return shorts
+    if command.short:
+        return [command.short.name]
+    return [f"{KY} {command.name}"] if command.takes_keys else []
 
 
 def _linked(command: Command) -> tuple[str, str]:
-    name = command.full_name()
+    name = command.full_name
     return f"[`{name}`]({slug(command)}.md)", _escaped(_sentence(command.summary))
 
 
-def _flag(flag: Flag) -> str:
+def _flag(flag: FlagHelp) -> str:
     spelled = f"{flag.short}, {flag.name}" if flag.short else flag.name
     return f"`{spelled} {flag.value}`".replace(" `", "`")
 
 
-def _meaning(flag: Flag) -> str:
+def _meaning(flag: FlagHelp) -> str:
     return markdown_line(flag.meaning)
 
 
@@ -175,7 +173,7 @@ def commands_index() -> str:
         "Made from the same declarations as `kycli help COMMAND`, and as the manual pages: "
         "`man kycli`, `man ky`, `man kyg`.",
     ]
-    groups = {**sections(), "Short commands": [Command(name) for name in PROGRAMS]}
+    groups = {**sections(), "Short commands": short_commands()}
     for heading, commands in groups.items():
         parts += [f"## {heading}", table(map(_linked, commands))]
     parts += [
@@ -276,7 +274,7 @@ def reference(directory: Path) -> dict[Path, str]:
         directory / "commands" / "index.md": commands_index(),
         directory / "topics" / "index.md": topics_index(),
     }
-    for commands in (*sections().values(), [Command(name) for name in PROGRAMS]):
+    for commands in (*sections().values(), short_commands()):
         for command in commands:
             pages[directory / "commands" / f"{slug(command)}.md"] = command_page(command)
     for name in TOPICS:
@@ -290,7 +288,7 @@ def reference(directory: Path) -> dict[Path, str]:
 def manuals(directory: Path) -> dict[Path, str]:
     """Return the manual pages by their paths."""
     found = {"kycli": manual_of_kycli(), KY: manual_of_ky()}
-    found |= {name: manual(Command(name)) for name in PROGRAMS}
+    found |= {command.called: manual(command) for command in short_commands()}
     return {directory / f"{name}.1": text for name, text in found.items()}
 
 
@@ -298,7 +296,7 @@ def manual(command: Command) -> str:
     """Return the manual page of a short command."""
     topics = roff(", ".join(topics_of(command)))
     parts = [
-        _head(command.name, command.summary),
+        _head(command.called, command.summary),
         _synopsis(command),
         ".SH DESCRIPTION",
         roff_text(apart(notes_of(command)) or _sentence(command.summary)),
@@ -322,7 +320,9 @@ def manual_of_kycli() -> str:
         ".SH DESCRIPTION",
         roff_text(f"{WHAT}\n\n{INTRODUCTION}"),
         ".PP",
-        "The short commands: " + ", ".join(rf"\fB{name}\fR(1)" for name in (*PROGRAMS, KY)) + ".",
+        "The short commands: "
+        + ", ".join(rf"\fB{name}\fR(1)" for name in (*short_names(), KY))
+        + ".",
     ]
     for heading, commands in sections().items():
         parts.append(f".SH {roff(heading.upper())}")
@@ -358,7 +358,7 @@ def _synopsis(command: Command) -> str:
 
 
 def _usage(command: Command) -> str:
-    name, rest = command.full_name(), command.usage()
+    name, rest = command.full_name, command.usage
     return rf"\fB{roff(name)}\fR{roff(rest.removeprefix(name))}"
 
 
@@ -371,7 +371,7 @@ def _subsection(command: Command) -> str:
     return "\n".join(parts)
 
 
-def _option(flag: Flag) -> str:
+def _option(flag: FlagHelp) -> str:
     names = [rf"\fB{roff(name)}\fR" for name in (flag.short, flag.name) if name]
     value = rf" \fI{roff(flag.value)}\fR" if flag.value else ""
     return f".TP\n{', '.join(names)}{value}\n{roff(flag.meaning)}"

@@ -13,9 +13,12 @@ import pytest
 from examples import FILE, PAGES, ROOT, blocks, commands
 
 from kycli import Kycore
+from kycli.cli.commands import KY, all_commands, known, short_names
 from kycli.cli.help import sections
-from kycli.cli.registry import COMMANDS, KY, PROGRAMS, Command
 from kycli.cli.topics import TOPICS
+
+COMMANDS = all_commands()
+PROGRAMS = short_names()
 
 sys.path.append(str(ROOT / "docs"))
 
@@ -39,9 +42,8 @@ def test_every_command_is_shown_in_a_guide() -> None:
         return re.search(rf"(?<![\w-]){called}(?![\w-])", shown) is not None
 
     # A short command and the long one are one command under two names.
-    does = {name: (Command(name).module, Command(name).function) for name in COMMANDS}
-    seen = {does[name] for name in COMMANDS if is_shown(name)}
-    missing = [name for name in COMMANDS if does[name] not in seen]
+    seen = {command.handler for name, command in COMMANDS.items() if is_shown(name)}
+    missing = [name for name, command in COMMANDS.items() if command.handler not in seen]
     assert missing == []
 
 
@@ -57,11 +59,11 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_page_of_reference(references: Path, name: str) -> None:
-    command = Command(name)
+    command = known(name)
     pages = references / "reference" / "commands"
-    page = f"{command.full_name().replace(' ', '-')}.md"
+    page = f"{command.full_name.replace(' ', '-')}.md"
     text = (pages / page).read_text(encoding="utf-8")
-    assert command.usage() in text
+    assert command.usage in text
     for flag in command.flags:
         assert f"--{flag}" in text
     for example in command.examples:
@@ -98,11 +100,11 @@ def test_every_program_has_a_manual_page(references: Path, name: str) -> None:
     said = " ".join(text.split())
     assert f"NAME {name} - " in said
     if name in PROGRAMS:
-        command = Command(name)
+        command = known(name)
         assert command.summary in said
-        wanted = [command.usage(), *(f"--{flag}" for flag in command.flags), *command.examples]
+        wanted = [command.usage, *(f"--{flag}" for flag in command.flags), *command.examples]
     elif name == KY:
-        wanted = [command.usage() for group in sections(KY).values() for command in group]
+        wanted = [command.usage for group in sections(KY).values() for command in group]
     else:
         wanted = [text for group in sections().values() for c in group for text in c.examples]
         wanted += [line for topic in TOPICS.values() for line in topic.text.splitlines() if line]

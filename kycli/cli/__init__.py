@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
-from kycli.cli.env import Environment
+from kycli.cli.commands import KY, is_program
+from kycli.cli.env import INTERRUPTED, Environment
 from kycli.cli.parse import parse
-from kycli.cli.registry import KY, PROGRAMS
 from kycli.errors import ConflictError, InvalidTTLError, KycliError, MissingKeyError
-
-INTERRUPTED = 130
-"""The exit code of a command that the user interrupted, as shells count it."""
 
 _NONE = object()
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
-    from kycli.cli.registry import Command
+    from kycli.cli.commands import Command
 
 
 def program() -> NoReturn:
@@ -73,10 +70,10 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
     """Run ``argv`` in an environment; never raises, whatever happens."""
     try:
         try:
-            known = program in PROGRAMS or program == KY
-            command, env.flags, arguments = parse(argv, program if known else None)
+            is_kycli = program != KY and not is_program(program)
+            command, env.flags, arguments = parse(argv, None if is_kycli else program)
             env.short = command.is_short
-            env.command = command.full_name()
+            env.command = command.full_name
             code = command.load()(env, arguments)
             if env.addressed and (code == 2 or env.created or env.defaulted):
                 for hint in _dotted_keys(env, command, arguments):
@@ -113,7 +110,7 @@ def _dotted_keys(env: Environment, command: Command, arguments: list[str]) -> It
         else:
             fits = not _is_known(env, command, scope, key)
         if fits:
-            from kycli.cli.suggest import key_not_address
+            from kycli.cli.hints import key_not_address
 
             yield key_not_address(env, command, arguments, text, (scope, key), made)
 
@@ -122,7 +119,7 @@ def _is_known(env: Environment, command: Command, scope: str, key: str) -> bool:
     """Look up whether there is such a key, or was one where it is the past that is asked for."""
     store = env.store()
     try:
-        if command.module in ("history.log", "history.recovery"):
+        if command.family == "history":
             return next(store.iter_history(key, scope=scope, limit=1), None) is not None
         return store.getkey(key, _NONE, scope=scope) is not _NONE
     except KycliError:

@@ -11,8 +11,11 @@ import os
 import sys
 
 from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
-from kycli.cli.registry import SPELLED
+from kycli.cli.parse import shown
 from kycli.errors import CannotOpenError, InvalidValueError, KycliError, UsageError
+
+INTERRUPTED = 130
+"""The exit code of a command that the user interrupted, as shells count it."""
 
 MAX_LINE = 500
 """Most characters of one line on standard error."""
@@ -268,8 +271,7 @@ class Environment:
         """
         given = [name for name in names if name in self.flags]
         if len(given) > 1:
-            one, other = (SPELLED.get(name, name) for name in given[:2])
-            raise UsageError(f"--{one} and --{other} exclude each other")
+            raise UsageError(f"{shown(given[0])} and {shown(given[1])} exclude each other")
         return given[0] if given else ""
 
     def count(self, name: str, least: int = 0) -> int | None:
@@ -278,8 +280,7 @@ class Environment:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
-            flag = SPELLED.get(name, name)
-            raise UsageError(f"--{flag} {text!r}: not a whole number of {least} or more")
+            raise UsageError(f"{shown(name)} {text!r}: not a whole number of {least} or more")
         return int(text)
 
     # Where things are

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from kycli.cli import INTERRUPTED
-from kycli.cli.registry import NoCommandError
+from kycli.cli.commands import NoCommandError
+from kycli.cli.env import INTERRUPTED
 from kycli.errors import KycliError, MissingKeyError
 
 if TYPE_CHECKING:

@@ -1,95 +1,51 @@
-"""Help, made from the registry; and the version."""
+"""The texts of the help, made from the registry."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from kycli.cli.parse import COUNTED, FLAGS, VERSIONED
-from kycli.cli.registry import COMMANDS, KY, PROGRAMS, UNIVERSAL, Command
+from kycli.cli.commands import (
+    FAMILIES,
+    KY,
+    UNIVERSAL,
+    Command,
+    all_commands,
+    declared,
+    heading,
+    known,
+    short_names,
+)
+from kycli.cli.parse import FLAGS
 from kycli.cli.topics import TOPICS, related
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
-_SECTIONS = {
-    "Values": "values",
-    "Documents": "documents",
-    "Running programs": "programs",
-    "Listings": "listing",
-    "History": "history",
-    "Scopes": "scopes",
-    "Other": "system",
-}
-"""Heading -> the family of commands that it is over."""
-
-_READ = ("set", "kys", "patch", "kypatch", "push", "kypush", "remove", "kyrem")
-_PRINTED = ("get", "kyg")
-_NAMES = ("keys", "kyl", "projects", "namespaces", "nss")
-_RECORDS = (
-    *("scan", "list-scopes", "admin list-caches", "admin show-scope", "config"),
-    *("history", "kyv", "blame", "search", "migrate", "doctor", "diff"),
-)
-_WOULD_CHANGE = ("restore-to", "kyrt")
-
-_MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
-    "project": {("namespaces",): "the project"},
-    "json": {
-        _READ: "VALUE is JSON and keeps its type",
-        _PRINTED: "print a value, or an object of several, as JSON",
-        _NAMES: "print one JSON array of names",
-        _RECORDS: "print one JSON array of records",
-        _WOULD_CHANGE: "with --dry-run: one JSON array of records",
-        ("del", "kyd"): "with --get: print as JSON",
-        ("update",): "COMMAND reads and prints JSON, also of text",
-        ("exists",): "print an object of each key and whether it exists",
-        ("count",): "print the number as JSON",
-    },
-    "jsonl": {
-        _PRINTED: "print each value as a line of JSON",
-        _NAMES: "print each name as a line of JSON",
-        _RECORDS: "print each record as a line of JSON",
-        _WOULD_CHANGE: "with --dry-run: each record as a line of JSON",
-    },
-    "b64": {
-        _READ: "VALUE is base64",
-        _PRINTED: "print the value as base64",
-        ("append",): "SUFFIX is base64",
-        ("del", "kyd"): "with --get: print as base64",
-    },
-    "raw": {
-        ("set", "kys", "del", "kyd"): "with --get: the value and not one byte more",
-        ("update",): "keep a newline at the end of what COMMAND prints",
-    },
-    "null": {("del", "kyd"): "with --get: end each value with NUL"},
-    "default": {("update",): "what COMMAND reads when there is no such key"},
-    "map": {("run", "env"): "names of variables: KEY=NAME,KEY=NAME"},
-    "scope": {("run", "env"): "the scope; may be given several times"},
-    "prefix": {("copy", "move"): "in place of SOURCE: all keys that begin so"},
-    "since": {("diff",): "compare the scope at that time"},
-    "until": {("diff",): "with what it was then, and not with now"},
-    "limit": {("history", "kyv", "blame"): "stop after N changes"},
-    "dry-run": {("exec", "kyc"): "print the command and do not run it"},
-    "force": {("undo",): "also where a key has changed since"},
-    "version": {VERSIONED: "show the version and exit, when no N follows"},
-}
-"""Flag -> commands -> what it means to them, where FLAGS only says it in general."""
-
+# What the notes of a command say of its arguments and flags, whichever command it is.
 _ADDRESSED = {
-    "SOURCE": "Both are addresses, also of different scopes. With --scope, -p or -n both are\n"
-    "keys of that scope.",
-    "ADDRESS": "With --scope, -p or -n an argument is a key of that scope, and no address.",
-    "PREFIX": "A first argument that holds the delimiter names a scope, PROJECT.NAMESPACE;\n"
-    "otherwise it is a prefix in the current scope. With --scope, -p or -n the only\n"
-    "argument is a prefix.",
+    "SOURCE": """\
+Both are addresses, and may be in different scopes. With --scope, -p or -n both
+are keys of that scope.""",
+    "ADDRESS": "With --scope, -p or -n an argument is a key of that scope, not an address.",
+    "PREFIX": """\
+A first argument that contains the delimiter is a scope, PROJECT.NAMESPACE.
+Otherwise it is a prefix in the current scope. With --scope, -p or -n the only
+argument is a prefix.""",
 }
-"""Kind of argument -> how a command that takes addresses reads it."""
-
-_SHORT = {
-    "SOURCE": "Both are keys of the current scope, and may hold dots.",
-    "KEY": "KEY may hold dots.",
+_IN_SCOPE = {
+    "SOURCE": "Both are keys of the current scope, and may contain dots.",
+    "KEY": "KEY may contain dots.",
 }
-"""Kind of argument -> how a command that takes keys of the current scope reads it."""
+_PATH_IN_KEY = """\
+If there is no such key, what follows the longest key that it begins with is a
+path into its JSON value. With --path, KEY is only the key."""
+_PATH = """\
+A path consists of .name, ["any name"], [0], [-1] for the last item, and [0:5]
+for a slice. Text that is a JSON object or list counts as one; null as nothing."""
+_TIME = """\
+TIME is ISO 8601 ('2026-11-20 13:55:00', 2026-11-20T13:55:00+01:00), in UTC if
+it names no zone; seconds since the epoch; or '10m ago' (s m h d w M y)."""
 
 _USAGE = "kycli [FLAGS] COMMAND [ARGUMENTS]"
 
@@ -114,7 +70,7 @@ address, and may hold dots. -p, -n and --scope choose another scope. The other
 commands can be called so too: 'ky undo' is 'kycli undo', and 'ky l' is 'kyl'."""
 
 
-class Flag(NamedTuple):
+class FlagHelp(NamedTuple):
     """A flag of a command, as its help shows it.
 
     Attributes:
@@ -133,12 +89,12 @@ class Flag(NamedTuple):
 def screen(env: Environment | None = None) -> str:
     """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
     lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", WHAT, ""]
-    lines += [*map(_summary, map(Command, _FIRST)), _ky_line(), ""]
+    lines += [*map(_summary, map(known, _FIRST)), _ky_line(), ""]
     listed = {
-        heading.split()[0]: [command.name for command in commands if " " not in command.name]
-        for heading, commands in sections().items()
+        title.split()[0]: [command.name for command in commands if " " not in command.name]
+        for title, commands in sections().items()
     }
-    listed["Short"] = [name for name in PROGRAMS if name not in _FIRST]
+    listed["Short"] = [name for name in short_names() if name not in _FIRST]
     listed["Topics"] = list(TOPICS)
     for title, names in listed.items():
         first, *more = textwrap.wrap(" ".join(names), 80 - 11, break_on_hyphens=False)
@@ -159,10 +115,10 @@ def overview(env: Environment | None = None, program: str | None = None) -> str:
     if program == KY:
         usage, introduction = f"{KY} [FLAGS] VERB [ARGUMENTS]", KY_INTRODUCTION
     lines = [f"{_heading(env, 'Usage')} {usage}", "", introduction]
-    for heading, commands in sections(program).items():
-        lines += ["", _heading(env, heading), *map(_summary, commands)]
+    for title, commands in sections(program).items():
+        lines += ["", _heading(env, title), *map(_summary, commands)]
     if program is None:
-        lines += ["", _heading(env, "Short commands"), *map(_summary, map(Command, PROGRAMS))]
+        lines += ["", _heading(env, "Short commands"), *map(_summary, short_commands())]
         lines += [_ky_line()]
         lines += ["", _heading(env, "Topics"), *map(_topic_summary, TOPICS)]
     lines += ["", _heading(env, "Flags of every command")]
@@ -180,13 +136,12 @@ def overview(env: Environment | None = None, program: str | None = None) -> str:
 
 def page(env: Environment, command: Command) -> str:
     """Return the help on one command."""
-    lines = [f"{_heading(env, 'Usage')} {command.usage()}", "", _sentence(command.summary)]
+    lines = [f"{_heading(env, 'Usage')} {command.usage}", "", _sentence(command.summary)]
     notes = notes_of(command)
     if notes:
         lines += ["", notes]
     if command.parts():
-        parts = [Command(f"{command.name} {part}") for part in command.parts()]
-        lines += ["", _heading(env, "Commands"), *map(_summary, parts)]
+        lines += ["", _heading(env, "Commands"), *map(_summary, command.parts())]
     lines += ["", _heading(env, "Flags"), *map(_line, flags_of(command))]
     lines += ["", _heading(env, "Examples"), *(f"  {line}" for line in examples(command))]
     topics = topics_of(command)
@@ -197,15 +152,21 @@ def page(env: Environment, command: Command) -> str:
 
 def notes_of(command: Command) -> str:
     """Return the description of a command, "" when its summary says all."""
-    notes = [command.notes] if command.notes else []
+    taken = {*command.arguments.replace("[", " ").replace("]", " ").split(), *command.flags}
+    notes = [command.notes.replace("ADDRESS", "KEY") if command.is_short else command.notes]
+    if not taken.isdisjoint(("TIME", "at", "since")):
+        notes.append(_TIME)
     if "scope" in command.flags:
-        kinds = _SHORT if command.is_short else _ADDRESSED
-        found = [text for word, text in kinds.items() if word in command.arguments]
-        notes += [text for text in found if text not in command.notes]
-    return "\n".join(notes)
+        kinds = _IN_SCOPE if command.is_short else _ADDRESSED
+        notes += [text for word, text in kinds.items() if word in command.arguments]
+    if "path" in command.flags:
+        notes += [_PATH_IN_KEY, _PATH] if command.is_short else [_PATH]
+    if command.is_short and command.short:
+        notes.append(command.short.notes)
+    return "\n".join(filter(None, notes))
 
 
-def flags_of(command: Command) -> list[Flag]:
+def flags_of(command: Command) -> list[FlagHelp]:
     """Return the flags of a command with what they mean to it."""
     # Every command accepts -y, but few ask.
     names = [name for name in FLAGS if command.takes(name)]
@@ -223,17 +184,18 @@ def topics_of(command: Command) -> list[str]:
 
 def sections(program: str | None = None) -> dict[str, list[Command]]:
     """Return the commands of ``kycli``, or the verbs of ``ky``, by the heading of the help."""
-    found = {
-        heading: [Command(name, verb=program == KY) for name in COMMANDS if _is_in(name, family)]
-        for heading, family in _SECTIONS.items()
-    }
-    if program != KY:
-        return found
-    verbs = {
-        heading: [command for command in commands if command.takes_keys]
-        for heading, commands in found.items()
-    }
-    return {heading: commands for heading, commands in verbs.items() if commands}
+    found = {}
+    for family in FAMILIES:
+        commands = [command for command in declared(family) if not command.is_short]
+        if program == KY:
+            commands = [c.in_scope(f"{KY} {c.name}") for c in commands if c.takes_keys]
+        if commands:
+            found[heading(family)] = commands
+    return found
+
+
+def short_commands() -> list[Command]:
+    return [command for command in all_commands().values() if command.is_short]
 
 
 def topic(env: Environment, name: str) -> str:
@@ -245,15 +207,17 @@ def topic(env: Environment, name: str) -> str:
 def examples(command: Command) -> list[str]:
     """Return command lines that show what a command is for.
 
-    Those of ``ky`` are the registry's, said to ``ky``: of its short command, or of ``kycli``
-    as far as they name no other scope.
+    Those of ``ky`` are made from those of its short command, or from those of ``kycli`` as far
+    as they name no other scope.
     """
-    if not command.verb:
+    if not command.is_short:
         return list(command.examples)
-    if command.name in PROGRAMS:
-        return [
-            text.replace(f"{command.name} ", f"{KY} {command.verb} ") for text in command.examples
-        ]
+    if command.short:
+        program = command.short.name
+        name = command.full_name
+        return [text.replace(f"{program} ", f"{name} ") for text in command.examples]
+    if command.full_name == command.name:
+        return list(command.examples)
     plain = [text for text in command.examples if f"{_ELSEWHERE}." not in text]
     if not plain:
         plain = [" ".join(_key_of(word) for word in command.examples[0].split(" "))]
@@ -276,10 +240,6 @@ def _sentence(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
 
 
-def _is_in(name: str, family: str) -> bool:
-    return COMMANDS[name][0].startswith(f"{family}.") and name not in PROGRAMS
-
-
 def _ky_line() -> str:
     return f"  {f'{KY} VERB KEY...':20}do to keys of the current scope what VERB of kycli does"
 
@@ -292,23 +252,23 @@ def _topic_summary(name: str) -> str:
     return f"  {name:20}{TOPICS[name].summary}"
 
 
-def _no_flag(so: str = "") -> Flag:
-    return Flag("", "--", "", f"what follows is no flag{so}")
+def _no_flag(so: str = "") -> FlagHelp:
+    return FlagHelp("", "--", "", f"what follows is no flag{so}")
 
 
-def _flags(names: list[str], command: Command | None = None) -> list[Flag]:
+def _flags(names: list[str], command: Command | None = None) -> list[FlagHelp]:
     flags = []
     for name in names:
-        short, value, meaning = FLAGS[name]
-        if command and command.name in COUNTED:
-            short = {"limit": "-n", "namespace": ""}.get(name, short)
-        for commands, special in _MEANINGS.get(name, {}).items():
-            if command and command.name in commands:
-                meaning = special
-        flags.append(Flag(short, f"--{name}", value, meaning))
+        flag = FLAGS[name]
+        short, meaning = flag.short, flag.meaning
+        if command:
+            meaning = command.meanings.get(name, meaning)
+            if command.n == "limit":
+                short = {"limit": "-n", "namespace": ""}.get(name, short)
+        flags.append(FlagHelp(short, f"--{name}", flag.value, meaning))
     return flags
 
 
-def _line(flag: Flag) -> str:
+def _line(flag: FlagHelp) -> str:
     spelled = f"{flag.short + ',' if flag.short else '':4}{flag.name} {flag.value}"
     return f"  {spelled:28}{flag.meaning}"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from kycli.cli import run
+from kycli.cli.commands import KY, short_names
 from kycli.cli.env import Environment
-from kycli.cli.registry import KY, PROGRAMS
 
 BIN = os.path.dirname(sys.executable)
 
@@ -88,7 +88,7 @@ def call_command(*words: str, stdin: bytes | BinaryIO = b"", tty: bool = False) 
         tty: whether standard output and standard error are a terminal.
     """
     name, *arguments = words
-    assert name in ("kycli", KY, *PROGRAMS)
+    assert name in ("kycli", KY, *short_names())
     out = Terminal() if tty else io.BytesIO()
     err = Screen() if tty else io.StringIO()
     source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin

@@ -8,11 +8,13 @@ import shlex
 import pytest
 from cli.harness import Call
 
+from kycli.cli.commands import KY, aliases, all_commands, known, short_names
 from kycli.cli.env import Environment
 from kycli.cli.help import page
 from kycli.cli.parse import parse
-from kycli.cli.registry import ALIASES, COMMANDS, KY, PROGRAMS, Command
 from kycli.cli.topics import TOPICS
+
+COMMANDS = all_commands()
 
 
 def test_the_help_fits_one_screen_and_leaves_a_line_for_the_prompt(call: Call) -> None:
@@ -46,13 +48,13 @@ def test_a_topic_is_shown_by_its_name(call: Call, name: str) -> None:
 
 @pytest.mark.parametrize("name", TOPICS)
 def test_a_topic_hides_no_command(name: str) -> None:
-    assert name not in (KY, *COMMANDS, *ALIASES)
+    assert name not in (KY, *COMMANDS, *aliases())
 
 
 @pytest.mark.parametrize("name", TOPICS)
 def test_examples_of_a_topic_are_command_lines(name: str) -> None:
     for line in TOPICS[name].text.splitlines():
-        example = re.match(rf"  ((kycli|{KY}|{'|'.join(PROGRAMS)}) .*?)(  |$)", line)
+        example = re.match(rf"  ((kycli|{KY}|{'|'.join(short_names())}) .*?)(  |$)", line)
         if example and not re.search(r"\b[A-Z]{2,}\b", example[1]):
             program, *words = shlex.split(example[1].split(" < ")[0])
             parse(words, None if program == "kycli" else program)
@@ -70,12 +72,12 @@ def test_examples_of_a_topic_are_command_lines(name: str) -> None:
     ],
 )
 def test_a_command_points_to_the_topics_of_what_it_takes(name: str, topics: str) -> None:
-    _, _, shown = page(Environment(), Command(name)).partition("\nSee also 'kycli help TOPIC':\n")
+    _, _, shown = page(Environment(), known(name)).partition("\nSee also 'kycli help TOPIC':\n")
     assert [line.split()[0] for line in shown.splitlines()] == topics.split(", ")
 
 
 def test_every_topic_that_belongs_to_commands_is_pointed_to() -> None:
-    shown = "".join(page(Environment(), Command(name)) for name in COMMANDS)
+    shown = "".join(page(Environment(), known(name)) for name in COMMANDS)
     for name, topic in TOPICS.items():
         if topic.words:
             assert f"\n  {name:20}{topic.summary}\n" in shown

@@ -31,7 +31,6 @@ OURS = {
     "kycli.cli.commands.values.access",
     "kycli.cli.env",
     "kycli.cli.parse",
-    "kycli.cli.registry",
     "kycli.cli.values",
     "kycli.config",
     "kycli.core",

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from cli.harness import Call, program
 
+from kycli.cli.commands import KY, UNIVERSAL, aliases, all_commands, known, short_names
 from kycli.cli.env import Environment
 from kycli.cli.help import page
 from kycli.cli.parse import FLAGS, parse
-from kycli.cli.registry import ALIASES, COMMANDS, KY, PROGRAMS, UNIVERSAL, Command
 
+COMMANDS = all_commands()
+PROGRAMS = short_names()
+ALIASES = aliases()
 NAMES = sorted(COMMANDS)
-KEYED = [name for name in NAMES if Command(name).takes_keys]
+KEYED = [name for name in NAMES if known(name).takes_keys]
 
 
 def test_no_arguments(run: Call) -> None:
@@ -37,14 +40,14 @@ def test_help_is_data(run: Call, words: list[str]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help(call: Call, name: str) -> None:
-    command = Command(name)
+    command = known(name)
     assert command.summary
     assert command.examples
-    assert callable(command.load())
+    assert command.parts() or callable(command.load())
     shown = call("kycli", "help", *name.split())
     assert (shown.code, shown.err) == (0, "")
     text = shown.out.decode()
-    assert command.usage() in text
+    assert command.usage in text
     assert all(example in text for example in command.examples)
     assert f"  {name} " in call("kycli", "help", "--all").out.decode()
     assert call("kycli", *name.split(), "--help") == shown
@@ -56,7 +59,7 @@ def test_every_command_has_help(call: Call, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flags_of_the_registry_exist_and_are_explained(name: str) -> None:
-    command = Command(name)
+    command = known(name)
     assert set(command.flags) <= FLAGS.keys()
     assert set(command.flags).isdisjoint(set(UNIVERSAL) - {"yes"})
     assert len(command.flags) == len(set(command.flags))
@@ -76,11 +79,11 @@ def test_help_fits_a_terminal(call: Call, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_says_what_json_is_here(name: str) -> None:
-    command = Command(name)
+    command = known(name)
     lines = page(Environment(), command).splitlines()
     for flag in {"json", "jsonl", "b64"} & set(command.flags):
         (line,) = (line for line in lines if line.startswith(f"      --{flag} "))
-        assert not line.endswith(f"  {FLAGS[flag][2]}"), "explained in general only"
+        assert not line.endswith(f"  {FLAGS[flag].meaning}"), "explained in general only"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_admin_alone_lists_its_commands(call: Call) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_are_command_lines_of_their_command(name: str) -> None:
-    for example in Command(name).examples:
+    for example in known(name).examples:
         words = shlex.split(example.replace('"$(', " ").replace(')"', " "), comments=True)
         for start, word in enumerate(words):
             if word not in (*PROGRAMS, "kycli"):
@@ -140,7 +143,7 @@ def test_examples_are_command_lines_of_their_command(name: str) -> None:
             command, _, _ = parse(
                 [w.rstrip(";") for w in words[start + 1 : stop]], word if word != "kycli" else None
             )
-            if command.name.startswith(name):
+            if command.called.startswith(name):
                 break
         else:
             pytest.fail(f"{example!r} does not show {name!r}")
@@ -152,10 +155,10 @@ def test_two_dashes_are_in_the_help_of_what_takes_keys_and_work(call: Call, name
     assert "a key may begin with '-'" in line
     program = name if name in PROGRAMS else None
     words = [] if program else [name]
-    required = [word for word in Command(name).arguments.split() if word[0] != "["]
+    required = [word for word in known(name).arguments.split() if word[0] != "["]
     given = ["-a", "--db"][: len(required) or 1]
     command, flags, arguments = parse([*words, "-q", "--", *given], program)
-    assert (command.name, flags, arguments) == (name, {"quiet": ""}, given)
+    assert (command.called, flags, arguments) == (name, {"quiet": ""}, given)
 
 
 def test_keys_that_begin_with_a_dash(call: Call) -> None:

@@ -11,18 +11,22 @@ import pytest
 from cli.harness import Call, Result
 
 import kycli.cli
+from kycli.cli.commands import KY, Command, all_commands, find, known, short_names
 from kycli.cli.env import Environment
 from kycli.cli.help import examples, page
 from kycli.cli.parse import parse
-from kycli.cli.registry import COMMANDS, KY, PROGRAMS, Command
 
-VERBS = [name for name in COMMANDS if name not in PROGRAMS and Command(name).takes_keys]
+COMMANDS = all_commands()
+PROGRAMS = short_names()
+VERBS = [name for name in COMMANDS if name not in PROGRAMS and known(name).takes_keys]
 OTHERS = [name for name in COMMANDS if name not in PROGRAMS and name not in VERBS]
 
 
-def short_of(name: str) -> str | None:
-    """Return the short command that does the same."""
-    return next((short for short in PROGRAMS if COMMANDS[short][:2] == COMMANDS[name][:2]), None)
+def verb(name: str) -> Command:
+    """Return a command as ``ky`` knows it."""
+    command = find(name, KY)
+    assert command is not None
+    return command
 
 
 # The verbs
@@ -30,17 +34,16 @@ def short_of(name: str) -> str | None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_is_made_from_the_registry(name: str) -> None:
-    command = Command(name, verb=True)
+    command = verb(name)
     assert command.is_short
-    assert (command.module, command.function) == COMMANDS[name][:2]
-    assert command.usage().startswith(f"ky {name} [FLAGS]")
+    assert command.handler == COMMANDS[name].handler
+    assert command.usage.startswith(f"ky {name} [FLAGS]")
     assert "ADDRESS" not in command.arguments
     assert "NAMESPACE" not in command.arguments
     assert "ns-delim" not in command.flags
     assert {"scope", "project", "namespace"} <= set(command.flags)
-    short = short_of(name)
-    if short:
-        same = Command(short)
+    if command.short:
+        same = known(command.short.name)
         assert (command.arguments, command.flags) == (same.arguments, same.flags)
 
 
@@ -55,14 +58,14 @@ def test_every_verb_has_help(call: Call, name: str) -> None:
     assert text.startswith(f"Usage: ky {name} [FLAGS] ")
     assert "ddress" not in text.replace("--ns-delim", "")
     assert [line for line in text.splitlines() if len(line) > 80] == []
-    for flag in Command(name, verb=True).flags:
+    for flag in verb(name).flags:
         assert f"--{flag}" in text
     assert f"  {name} " in call(KY, "help").out.decode()
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_examples_of_verbs_are_command_lines(name: str) -> None:
-    command = Command(name, verb=True)
+    command = verb(name)
     shown = examples(command)
     assert shown
     for example in shown:
@@ -71,7 +74,7 @@ def test_examples_of_verbs_are_command_lines(name: str) -> None:
         start = words.index(KY)
         stop = words.index("|", start) if "|" in words[start:] else len(words)
         parsed, _, arguments = parse(words[start + 1 : stop], KY)
-        assert parsed.full_name() == command.full_name()
+        assert parsed.full_name == command.full_name
         assert not [word for word in arguments if word.startswith("alpha.")], "a key, no address"
 
 
@@ -200,7 +203,7 @@ def test_bad_verbs(call: Call, words: list[str], said: str) -> None:
 def test_what_is_passed_on_is_not_read(call: Call) -> None:
     for words in (["exec"], ["c"], ["kyc"]):
         command, _, arguments = parse([*words, "k", "-q", "--", "--scope"], KY)
-        assert (command.name, arguments) == ("kyc", ["k", "-q", "--", "--scope"])
+        assert (command.name, arguments) == ("exec", ["k", "-q", "--", "--scope"])
 
 
 # An address where a key was meant

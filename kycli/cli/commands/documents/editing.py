@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.commands import GIVE_VALUE
 from kycli.cli.env import read_all
-from kycli.cli.registry import GIVE_VALUE
 from kycli.cli.values import given_value, may_be_path, report_missing
 from kycli.core.values import parse
 from kycli.errors import InvalidValueError, UsageError

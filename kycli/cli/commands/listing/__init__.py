@@ -1,0 +1,139 @@
+"""Declarations of the commands that list, count and search keys."""
+
+from kycli.cli.commands import (
+    ADDRESS,
+    LISTING,
+    PRINTED_NAMES,
+    PRINTED_RECORDS,
+    RANGE,
+    SCOPE,
+    Command,
+    Short,
+)
+
+HEADING = "Listings"
+
+_PREFIX = "PREFIX is literal text; --prefix PREFIX means the same."
+_AFTER = "--after continues a listing after the last key that it printed."
+
+COMMANDS = (
+    Command(
+        "exists",
+        "listing.keys.exist",
+        "ADDRESS...",
+        "test whether keys exist",
+        flags=ADDRESS + "path json",
+        meanings={"json": "print an object of each key and whether it exists"},
+        notes="""\
+Prints nothing. The exit code is 0 if all keys exist, and 2 if one is missing or
+has expired. Of several keys, the missing ones are named on standard error.
+--json prints an object of all keys, whatever the exit code.""",
+        examples=(
+            "kycli exists alpha.prod.greeting || echo no greeting",
+            "kycli exists -p alpha -n prod DB_HOST DB_PORT",
+        ),
+    ),
+    Command(
+        "keys",
+        "listing.keys.list_addressed",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        "list keys",
+        flags=SCOPE + "ns-delim " + RANGE + LISTING,
+        meanings=PRINTED_NAMES,
+        notes=f"{_PREFIX}\n{_AFTER}",
+        examples=(
+            "kycli keys",
+            "kycli keys alpha.prod user_",
+            "kycli keys --after user_1000 --limit 100",
+            "kycli keys -p alpha -0 | xargs -0 -n 1 echo",
+        ),
+    ),
+    Command(
+        "kyl",
+        "listing.keys.list_matching",
+        "[PATTERN]",
+        "list keys of the current scope",
+        flags=SCOPE + RANGE + LISTING,
+        meanings=PRINTED_NAMES,
+        notes=f"""\
+PATTERN is a regular expression that is matched from the start of the key. GLOB
+is a shell pattern for the whole key: *, ?, [a-z], [!a-z]. The syntax is that of
+RE2, without backreferences and lookaround: \\w, \\d and \\s are ASCII, \\pL is a
+letter of any script, \\z or $ is the end. A pattern that begins with literal
+text reads only the keys that begin with it.
+{_AFTER}""",
+        examples=(
+            "kyl",
+            "kyl 'user\\.'",
+            "kyl --glob '*.email'",
+            "kyl --prefix user. --limit 10",
+            "kyl --reverse --limit 1",
+        ),
+    ),
+    Command(
+        "scan",
+        "listing.keys.scan",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        "list keys and values, as key=value (also: ls)",
+        also="ls",
+        flags=SCOPE + "ns-delim separator include-expired " + RANGE + LISTING,
+        meanings=PRINTED_RECORDS,
+        notes=f"""\
+{_PREFIX}
+{_AFTER}
+Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
+        examples=(
+            "kycli scan user_ --jsonl",
+            "kycli ls --prefix user.",
+            "kycli scan alpha.prod",
+            "kycli scan --separator ': ' --reverse",
+            "kycli scan --glob '*.email' --values-only",
+        ),
+    ),
+    Command(
+        "count",
+        "listing.keys.count",
+        "[PROJECT.NAMESPACE] [PREFIX]",
+        "print the number of keys",
+        flags=SCOPE + "ns-delim prefix glob json",
+        meanings={"json": "print the number as JSON"},
+        notes=_PREFIX,
+        examples=("kycli count user_", "kycli count alpha.prod"),
+    ),
+    Command(
+        "search",
+        "listing.search.search",
+        "QUERY...",
+        "find keys by words of the key and the value",
+        flags=SCOPE + "all-scopes limit keys-only " + LISTING,
+        meanings=PRINTED_RECORDS,
+        n="limit",
+        notes="""\
+Finds the keys whose key or value contains all the words. Prints the best match
+first: the key, a tab, and the value around the first match. Case and accents do
+not matter. Chinese, Japanese, Korean and Thai are found by any part of a word.
+  "two words"  a phrase         err*      words that begin so
+  a OR b       either           a NOT b   without b         (a OR b) c
+  key:a        in the key only  value:a   in the value only
+Text that is not a valid query is searched as words. At most 100 keys are
+printed unless -n says otherwise. Tabs and line ends in a key are printed as \\t,
+\\n and \\r, so that a row stays a line; JSON and --keys-only -0 are exact.
+The first search of a database builds the index, which Ctrl-C does not damage.""",
+        examples=(
+            "kycli search connection refused",
+            "kycli search 'key:user NOT (guest OR test*)' -n 10",
+            "kycli search --all-scopes --json '\"exact phrase\"'",
+        ),
+    ),
+    Command(
+        "optimize",
+        "listing.search.optimize",
+        "",
+        "merge the parts of the search index and check it",
+        short=Short("kyfo", "kyfo"),
+        notes="""\
+Merges the segments of the search index, checks it, and rebuilds what is wrong.
+Searches work without it, and are a little faster after it.""",
+        examples=("kycli optimize",),
+    ),
+)

@@ -114,7 +114,7 @@ def _if_any(env: Environment, arguments: list[str], items: Iterator[_Item]) -> I
     if len(arguments) == 1 and not (env.short or env.scope_is_fixed or "prefix" in env.flags):
         text = arguments[0]
         if env.delimiter in text and any(env.store().iterkeys(text, limit=1, scope=env.scope)):
-            from kycli.cli.suggest import prefix_not_scope
+            from kycli.cli.hints import prefix_not_scope
 
             env.note(f"hint: {prefix_not_scope(env, text)}")
     return items

@@ -17,14 +17,9 @@ _ON_A_LINE = str.maketrans({"\n": "\\n", "\r": "\\r"})
 _IN_A_ROW = _ON_A_LINE | str.maketrans({"\t": "\\t"})
 """What would break a line, or a row of cells, and how it stands in a key there."""
 
-_OF_VALUES = ("raw", "b64", "meta", "default", "path", "at", "include-expired", "context")
-
 
 def search(env: Environment, arguments: list[str]) -> int:
-    """``search QUERY...`` and ``kyg -s QUERY...``: what is found, best first."""
-    for flag in _OF_VALUES:
-        if flag in env.flags:
-            raise UsageError(f"a search takes no --{flag}")
+    """``search QUERY...`` and ``kyg -s QUERY...``: the keys that match, best match first."""
     form = env.choice("json", "jsonl", "null")
     everywhere, keys_only = "all-scopes" in env.flags, "keys-only" in env.flags
     if everywhere and env.scope_is_fixed:

@@ -1,0 +1,78 @@
+"""Declarations of the commands that run other programs."""
+
+from kycli.cli.commands import ADDRESS, SCOPE, Command, Short
+
+HEADING = "Running programs"
+
+_VARIABLES_FLAGS = SCOPE + "prefix upper map"
+_VARIABLES_MEANINGS = {
+    "map": "names of variables: KEY=NAME,KEY=NAME",
+    "scope": "the scope; may be given several times",
+}
+_VARIABLES_NOTES = """\
+--scope may be given several times; the last scope that has a variable wins.
+--prefix selects keys. A key that is no name of a variable (letters, digits and
+_, no digit first) is skipped, and reported on standard error. --upper turns
+every key into a name: db.host is DB_HOST. --map KEY=NAME names single keys. Two
+keys of one scope with the same name, or a value with a NUL, are an error."""
+
+COMMANDS = (
+    Command(
+        "exec",
+        "programs.running.execute",
+        "ADDRESS [ARGUMENT...]",
+        "run a stored command",
+        flags=ADDRESS + "dry-run",
+        meanings={"dry-run": "print the command and do not run it"},
+        short=Short("kyc", "kyc deploy staging --force", "kyc --dry-run backup 'My Files'"),
+        notes="""\
+Runs the stored text with sh, and exits with its exit code. Each ARGUMENT is one
+word, whatever it contains. Text that uses $1 … $9, $@, $* or $# outside single
+quotes gets the arguments there: kys hi 'echo "$1, hi"'. Otherwise they are
+added to the end of the text, which must then be one simple command. After
+anything else (; & |, an assignment, if … fi, a comment) an argument could
+become a command, so it is refused. --dry-run prints what would run. All words
+after ADDRESS belong to the command, so flags of kycli come before it.""",
+        examples=(
+            "kycli exec alpha.tools.deploy staging",
+            "kycli exec --dry-run backup 'My Files'",
+        ),
+    ),
+    Command(
+        "run",
+        "programs.running.run",
+        "COMMAND [ARGUMENT...]",
+        "run a command with the keys of a scope in its environment",
+        flags=_VARIABLES_FLAGS,
+        meanings=_VARIABLES_MEANINGS,
+        repeatable="scope map",
+        notes=f"""\
+Runs COMMAND with the keys of the scope as environment variables, and exits with
+its exit code. Flags of kycli come before COMMAND.
+{_VARIABLES_NOTES}""",
+        examples=(
+            "kycli run --scope alpha.prod -- make deploy",
+            "kycli run --prefix DB_ -- env",
+            "kycli run --scope alpha --scope alpha.prod --upper -- ./server",
+        ),
+    ),
+    Command(
+        "env",
+        "programs.running.print_variables",
+        "",
+        "print the keys of a scope as environment variables",
+        flags=_VARIABLES_FLAGS + " format",
+        meanings=_VARIABLES_MEANINGS,
+        repeatable="scope map",
+        notes=f"""\
+Prints the keys of the scope as the variables that 'run' sets, quoted so that
+nothing in a value is ever executed. dotenv quotes only what needs it, and sh
+can read it too. In json, a value that is not UTF-8 is {{"$base64": …}}.
+{_VARIABLES_NOTES}""",
+        examples=(
+            'eval "$(kycli env --scope alpha.prod)"',
+            "kycli env --format fish | source",
+            "kycli env --format dotenv > .env",
+        ),
+    ),
+)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.cli.commands.history.retention import parsed_number
 from kycli.cli.output import write_listing
-from kycli.cli.registry import Command, unknown_part
 from kycli.core.history.retention import SETTINGS
 from kycli.core.names import check_scope
 from kycli.errors import UsageError
@@ -15,32 +14,27 @@ if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
 
-def choose(env: Environment, arguments: list[str]) -> int:
-    """``admin`` with something that is none of its commands."""
-    raise unknown_part(Command("admin"), arguments[0])
-
-
-def create(env: Environment, arguments: list[str]) -> int:
+def create_cache(env: Environment, arguments: list[str]) -> int:
     """``admin create-cache PROJECT.NAMESPACE [timeout=]TTL``"""
     scope, timeout = _declared(arguments)
     env.store(create=True).create_cache(scope, timeout)
     return 0
 
 
-def change(env: Environment, arguments: list[str]) -> int:
+def set_cache(env: Environment, arguments: list[str]) -> int:
     """``admin set-cache PROJECT.NAMESPACE [timeout=]TTL``"""
     scope, timeout = _declared(arguments)
     env.store().set_cache(scope, timeout)
     return 0
 
 
-def drop(env: Environment, arguments: list[str]) -> int:
+def drop_cache(env: Environment, arguments: list[str]) -> int:
     """``admin drop-cache PROJECT.NAMESPACE``"""
     env.store().drop_cache(check_scope(arguments[0]))
     return 0
 
 
-def list_all(env: Environment, arguments: list[str]) -> int:
+def list_caches(env: Environment, arguments: list[str]) -> int:
     """``admin list-caches``: scope, tab, seconds."""
     write_listing(
         env,

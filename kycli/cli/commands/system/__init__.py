@@ -1,0 +1,109 @@
+"""Declarations of the commands for the database file, the configuration and help."""
+
+from kycli.cli.commands import LISTING, PRINTED_RECORDS, Command, Short
+
+HEADING = "Other"
+
+_IN_EFFECT = "scope project namespace ns-delim "
+
+COMMANDS = (
+    Command(
+        "doctor",
+        "system.doctor.examine",
+        "",
+        "check the database, and repair its indexes",
+        flags="json jsonl null",
+        meanings=PRINTED_RECORDS,
+        notes="""\
+Reads the whole database: every page of the file, whether keys, history and
+archive are consistent, the digests of large values, and every word of the
+search index. Repairs what can be rebuilt: the search index, SQLite's own
+indexes, triggers. Prints a line for each problem. The exit code is 0 if the
+database is sound or was repaired, and 1 if only a backup can repair it.""",
+        examples=("kycli doctor", "kycli doctor -d backup.db"),
+    ),
+    Command(
+        "migrate",
+        "system.migration.run",
+        "[PATH...]",
+        "bring databases of earlier KyCLI versions to this one",
+        flags="dry-run backup no-backup from into map decrypt " + LISTING,
+        meanings=PRINTED_RECORDS,
+        repeatable="map",
+        notes="""\
+Migrates the database in place, all of it or nothing, and keeps a copy beside
+it. No other process may have it open. With --from, each named file (workspaces
+of KyCLI 0.2 to 0.4, and older databases) becomes a scope of its own name, or of
+the name that --map gives; without PATH, the files in their usual places do.
+Without --from and PATH, and if the database in effect is of this version, it
+says which files there are.
+Migrated keys keep ignoring case. Encrypted values and queue items stay
+encrypted unless --decrypt is given. The key is KYCLI_MASTER_KEY (one key a
+line), or it is asked for on the terminal. --dry-run counts and changes
+nothing.""",
+        examples=(
+            "kycli migrate ~/kydata.db",
+            "kycli migrate ~/kydata.db --dry-run",
+            "kycli migrate --from ~/.kycli/data/work.db --map work=office",
+        ),
+    ),
+    Command(
+        "config",
+        "system.config.show",
+        "[COMMAND...]",
+        "show or change the settings",
+        flags=_IN_EFFECT + LISTING,
+        meanings=PRINTED_RECORDS,
+        notes="Without COMMAND, prints each setting, its value and where it comes from.",
+        examples=("kycli config", "kycli config set current_scope alpha.prod"),
+    ),
+    Command(
+        "config get",
+        "system.config.get",
+        "NAME",
+        "print a setting",
+        flags=_IN_EFFECT,
+        examples=("kycli config get db_path",),
+    ),
+    Command(
+        "config set",
+        "system.config.change",
+        "NAME VALUE",
+        "write a setting into the config file in effect",
+        examples=("kycli config set durability full",),
+    ),
+    Command(
+        "config unset",
+        "system.config.unset",
+        "NAME",
+        "remove a setting from the config file in effect",
+        examples=("kycli config unset ns_delim",),
+    ),
+    Command(
+        "config path",
+        "system.config.print_path",
+        "",
+        "print the path of the config file in effect",
+        examples=("kycli config path",),
+    ),
+    Command(
+        "help",
+        "system.about.show_help",
+        "[NAME...]",
+        "show help, for one command or for all",
+        flags="all",
+        short=Short("kyh", "kyh kys", "kyh times"),
+        notes="""\
+NAME is a command or a topic. Without it, the commands are listed on one screen;
+with --all, each with a summary. 'man kyg' shows the same as a manual page.""",
+        examples=(
+            "kycli help",
+            "kycli help --all",
+            "kycli help admin create-cache",
+            "kycli help times",
+        ),
+    ),
+    Command(
+        "version", "system.about.show_version", "", "show the version", examples=("kycli version",)
+    ),
+)

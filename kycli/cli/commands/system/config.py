@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import tilde, write_listing
-from kycli.cli.registry import Command, unknown_part
 from kycli.cli.values import text_or_bytes
 from kycli.config import check_setting, database_path, save_config
 from kycli.core.location import MEMORY, absolute_path
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 def show(env: Environment, arguments: list[str]) -> int:
     """``config``: each setting, its value and where it comes from."""
-    if arguments:
-        raise unknown_part(Command("config"), arguments[0])
     write_listing(
         env,
         _in_effect(env),

@@ -75,10 +75,6 @@ def append(env: Environment, arguments: list[str]) -> int:
 
 def print_values(env: Environment, arguments: list[str]) -> int:
     """``get ADDRESS...``: print the values that exist; 2 when one is missing."""
-    if "search" in env.flags:
-        from kycli.cli.commands.listing.search import search
-
-        return search(env, arguments)
     form = env.choice(*FORMS)
     env.choice("default", "meta")
     env.choice("path", "meta")
