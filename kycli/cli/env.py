@@ -28,7 +28,7 @@ _BLOCK = 1 << 20
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from subprocess import Popen
-    from typing import BinaryIO, TextIO
+    from typing import IO, BinaryIO, TextIO
 
     from kycli.config import Config
     from kycli.core.storage import Kycore
@@ -279,9 +279,10 @@ class Environment:
         text = self.flags.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
+        number = whole_number(text)
+        if number is None or number < least:
             raise UsageError(f"{shown(name)} {text!r}: not a whole number of {least} or more")
-        return int(text)
+        return number
 
     # Where things are
 
@@ -407,15 +408,20 @@ def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
     return out
 
 
-def read_all(stream: BinaryIO, name: str, longer: float = 1) -> bytes:
-    """Return all that a stream holds; stop reading as soon as it is more than a value can be.
+def whole_number(text: str) -> int | None:
+    """Return the whole number that a text spells in ASCII digits, None if it spells none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def read_all(stream: BinaryIO | IO[bytes], name: str, longer: float = 1) -> bytes:
+    """Read a stream to its end, or until it is longer than a value can be.
 
     Parameters:
-        name: what it is called in the error.
-        longer: how many times as long it may be.
+        name: what the error calls it.
+        longer: how many times as long as a value it may be.
 
     Raises:
-        InvalidValueError: when it is too much.
+        InvalidValueError: when it is too long.
     """
     limit = int(MAX_INPUT * longer)
     data = bytearray()

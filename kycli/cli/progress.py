@@ -1,4 +1,4 @@
-"""How far something is that takes long, on a line of the terminal that comes and goes."""
+"""A line on the terminal that shows how far a long operation is."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ _PAUSE_SECONDS = 0.1
 
 
 @contextmanager
-def progress(env: Environment, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with how much of how much is done; the line goes at the end."""
-    due = time.monotonic() + _FIRST_SECONDS
+def progress(env: Environment, what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield a function of how much is done of how much; None if nobody would see it.
+
+    The line appears after half a second, and is removed at the end.
+    """
+    if not env.is_watched():
+        yield None
+        return
+    start = time.monotonic()
+    due = start + _FIRST_SECONDS
     is_shown = False
 
     def show(done: int, total: int) -> None:
         nonlocal due, is_shown
         now = time.monotonic()
-        if now >= due:
+        if now >= due and done:
             due, is_shown = now + _PAUSE_SECONDS, True
-            env.status(f"{what}: {done:,} of {total:,}")
+            left = (now - start) / done * (total - done)
+            env.status(f"{what}: {done:,} of {total:,}, {left:.0f} s left")
 
     try:
         yield show

@@ -185,7 +185,7 @@ def test_large_values_go_through(call: Call) -> None:
 
 
 def test_what_a_filter_prints_is_bounded(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kycli.cli.commands.values.update._MAX_OUTPUT", 5_000_000)
+    monkeypatch.setattr("kycli.cli.env.MAX_INPUT", 5_000_000)
     call("kys", "k", "old")
     result = call("kycli", "update", "k", "yes")
     assert result.failed_clearly

@@ -64,6 +64,15 @@ def parse_time(time: Time, now: int) -> int:
     return moment
 
 
+def fixed_time(text: str) -> str:
+    """Return a time as the same point in time whenever it is read later, unlike ``10m ago``.
+
+    Raises:
+        InvalidTimeError: when it is none, as ``parse_time`` does.
+    """
+    return time_text(parse_time(text, int(clock.time() * 1000)))
+
+
 def _milliseconds(time: Time, now: int) -> int:
     if isinstance(time, datetime):
         return _of_datetime(time)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.env import whole_number
 from kycli.cli.output import record, write_listing
 from kycli.cli.terminal import escaped
-from kycli.core.history.times import time_text
+from kycli.core.history.times import fixed_time, time_text
 from kycli.core.names import check_scope
 from kycli.errors import UsageError
 
@@ -60,8 +61,6 @@ def _of_scopes(env: Environment, arguments: list[str]) -> tuple[list[str], Itera
 
 
 def _of_times(env: Environment, arguments: list[str]) -> tuple[list[str], Iterator[Diff]]:
-    from kycli.cli.commands.history.log import fix_time
-
     if "since" not in env.flags:
         raise UsageError("--until goes with --since", hint=_FORMS)
     if len(arguments) > 1 or (arguments and env.scope_is_fixed) or "context" in env.flags:
@@ -70,7 +69,7 @@ def _of_times(env: Environment, arguments: list[str]) -> tuple[list[str], Iterat
     names = []
     for flag in ("since", "until"):
         if flag in env.flags:
-            fix_time(env, flag)
+            env.flags[flag] = fixed_time(env.flags[flag])
             names.append(f"{scope} at {env.flags[flag]}")
         else:
             names.append(f"{scope} now")
@@ -96,12 +95,13 @@ def _of_versions(env: Environment, arguments: list[str]) -> tuple[list[str], Ite
 
 
 def _version(env: Environment, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
+    version = whole_number(text)
+    if not version:
         raise UsageError(
             f"--versions {env.flags['versions']!r} is not A..B",
             hint="A and B are numbers of versions, as 'kycli history' shows them",
         )
-    return int(text)
+    return version
 
 
 # JSON

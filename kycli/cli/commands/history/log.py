@@ -22,15 +22,6 @@ _LEAST = 4
 _COLOURS = {"created": "32", "restored": "36", "imported": "36", "deleted": "31", "expired": "33"}
 
 
-def fix_time(env: Environment, flag: str) -> None:
-    """Make what a flag says one moment, however long after it is used: not ``10m ago``."""
-    from time import time
-
-    from kycli.core.history.times import parse_time, time_text
-
-    env.flags[flag] = time_text(parse_time(env.flags[flag], int(time() * 1000)))
-
-
 def show(env: Environment, arguments: list[str]) -> int:
     """``history [ADDRESS]``: 2 when a key is named of which nothing is known."""
     scope, key = env.locate(arguments[0]) if arguments else (env.scope, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kycli.cli.env import whole_number
 from kycli.cli.output import keys_counted, write_listing
 from kycli.core.expiry import shown
 from kycli.errors import UsageError
@@ -52,12 +53,12 @@ def undo(env: Environment, arguments: list[str]) -> int:
     """``undo [CHANGE]``: take back what one change did."""
     change = None
     if arguments:
-        if not (arguments[0].isascii() and arguments[0].isdigit() and len(arguments[0]) < 19):
+        change = whole_number(arguments[0])
+        if change is None:
             raise UsageError(
                 f"{shown(arguments[0])} is not the id of a change",
                 hint="'kycli history' shows them",
             )
-        change = int(arguments[0])
     count = env.store().undo(change, scope=env.scope, force="force" in env.flags)
     # As where a key that the change created has expired.
     done = "nothing had to change: all is as it was before that change already"

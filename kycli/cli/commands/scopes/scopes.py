@@ -88,8 +88,7 @@ def rename(env: Environment, arguments: list[str]) -> int:
 def copy(env: Environment, arguments: list[str]) -> int:
     """``copy-scope SCOPE TO-SCOPE``: 2 when there is no such scope."""
     scope, to_scope = map(check_scope, arguments)
-    if scope not in env.store().scopes():
-        raise MissingKeyError(f"no scope {scope!r}")
+    _check_exists(env, scope)
     transfer_all(env, None, scope, to_scope, None)
     return 0
 
@@ -97,11 +96,15 @@ def copy(env: Environment, arguments: list[str]) -> int:
 def drop(env: Environment, arguments: list[str]) -> int:
     """``drop-scope SCOPE``: 2 when there is no such scope."""
     scope = check_scope(arguments[0])
+    _check_exists(env, scope)
     store = env.store()
-    if scope not in store.scopes():
-        raise MissingKeyError(f"no scope {scope!r}")
     count = keys_counted(store.count(scope=scope))
     if not env.confirm(f"delete the scope {scope!r} with {count}?"):
         return 1
     env.note(f"deleted {keys_counted(store.drop_scope(scope))}")
     return 0
+
+
+def _check_exists(env: Environment, scope: str) -> None:
+    if scope not in env.store().scopes():
+        raise MissingKeyError(f"no scope {scope!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.env import whole_number
 from kycli.cli.output import tilde, write_listing
 from kycli.cli.values import text_or_bytes
 from kycli.config import check_setting, database_path, save_config
@@ -43,8 +44,9 @@ def change(env: Environment, arguments: list[str]) -> int:
     """``config set NAME VALUE``: write a setting."""
     name, text = arguments
     value: str | int = text
-    if name == "busy_timeout_ms" and text.isdecimal() and len(text) < 19:
-        value = int(text)
+    if name == "busy_timeout_ms":
+        number = whole_number(text)
+        value = text if number is None else number
     elif name == "db_path" and text != MEMORY:
         # In the file a relative path belongs to the file's directory; here, to this one.
         value = absolute_path(text)

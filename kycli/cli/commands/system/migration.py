@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import keys_counted, tilde, write_listing
+from kycli.cli.progress import progress
 from kycli.cli.values import text_or_bytes
 from kycli.config import database_path
 from kycli.core.location import MEMORY, database_file, home_dir, resolve_db_path
@@ -66,12 +67,12 @@ def _in_place(env: Environment, path: str) -> int:
         _write_counts(env, [(path, None, found.description, found.counts)])
         return 0
     backup = _backup_of(env, path)
-    with _Progress(env) as progress:
+    with progress(env, "migrating") as show:
         done = migrate(
             path,
             backup=backup,
             keyring=keyring if "decrypt" in env.flags else None,
-            progress=progress,
+            progress=show,
             busy_timeout_ms=env.config.busy_timeout_ms,
         )
     if done is None:
@@ -122,13 +123,13 @@ def _bring_in(env: Environment, arguments: list[str]) -> int:
         path, _ = database_path(env.config, env.flags.get("db"))
     if path == MEMORY:
         raise UsageError("a database in memory is gone at once", hint="name a file with --into")
-    with _Progress(env) as progress:
+    with progress(env, "migrating") as show:
         moved = bring_in(
             path,
             sources,
             keyring,
             decrypt="decrypt" in env.flags,
-            progress=progress,
+            progress=show,
             busy_timeout_ms=env.config.busy_timeout_ms,
         )
     for source, result in zip(sources, moved, strict=True):
@@ -248,29 +249,3 @@ _ALIKE = {"history": "changes", "archive": "removed", "sealed": "encrypted"}
 def _told(counts: dict[str, int]) -> str:
     parts = [f"{count:,} {_NAMES[name][count != 1]}" for name, count in counts.items() if count]
     return ", ".join(parts) or "nothing"
-
-
-class _Progress:
-    """A line on the terminal that says how far the work is, and how long it will take."""
-
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-        self._began = time.monotonic()
-        self._last = 0.0
-
-    def __enter__(self) -> _Progress | None:
-        return self if self._env.is_watched() else None
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last < 0.2 or not done:
-            return
-        self._last = now
-        left = (now - self._began) / done * (total - done)
-        self._env.status(
-            f"{done * 100 // total:3} %  {done:,} of {total:,} rows, {left:.0f} s left"
-        )
-
-    def __exit__(self, *exc: object) -> None:
-        if self._last:
-            self._env.status("")

@@ -81,9 +81,9 @@ def print_values(env: Environment, arguments: list[str]) -> int:
     default = read_text(env, env.flags["default"]) if "default" in env.flags else MISSING
     targets = [env.locate(argument) for argument in arguments]
     if "at" in env.flags:
-        from kycli.cli.commands.history.log import fix_time
+        from kycli.core.history.times import fixed_time
 
-        fix_time(env, "at")
+        env.flags["at"] = fixed_time(env.flags["at"])
     store = env.store()
 
     def read(scope: str, key: str) -> Any:

@@ -7,6 +7,7 @@ from signal import Signals
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.env import read_all
 from kycli.cli.values import parsed, plain, read_text, text_or_bytes
 from kycli.core.values import canonical
 from kycli.errors import InvalidValueError, KycliError, UsageError
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from typing import IO
 
     from kycli.cli.env import Environment
-
-_MAX_OUTPUT = 1_000_000_000
-"""Most bytes that are read from a filter: the size of the largest value."""
-_BLOCK = 1 << 20
 
 
 def update(env: Environment, arguments: list[str]) -> int:
@@ -79,7 +76,7 @@ def _run(command: list[str], given: bytes) -> bytes:
     # Nobody waits for it: what the filter has left running may never read the rest.
     Thread(target=_feed, args=(process.stdin, given), daemon=True).start()
     try:
-        printed = _read(process.stdout, command[0])
+        printed = read_all(process.stdout, f"the output of {command[0]!r}")
         status = process.wait()
     except BaseException:
         process.kill()
@@ -100,17 +97,6 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
             stream.write(data)
     except BrokenPipeError:
         pass  # it needs no more
-
-
-def _read(stream: IO[bytes], name: str) -> bytes:
-    data = bytearray()
-    while block := stream.read(_BLOCK):
-        data += block
-        if len(data) > _MAX_OUTPUT:
-            raise InvalidValueError(
-                f"{name!r} printed more than {_MAX_OUTPUT:,} bytes", hint="a value is at most 1 GB"
-            )
-    return bytes(data)
 
 
 def _signal(number: int) -> str:
