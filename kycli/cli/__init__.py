@@ -1,8 +1,8 @@
 """The command line: one process, one command, one exit code.
 
-Start-up is part of every command's price, so what is imported here, in
-``env``, ``parse``, ``registry`` and ``values``, and by them in turn, is what
-``kyg key`` needs and nothing else. Everything rarer is imported where it is used.
+Every command pays for start-up. So the modules that ``kyg key`` loads import only what it
+needs; everything else is imported where it is used. ``tests/cli/test_cli_startup.py`` lists
+these modules.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ def program() -> NoReturn:
     """Run the command line of this process and end it.
 
     Raises:
-        KeyboardInterrupt: when the user interrupted it, for the script to die of.
+        KeyboardInterrupt: when the user interrupted it, so that the script dies of the signal.
     """
     if sys.getfilesystemencoding() != "utf-8":
         _restart_in_utf8()
     code = main()
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    # All is flushed and closed by now. To take the interpreter down in order would
-    # make a get a sixth dearer, for nothing.
+    # Everything is flushed and closed. An orderly shutdown of the interpreter would make a get
+    # a sixth slower, for nothing.
     os._exit(code)
 
 
 def _restart_in_utf8() -> None:
-    """Start over with UTF-8 for all names, whatever the locale.
+    """Start again with UTF-8 for all file names, whatever the locale.
 
-    In an encoding of the locale that is not UTF-8, Python would open another file than
-    SQLite does under the same name, or none at all.
+    If the locale has another encoding, Python and SQLite open different files by the same
+    name.
     """
     try:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     except OSError:
-        pass  # most names are ASCII, which is the same everywhere
+        pass  # most names are ASCII, which is the same in every encoding
 
 
 def main(argv: list[str] | None = None, program: str | None = None) -> int:
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None, program: str | None = None) -> int:
 
 
 def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
-    """Run ``argv`` in an environment; never raises, whatever happens."""
+    """Run one command line and return its exit code; never raises."""
     try:
         try:
             is_kycli = program != KY and not is_program(program)
@@ -93,18 +93,18 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
 
 
 def _dotted_keys(env: Environment, command: Command, arguments: list[str]) -> Iterator[str]:
-    """Yield a hint for each address that may have been meant as a key of the current scope.
+    """Yield a hint for each address that was probably meant as a key of the current scope.
 
-    ``kycli incr user.visits`` counts in the key ``visits`` of the namespace ``user``. Where
-    it missed or made that key, and the current scope has a key ``user.visits``, it says so.
+    ``kycli incr user.visits`` counts in the key ``visits`` of the namespace ``user``. If that
+    key was missing or is new, and the current scope has a key ``user.visits``, a hint says so.
     """
     for text, scope, key in env.addressed:
         if not _is_known(env, command, env.scope, text):
             continue
         made = (scope, key) in env.created
         if made:
-            # Only now, as this is no part of the one look-up that such a command may cost more:
-            # a sum that is all that was added may also have begun at 0.
+            # A sum that equals what was added may also have begun at 0, so ask the history. A
+            # command that is not suspicious pays for one look-up at most, and not for this.
             change = next(env.store().iter_history(key, scope=scope, limit=1), None)
             fits = change is not None and change.operation == "created"
         else:
@@ -116,7 +116,7 @@ def _dotted_keys(env: Environment, command: Command, arguments: list[str]) -> It
 
 
 def _is_known(env: Environment, command: Command, scope: str, key: str) -> bool:
-    """Look up whether there is such a key, or was one where it is the past that is asked for."""
+    """Look up whether a key exists or, for a command that reads the past, has existed."""
     store = env.store()
     try:
         if command.family == "history":

@@ -1,7 +1,6 @@
 """What a command works with: streams, flags, terminal, configuration and the store.
 
-Handlers take an ``Environment`` and return an exit code. Tests hand in other
-streams; everything else about a run is the same.
+Handlers take an ``Environment`` and return an exit code. Tests pass other streams.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ INTERRUPTED = 130
 """The exit code of a command that the user interrupted, as shells count it."""
 
 MAX_LINE = 500
-"""Most characters of one line on standard error."""
+"""The longest line on standard error, in characters."""
 
 MAX_INPUT = 1_000_000_000
-"""Most bytes that are read from standard input or a file: the size of the largest value."""
+"""The most bytes that are read from a stream: the size of the largest value."""
 
 _BLOCK = 1 << 20
 
@@ -43,13 +42,13 @@ class Environment:
     Attributes:
         flags: the flags given, by long name; a switch has the value "".
         short: whether arguments are keys of the current scope, and not addresses.
-        command: what the history says made the changes, such as ``kycli set``.
-        addressed: the arguments that name another key than the same text does in a short
-            command: each with the scope and the key that it means.
-        created: the keys that the command knows it has made, by scope and key.
-        defaulted: whether a key was missing and ``--default`` was printed for it.
-        in_the_way: why a path into a key leads nowhere, by scope and key.
-        unread: whether the reader of standard output is gone, so that no more need be written.
+        command: the name of the command as the history records it, such as ``kycli set``.
+        addressed: the arguments that a short command would take for another key, each with the
+            scope and the key that it means as an address.
+        created: the scope and key of each key that the command has certainly created.
+        defaulted: whether ``--default`` was printed for a missing key.
+        path_errors: by scope and key, why a path into the value leads nowhere.
+        unread: whether the reader of standard output has gone, so that output is dropped.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Environment:
         stdout: BinaryIO | None = None,
         stderr: TextIO | None = None,
     ) -> None:
-        # Each of the process's streams is None when it was closed by whoever started it.
+        # A stream of the process is None if the parent process closed it.
         self._in: BinaryIO | None = stdin or getattr(sys.stdin, "buffer", None)
         self._out: BinaryIO | None = stdout or _buffered(getattr(sys.stdout, "buffer", None))
         self._err: TextIO | None = stderr or sys.stderr
@@ -69,7 +68,7 @@ class Environment:
         self.addressed: list[tuple[str, str, str]] = []
         self.created: list[tuple[str, str]] = []
         self.defaulted = False
-        self.in_the_way: dict[tuple[str, str], str] = {}
+        self.path_errors: dict[tuple[str, str], str] = {}
         self.unread = False
         self._config: Config | None = None
         self._store: Kycore | None = None
@@ -83,8 +82,7 @@ class Environment:
     def write(self, data: bytes) -> None:
         """Write data to standard output, buffered.
 
-        A reader that has gone had all it wanted. That is no error, and it must not hide the
-        exit code of the command, so what is written from then on is dropped.
+        A closed pipe is no error: further output is dropped, and the exit code stays.
         """
         if self._out is None:
             raise KycliError("standard output is closed")
@@ -98,7 +96,7 @@ class Environment:
             raise self._output_error(error) from error
 
     def flush(self) -> None:
-        """Hand everything written so far to the system, so that an error is not lost."""
+        """Flush standard output, so that an error is reported."""
         if self._out is not None and not self.unread:
             try:
                 self._out.flush()
@@ -118,8 +116,8 @@ class Environment:
     def error_line(self, text: str) -> None:
         """Write one line to standard error.
 
-        Control characters are escaped, and a long line is shortened in its middle: it is a
-        key or a path that makes it long, and both ends say what is wrong with it.
+        Control characters are escaped. A long line is shortened in the middle: that is where
+        a long key or path is, and the message is at both ends.
         """
         if self._err is None:
             return
@@ -132,10 +130,10 @@ class Environment:
         try:
             self._err.write(text + "\n")
         except OSError:
-            pass  # there is nobody left to tell
+            pass  # nobody reads it
 
     def is_watched(self) -> bool:
-        """Whether ``status`` is seen by anybody."""
+        """Whether ``status`` shows anything."""
         return (
             self._err is not None
             and "quiet" not in self.flags
@@ -144,14 +142,14 @@ class Environment:
         )
 
     def status(self, text: str) -> None:
-        """Show a line on standard error until the next or "", where ``is_watched``."""
+        """Show a status line on standard error, in place of the last one; "" removes it."""
         if self._err is None or not self.is_watched():
             return
         try:
             self._err.write(f"\r\033[K{text}")
             self._err.flush()
         except OSError:
-            pass  # there is nobody to see it
+            pass  # nobody sees it
 
     def styled(self, text: str, code: str) -> str:
         """Return ``text`` for standard output, in an ANSI style if that is a colour terminal."""
@@ -161,7 +159,7 @@ class Environment:
 
     @property
     def is_plain(self) -> bool:
-        """Whether terminals get no escape sequence: with ``NO_COLOR``, or where none works."""
+        """Whether to send no escape sequences: with ``NO_COLOR``, or to a dumb terminal."""
         return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("", "dumb")
 
     def output_is_terminal(self) -> bool:
@@ -171,10 +169,10 @@ class Environment:
         return self._is_terminal
 
     def shown(self, given: str | bytes, keep: str = "") -> bytes:
-        """Return a key or value as it is printed: on a terminal its control characters escaped.
+        """Return a key or value for output, with control characters escaped on a terminal.
 
         Parameters:
-            keep: control characters that stay as they are on a terminal, too.
+            keep: control characters that are never escaped.
         """
         data = given.encode() if isinstance(given, str) else given
         if not self.output_is_terminal():
@@ -187,7 +185,7 @@ class Environment:
         return text.encode()
 
     def shown_json(self, text: str) -> bytes:
-        """Return JSON as it is printed: on a terminal its control characters escaped."""
+        """Return JSON for output, with control characters escaped on a terminal."""
         if self.output_is_terminal() and not text.isprintable():
             from kycli.cli.terminal import escaped_json
 
@@ -195,14 +193,14 @@ class Environment:
         return text.encode()
 
     def page(self) -> None:
-        """Send what is written from now on through the user's pager, on a terminal."""
+        """On a terminal, send further output through the user's pager."""
         if self._out is None or not self.output_is_terminal():
             return
         from kycli.cli.pager import start
 
         try:
             terminal = self._out.fileno()
-        except OSError:  # it only says that it is one
+        except OSError:  # it only claims to be a terminal
             return
         self._out.flush()
         self._pager = start(terminal, plain=self.is_plain)
@@ -218,35 +216,35 @@ class Environment:
         """Return all of standard input, up to the size of the largest value.
 
         Parameters:
-            longer: how many times as long the text of a value may be.
+            longer: how many times as long as a value the input may be.
         """
         if self._in is None:
             raise KycliError("standard input is closed", hint="give the value as an argument")
         if not _blocks(self._in):
-            # A read would end wherever there is nothing more just now.
+            # A read would stop wherever no data is available yet.
             raise KycliError(
-                "standard input is non-blocking, so its end cannot be told",
-                hint="pass it on with a program that waits for it",
+                "standard input is non-blocking, so its end cannot be detected",
+                hint="pipe it through cat",
             )
         return read_all(self._in, "standard input", longer)
 
     def confirm(self, question: str) -> bool:
-        """Return whether the user wants it: with ``-y``, or by answering on a terminal.
+        """Ask a yes/no question on the terminal; ``-y`` answers yes.
 
         Raises:
-            UsageError: when there is nobody to ask.
+            UsageError: without a terminal and without ``-y``.
         """
         if "yes" in self.flags:
             return True
         if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
-            raise UsageError(f"nobody is there to be asked: {question}", hint="-y answers yes")
+            raise UsageError(f"no terminal to ask on: {question}", hint="-y answers yes")
         answer = b""
         try:
             self._err.write(f"{question} [y/N] ")
             self._err.flush()
             answer = self._in.readline()
         finally:
-            if not answer.endswith(b"\n"):  # ^D or ^C: the cursor is still behind the question
+            if not answer.endswith(b"\n"):  # ^D or ^C: the cursor is still after the question
                 self._err.write("\n")
         if answer.strip().lower() in (b"y", b"yes"):
             return True
@@ -254,7 +252,7 @@ class Environment:
         return False
 
     def read_secret(self, question: str) -> str:
-        """Ask for what must not be seen; "" when nobody is there to be asked."""
+        """Ask for a secret on the terminal without showing it; "" without a terminal."""
         if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
             return ""
         import getpass
@@ -264,7 +262,7 @@ class Environment:
     # Flags
 
     def choice(self, *names: str) -> str:
-        """Return the one of these flags that was given, or "".
+        """Return which of these flags was given, or "".
 
         Raises:
             UsageError: when more than one was, since they exclude each other.
@@ -322,11 +320,11 @@ class Environment:
 
     @property
     def scope_is_fixed(self) -> bool:
-        """Whether flags say which scope, so that arguments cannot."""
+        """Whether flags name the scope, so that arguments cannot."""
         return not self.flags.keys().isdisjoint(("scope", "project", "namespace"))
 
     def locate(self, text: str) -> tuple[str, str]:
-        """Return the scope and key that an argument means: an address, or a short command's key."""
+        """Return the scope and key that an argument names: an address, or a short command's key."""
         scope, key = self.scope, text
         if not self.short:
             if self.scope_is_fixed:
@@ -341,16 +339,15 @@ class Environment:
     # The store
 
     def store(self, *, create: bool = False) -> Kycore:
-        """Return the store, opened when first asked for.
+        """Return the store, which the first call opens.
 
         Parameters:
-            create: make the database when there is none, or only an empty file. Otherwise
-                the store is then an empty one in memory, so that reading leaves nothing
-                behind.
+            create: create the database if there is no file, or an empty one. Otherwise the
+                store is an empty one in memory then, so that reading creates no file.
 
         Raises:
-            CannotOpenError: when the directory that somebody named does not exist;
-                only the default one is made.
+            CannotOpenError: when a directory that the user named does not exist; only the
+                default directory is created.
         """
         if self._store is None:
             from kycli.config import database_path
@@ -365,11 +362,11 @@ class Environment:
                 if origin != "default" and directory and _size(directory) is None:
                     raise CannotOpenError(
                         f"{path}: the directory does not exist",
-                        hint=f"make it, or choose another database (this one is from {origin})",
+                        hint=f"create it, or choose another database (this one is from {origin})",
                     )
-            # An empty file is no database yet, and reading does not make one of it.
-            is_there = size or (size == 0 and _size(f"{path}-wal"))
-            if not is_there and not create:
+            # An empty file is not a database yet, and reading does not make it one.
+            exists = size or (size == 0 and _size(f"{path}-wal"))
+            if not exists and not create:
                 path = MEMORY
             self._store = Kycore(
                 path,
@@ -391,16 +388,16 @@ class Environment:
             self._out, self._pager = self._terminal, None
 
 
-# Kept until the process ends without freeing anything: what a writer could not write, and
-# was reported, Python from 3.13 on would complain of once more when it frees the writer.
+# Never freed before the process ends: from Python 3.13 on, freeing a writer reports a second
+# time what it could not write.
 _WRITERS: list[io.BufferedIOBase] = []
 
 
 def _buffered(out: BinaryIO | io.RawIOBase | None) -> BinaryIO | None:
-    """Return a stream that writes all that it is given, or fails.
+    """Return a stream that writes all data or fails.
 
-    With PYTHONUNBUFFERED, what is beneath the text of standard output is a raw file, and
-    its ``write`` may stop half-way and only say so by the count that it returns.
+    With PYTHONUNBUFFERED, standard output is a raw file below its text layer. Its ``write`` may
+    write a part of the data, and only returns how much.
     """
     if isinstance(out, io.RawIOBase):
         out = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
@@ -433,21 +430,20 @@ def read_all(stream: BinaryIO | IO[bytes], name: str, longer: float = 1) -> byte
             raise InvalidValueError(
                 f"{name} holds more than {limit:,} bytes", hint="a value is at most 1 GB"
             )
-        if len(block) < wanted:  # a terminal would have to say a second time that this is all
+        if len(block) < wanted:  # a terminal would need a second ^D to end another read
             return bytes(data)
 
 
 def _blocks(stream: BinaryIO) -> bool:
-    """Return whether reading waits for more to come."""
+    """Return whether reading waits for more data."""
     try:
         return os.get_blocking(stream.fileno())
-    except OSError:  # no file is behind it
+    except OSError:  # it has no file descriptor
         return True
 
 
 def _size(path: str) -> int | None:
-    """Return how large a file is, None where there is none, and 1 where it cannot be looked
-    at, which opening it explains."""
+    """Return the size of a file, None if there is none; 1 on an error, which opening it reports."""
     try:
         return os.stat(path).st_size
     except FileNotFoundError:

@@ -17,7 +17,7 @@ MISSING = 2
 
 
 def report(error: BaseException, env: Environment) -> int:
-    """Say on standard error what went wrong, and return the exit code."""
+    """Report an error on standard error, and return the exit code."""
     if os.environ.get("KYCLI_DEBUG") == "1":
         import traceback
 
@@ -47,7 +47,7 @@ def _explained(error: BaseException) -> tuple[str, str | None]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}", None
     if isinstance(error, MemoryError):
-        return "there is not enough memory", None
+        return "not enough memory", None
     return (
         f"unexpected {type(error).__name__}: {error}",
         "this is a bug in kycli; KYCLI_DEBUG=1 shows where it happened",
@@ -55,7 +55,7 @@ def _explained(error: BaseException) -> tuple[str, str | None]:
 
 
 def _flush(env: Environment) -> None:
-    """Print what the command wrote before it failed, unless that is what failed."""
+    """Print what the command wrote before it failed, unless writing is what failed."""
     try:
         env.flush()
     except (KycliError, OSError):

@@ -40,12 +40,6 @@ _IN_SCOPE = {
 _PATH_IN_KEY = """\
 If there is no such key, what follows the longest key that it begins with is a
 path into its JSON value. With --path, KEY is only the key."""
-_PATH = """\
-A path consists of .name, ["any name"], [0], [-1] for the last item, and [0:5]
-for a slice. Text that is a JSON object or list counts as one; null as nothing."""
-_TIME = """\
-TIME is ISO 8601 ('2026-11-20 13:55:00', 2026-11-20T13:55:00+01:00), in UTC if
-it names no zone; seconds since the epoch; or '10m ago' (s m h d w M y)."""
 
 _USAGE = "kycli [FLAGS] COMMAND [ARGUMENTS]"
 
@@ -152,15 +146,12 @@ def page(env: Environment, command: Command) -> str:
 
 def notes_of(command: Command) -> str:
     """Return the description of a command, "" when its summary says all."""
-    taken = {*command.arguments.replace("[", " ").replace("]", " ").split(), *command.flags}
     notes = [command.notes.replace("ADDRESS", "KEY") if command.is_short else command.notes]
-    if not taken.isdisjoint(("TIME", "at", "since")):
-        notes.append(_TIME)
     if "scope" in command.flags:
         kinds = _IN_SCOPE if command.is_short else _ADDRESSED
         notes += [text for word, text in kinds.items() if word in command.arguments]
-    if "path" in command.flags:
-        notes += [_PATH_IN_KEY, _PATH] if command.is_short else [_PATH]
+    if "path" in command.flags and command.is_short:
+        notes.append(_PATH_IN_KEY)
     if command.is_short and command.short:
         notes.append(command.short.notes)
     return "\n".join(filter(None, notes))

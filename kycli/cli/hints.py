@@ -18,37 +18,37 @@ def key_not_address(
     addressed: tuple[str, str],
     made: bool,
 ) -> str:
-    """Return the hint that a key of the current scope may have been meant, and how to name it.
+    """Return the hint that a key of the current scope was probably meant, and how to name it.
 
     Parameters:
-        key: the key of the current scope, as it was given for an address.
-        addressed: the scope and the key that it means as an address.
-        made: whether the command has made that key.
+        key: the argument, which is also a key of the current scope.
+        addressed: the scope and key that it means as an address.
+        made: whether the command created that key.
     """
     way = _for_key(env, command, arguments, key)
     if made:
         scope, other = addressed
         return (
-            f"this made the key {other!r} in scope {scope!r}; "
+            f"this created the key {other!r} in scope {scope!r}; "
             f"for the key {key!r} in scope {env.scope!r}: {way}"
         )
     return f"scope {env.scope!r} has the key {key!r}: {way}"
 
 
 def prefix_not_scope(env: Environment, prefix: str) -> str:
-    """Return the hint that a prefix may have been meant and not a scope, and how to say so."""
+    """Return the hint that a prefix was probably meant and not a scope, and how to give one."""
     way = " ".join(_for_keys(env, env.command.removeprefix("kycli "), prefix))
     return f"scope {env.scope!r} has keys that begin with {prefix!r}: {way}"
 
 
 _SHOWN = {"db", "context", "ns-delim", "quiet", "yes"}
-"""The flags that a hint shows, has in the key, or can do without."""
+"""The flags that a hint repeats, or that do not matter in it."""
 
 
 def _for_key(env: Environment, command: Command, arguments: list[str], key: str) -> str:
-    """Return the command line that does with a key of the current scope what was asked for.
+    """Return the command line that does the same to a key of the current scope.
 
-    Other arguments and flags are only hinted at: they may be long, or a secret.
+    Other arguments and flags become ``…``: they may be long, or secret.
     """
     words = _for_keys(env, command.name, key)
     other_arguments = len(arguments) > 1 and "..." not in command.arguments

@@ -1,4 +1,4 @@
-"""Listings: many items, one per line or as JSON, without holding them all."""
+"""Listings: streams of items, printed one per line or as JSON."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def write_listing(
     """Print each item as the flags say.
 
     Parameters:
-        items: read once, and only as fast as they are printed.
-        plain: what to print of an item, with the line's end left out. What comes from a key
-            or a value goes through ``env.shown`` first.
-        data: what an item is in JSON; one array with ``--json``, a line each with
+        items: read once, as fast as they are printed.
+        plain: returns the line of an item without its end. Text from a key or a value must
+            pass through ``env.shown``.
+        data: returns the JSON value of an item: one of an array with ``--json``, a line with
             ``--jsonl``.
     """
     form = env.choice("json", "jsonl", "null")
@@ -57,14 +57,14 @@ def keys_counted(count: int) -> str:
 def tilde(path: str) -> str:
     """Return a path as people write it, with ``~`` for the home directory.
 
-    For remarks alone: a script that reads a path wants it whole.
+    For messages only: scripts need the full path.
     """
     home = (home_dir() or "").rstrip("/")
     return f"~{path[len(home) :]}" if home and path.startswith(f"{home}/") else path
 
 
 def record(entry: Entry, scope: str | None = None) -> dict[str, Any]:
-    """Return what is printed of a key in JSON, with its scope where that is not plain."""
+    """Return the JSON record of a key, with its scope if that is not obvious."""
     fields: dict[str, Any] = {
         "key": entry.key,
         "value": entry.value,

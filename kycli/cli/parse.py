@@ -1,11 +1,10 @@
 """Flags and arguments: reading a command line into a command, its flags and its arguments.
 
-Flags stand before or after the command. A word that begins with ``-`` and a
-digit, or ``-.`` and a digit, is a number and no flag, except exactly ``-0``.
-After ``--`` everything is an argument, and so it is after the first argument of a
-command that runs another one. Values follow a flag as the next word
-(whatever it looks like), as ``--flag=value`` or as ``-fvalue``; switches may be
-joined, ``-qy``.
+Flags may stand before or after the command. A word that begins with ``-`` or ``-.`` and a
+digit is a number, except exactly ``-0``. After ``--`` every word is an argument; so are all
+words after the name of a program that a command runs. The value of a flag is the next word
+(whatever it looks like), or is attached: ``--flag=value``, ``-fvalue``. Switches may be joined:
+``-qy``.
 """
 
 from __future__ import annotations
@@ -41,34 +40,34 @@ class Flag:
 
 FLAGS = {
     "db": Flag("the database: a file, or a directory with kycli.db", "PATH", short="-d"),
-    "project": Flag("the scope's project; its own scope without -n", "PROJECT", short="-p"),
+    "project": Flag("the project; without -n, its own scope", "PROJECT", short="-p"),
     "namespace": Flag("the namespace; without -p, of the current project", "NAMESPACE", short="-n"),
     "scope": Flag("the scope, PROJECT or PROJECT.NAMESPACE", "SCOPE"),
-    "ns-delim": Flag("what separates an address's parts, in place of '.'", "CHAR"),
+    "ns-delim": Flag("the delimiter of addresses, in place of '.'", "CHAR"),
     "context": Flag("the overlay of the key: key__NAME", "NAME"),
     "ttl": Flag("seconds to live, or 30s 5m 2h 1d 1w 1M 1y", "TTL"),
     "if-absent": Flag("store only a new key; exit 1 when it exists"),
     "if-version": Flag("store over version N, 0 for none; or exit 1", "N"),
     "default": Flag("what to print for a key that is missing", "VALUE"),
-    "include-expired": Flag("also what has expired and is not yet swept away"),
-    "prefix": Flag("all keys that begin with exactly this text", "PREFIX"),
-    "to": Flag("with --prefix: the scope to put them in", "SCOPE"),
-    "to-prefix": Flag("with --prefix: what to write in its place", "PREFIX"),
+    "include-expired": Flag("also expired keys that are not yet archived"),
+    "prefix": Flag("all keys that begin with this literal text", "PREFIX"),
+    "to": Flag("with --prefix: the destination scope", "SCOPE"),
+    "to-prefix": Flag("with --prefix: the new prefix", "PREFIX"),
     "on-conflict": Flag("keys at the destination: error, skip, overwrite", "POLICY"),
-    "path": Flag("a place inside the value: '$.a[0]'", "PATH"),
+    "path": Flag("a path inside the value: '$.a[0]'", "PATH"),
     "merge": Flag("in place of VALUE, a merge patch; - reads it", "JSON"),
     "json-patch": Flag("in place of VALUE, a JSON patch; - reads it", "FILE"),
     "get": Flag("print the old value"),
-    "unique": Flag("only when the list does not hold it yet"),
+    "unique": Flag("only if the list does not contain it yet"),
     "format": Flag("sh (default), fish, dotenv or json", "FORMAT"),
     "glob": Flag("all keys that match this shell pattern as a whole", "GLOB"),
-    "after": Flag("continue behind this key, which need not exist", "KEY"),
+    "after": Flag("continue after this key, which need not exist", "KEY"),
     "reverse": Flag("in reverse order"),
     "values-only": Flag("print values, and no keys"),
     "separator": Flag("print TEXT between key and value, in place of '='", "TEXT"),
     "limit": Flag("stop after N keys", "N"),
-    "since": Flag("only changes from then on", "TIME"),
-    "until": Flag("only changes up to then", "TIME"),
+    "since": Flag("only changes at or after TIME", "TIME"),
+    "until": Flag("only changes up to TIME", "TIME"),
     "at": Flag("as it was at that time", "TIME"),
     "versions": Flag("versions A and B of a key; A alone: A and now", "A..B"),
     "exit-code": Flag("exit 1 when there are differences"),
@@ -77,25 +76,25 @@ FLAGS = {
     "dry-run": Flag("change nothing, and list what would change"),
     "search": Flag("search by words, best first", short="-s"),
     "keys-only": Flag("keys, and nothing of their values"),
-    "backup": Flag("where to keep the copy, and not beside the file", "PATH"),
+    "backup": Flag("where to keep the copy; by default beside the file", "PATH"),
     "no-backup": Flag("keep no copy"),
     "from": Flag("bring the files into another database"),
     "into": Flag("that database; by default the one in effect", "DB"),
     "map": Flag("names of scopes: OLD=NEW,OLD=NEW", "OLD=NEW"),
-    "upper": Flag("names in upper case, with _ for other characters"),
+    "upper": Flag("turn every key into a name: upper case and _"),
     "decrypt": Flag("keep encrypted values decrypted"),
     "force": Flag("replace a key that exists at the destination", short="-f"),
-    "vacuum": Flag("shrink a large file, too; writers wait"),
-    "all": Flag("all commands and flags, and not one screen"),
+    "vacuum": Flag("also shrink a large file; blocks other writers"),
+    "all": Flag("all commands and flags"),
     "long": Flag("with the number of keys", short="-l"),
     "raw": Flag("the value and not one byte more"),
     "json": Flag("JSON, printed in canonical form"),
     "jsonl": Flag("JSON, one text per line"),
     "b64": Flag("base64"),
     "meta": Flag("a JSON record: key, scope, value, version, times"),
-    "null": Flag("end each item with NUL and not with a newline", short="-0"),
+    "null": Flag("end each item with NUL, not with a newline", short="-0"),
     "yes": Flag("answer yes instead of being asked", short="-y"),
-    "quiet": Flag("no remarks on standard error, only errors", short="-q"),
+    "quiet": Flag("no messages on standard error but errors", short="-q"),
     "help": Flag("show help and exit", short="-h"),
     "version": Flag("show the version and exit", short="-V"),
 }
@@ -211,14 +210,14 @@ def _is_number(token: str) -> bool:
 
 
 def _decoded(argv: Iterator[str]) -> Iterator[str]:
-    """Read the arguments as UTF-8, whatever encoding the locale made Python assume."""
-    for place, word in enumerate(argv, 1):
+    """Decode the arguments as UTF-8, whatever encoding Python took from the locale."""
+    for number, word in enumerate(argv, 1):
         try:
             yield os.fsencode(word).decode("utf-8")
         except UnicodeError:
             raise UsageError(
-                f"argument {place} is not valid UTF-8",
-                hint="bytes are stored from standard input: printf … | kys KEY -",
+                f"argument {number} is not valid UTF-8",
+                hint="give bytes on standard input: printf … | kys KEY -",
             ) from None
 
 
@@ -230,7 +229,7 @@ def _unknown_flag(
     known = list(FLAGS)
     usage = f"'{program or 'kycli'} help' lists the flags"
     if words or program not in (None, KY):
-        # An unknown command is the better explanation, and raises here.
+        # If the command is unknown too, that is the better message; resolve raises it.
         command, _ = resolve(words, program)
         known = [name for name in FLAGS if command.takes(name)]
         usage = command.usage_hint()

@@ -1,4 +1,4 @@
-"""What somebody may have meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-# What other programs call it, or what it is easily called, -> what it is called here.
+# Names that other programs use -> the name here.
 _SYNONYMS = {
     "rm": "del",
     "put": "set",
@@ -21,7 +21,7 @@ def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``did you mean …?`` with up to three names like ``word``, or "".
 
     Parameters:
-        prefix: what is written before each name, and says nothing about likeness.
+        prefix: what is printed before each name.
     """
     import difflib
 

@@ -1,19 +1,18 @@
-"""Text for a terminal: nothing in it controls the terminal, and columns line up.
+"""Text for a terminal: control characters escaped, and columns aligned.
 
-Keys and values may hold anything, and a terminal obeys what it is sent: it moves the cursor,
-sets its title, or answers as if the user had typed. So what it could act on is escaped, and
-so is what changes the order of the text or hides in it. Where the output is no terminal,
-nothing is escaped.
+Keys and values may contain any text, and a terminal obeys control sequences: they move the
+cursor, set its title, or make it answer as if the user had typed. So control characters are
+escaped, and so are characters that reorder or hide text. Output that is not a terminal is
+never escaped.
 """
 
 from __future__ import annotations
 
 from unicodedata import category
 
-# Control characters, format characters (such as those that reverse the direction of text),
-# halves of surrogate pairs, and the separators of lines and paragraphs. Not what Python's
-# Unicode is too old to know, and not the characters of private use: they only look like
-# something.
+# Control characters, format characters (such as those that change the direction of text), lone
+# surrogates, and separators of lines and paragraphs. Not unassigned and private characters,
+# which a terminal only displays.
 _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 # The joiners that emoji and some scripts are written with.
@@ -21,7 +20,7 @@ _JOINERS = frozenset("\u200c\u200d")
 
 
 def controls(character: str) -> bool:
-    """Tell whether a terminal may do something else with a character than show it."""
+    """Return whether a terminal may do anything with a character but display it."""
     return (
         not character.isprintable()
         and category(character) in _CONTROLS
@@ -44,9 +43,9 @@ def escaped(text: str, keep: str = "") -> str:
 
 
 def escaped_json(text: str) -> str:
-    r"""Return JSON that stands for the same value, with all control characters escaped.
+    r"""Return JSON of the same value with all control characters escaped.
 
-    JSON itself asks for that only up to U+001F.
+    JSON requires that only up to U+001F.
 
     >>> escaped_json('"\x7f\u202e"')
     '"\\u007f\\u202e"'
@@ -72,9 +71,9 @@ def width(text: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """Return a text that takes so many columns at most, with ``…`` for what was cut off.
+    """Return a text of at most so many columns, with ``…`` in place of the rest.
 
-    What belongs to one character as people see it is not torn.
+    Grapheme clusters are not split.
 
     >>> cut("日本語", 6), cut("日本語", 5), cut("日本語", 4)
     ('日本語', '日本…', '日…')
@@ -83,7 +82,7 @@ def cut(text: str, columns: int) -> str:
         return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"[:columns]
     from wcwidth import iter_graphemes
 
-    taken = fits = end = 0  # how much is looked at; how much of it leaves room for the "…"
+    taken = fits = end = 0  # columns so far; where the text ends that leaves room for the "…"
     for grapheme in iter_graphemes(text):
         taken += width(grapheme)
         if taken > columns:
@@ -95,5 +94,5 @@ def cut(text: str, columns: int) -> str:
 
 
 def padded(text: str, columns: int) -> str:
-    """Return a text that takes so many columns at least, with blanks behind it."""
+    """Return a text of at least so many columns, filled with blanks at its end."""
     return text + " " * (columns - width(text))

@@ -145,8 +145,9 @@ stand before it:
 
   kycli get shop.prod.user --path '$.tags[0]'
 
-Text that holds a JSON object or list counts as JSON. A missing place is exit
-code 2. A path that does not fit the value is an error that names the place.""",
+Text that is a JSON object or list counts as JSON; null counts as missing. If
+there is nothing at the path, the exit code is 2. To change a value at a path
+that does not fit it is an error.""",
         ("path",),
     ),
     "patterns": Topic(

@@ -183,7 +183,7 @@ def test_a_terminal_gets_colours_and_no_control_characters(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "what is to be compared"),
+        ([], "nothing to compare"),
         (["a", "b", "c"], "'c'"),
         (["a", "b", "--scope", "c"], "--scope"),
         (["a b", "c"], "'a b'"),

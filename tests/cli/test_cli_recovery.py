@@ -35,7 +35,7 @@ def test_an_older_version_is_brought_back(call: Call, spelled: list[str]) -> Non
         call("kys", "k", value)
     assert call("kyr", "k", *spelled).code == 0
     assert call("kyg", "k").out == b"one\n"
-    assert call("kycli", "restore", *spelled, "k").err == "'k' is that already\n"
+    assert call("kycli", "restore", *spelled, "k").err == "'k' has that value already\n"
 
 
 def test_the_version_of_kycli_is_still_told(call: Call) -> None:
@@ -121,7 +121,7 @@ def test_one_command_is_one_change_and_is_undone_as_one(call: Call) -> None:
     change = call("kyv", "a", "-n", "1").lines[0].split("\t")[3]
     assert call("kyv", "b", "-n", "1").lines[0].split("\t")[3] == change
     call("kys", "c", "2")
-    assert call("kycli", "undo", change) == (0, b"", "changed 2 keys back\n")
+    assert call("kycli", "undo", change) == (0, b"", "reverted 2 keys\n")
     assert call("kycli", "scan").lines == ["a=1", "b=1", "c=2"]
     assert call("kycli", "undo").code == 0
     assert call("kyl").lines == ["c"]
@@ -134,7 +134,7 @@ def test_undoing_what_has_expired_says_that_it_is_gone_already(call: Call) -> No
         pause()
     undone = call("kycli", "undo", "1")
     assert (undone.code, undone.out) == (0, b"")
-    assert undone.err == "nothing had to change: all is as it was before that change already\n"
+    assert undone.err == "nothing to revert: everything is as it was before that change\n"
 
 
 def test_undo_refuses_what_changed_since_unless_forced(call: Call) -> None:

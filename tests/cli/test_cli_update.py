@@ -159,7 +159,7 @@ def test_a_missing_key_is_2_unless_there_is_a_default(call: Call, database: Path
         (["sh", "-c", "echo new; kill -9 $$"], "'sh' was killed by SIGKILL; nothing"),
         (["no-such-program"], "cannot run 'no-such-program': No such file"),
         (["/"], "cannot run '/': Permission denied"),
-        ([""], "''"),
+        ([""], "name of the command is empty"),
     ],
 )
 def test_a_filter_that_fails_changes_nothing(call: Call, command: list[str], said: str) -> None:

@@ -367,7 +367,7 @@ def test_a_bug_is_one_line_too(call: Call, monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> int:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("kycli.cli.commands.values.access.print_values", broken)
+    monkeypatch.setattr("kycli.cli.commands.values.reading.print_values", broken)
     result = call("kyg", "k")
     assert result.code == 1
     assert result.err.splitlines()[0] == "kycli: unexpected ZeroDivisionError: oh"

@@ -271,7 +271,7 @@ def test_a_key_of_the_current_scope_that_was_read_as_an_address(
     (said,) = found
     assert said.endswith(f": {way}")
     assert "scope 'default'" in said
-    assert ("this made" in said) == (code == 0 and "--default" not in line)
+    assert ("this created" in said) == (code == 0 and "--default" not in line)
 
 
 def test_what_is_shown_can_be_typed(call: Call, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""Inside JSON values: patch, push and remove."""
+"""patch, push and remove: changing part of a JSON value."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.commands import GIVE_VALUE
+from kycli.cli.commands.values.reading import may_be_path, report_missing
+from kycli.cli.commands.values.storing import given_value
 from kycli.cli.env import read_all
-from kycli.cli.values import given_value, may_be_path, report_missing
 from kycli.core.values import parse
 from kycli.errors import InvalidValueError, UsageError
 
@@ -17,18 +18,15 @@ _MISSING = object()
 
 
 def patch(env: Environment, arguments: list[str]) -> int:
-    """``patch ADDRESS [VALUE]``: set a place, or change it by one of two kinds of patch.
-
-    VALUE is needed unless a patch stands in for it.
-    """
+    """``patch ADDRESS [VALUE]``: set the value at a path, or apply a patch in place of VALUE."""
     form = env.choice("merge", "json-patch", "json", "b64")
     scope, key, path = _locate(env, arguments[0])
-    place, exact = (key, None) if path is None else (path, key)
+    target, exact = (key, None) if path is None else (path, key)
     if form not in ("merge", "json-patch"):
         if len(arguments) == 1:
             raise UsageError("VALUE is missing", hint=GIVE_VALUE)
         value = given_value(env, arguments[1])
-        status = env.store(create=True).patch(place, value, key=exact, scope=scope)
+        status = env.store(create=True).patch(target, value, key=exact, scope=scope)
         _note_created(env, scope, key, status)
         return 0
     if len(arguments) > 1:
@@ -36,11 +34,11 @@ def patch(env: Environment, arguments: list[str]) -> int:
     given = env.flags[form]
     if form == "merge":
         change = _parsed(env.read_input() if given == "-" else given, "--merge")
-        status = env.store(create=True).merge_patch(place, change, key=exact, scope=scope)
+        status = env.store(create=True).merge_patch(target, change, key=exact, scope=scope)
         _note_created(env, scope, key, status)
     else:
         change = _parsed(env.read_input() if given == "-" else _contents(given), given)
-        env.store().json_patch(place, change, key=exact, scope=scope)
+        env.store().json_patch(target, change, key=exact, scope=scope)
     return 0
 
 
@@ -62,16 +60,16 @@ def remove(env: Environment, arguments: list[str]) -> int:
     with store.transaction():
         if store.remove(key, value, path=path, scope=scope) != "nochange":
             return 0
-        place, exact = (key, None) if path is None else (path, key)
-        if store.get_path(place, _MISSING, key=exact, scope=scope) is _MISSING:
+        target, exact = (key, None) if path is None else (path, key)
+        if store.get_path(target, _MISSING, key=exact, scope=scope) is _MISSING:
             report_missing(env, scope, key)
             return 2
-    env.note("nothing to remove: no item is equal to that, and of its type")
+    env.note("nothing to remove: no item has this value and type")
     return 0
 
 
 def _locate(env: Environment, argument: str) -> tuple[str, str, str | None]:
-    """Return scope, key, and the path within its value; None when the key may hold it."""
+    """Return scope, key, and the path in its value; no path if the key may contain it."""
     scope, key = env.locate(argument)
     path = env.flags.get("path")
     if path is None:

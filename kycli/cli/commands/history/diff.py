@@ -1,4 +1,4 @@
-"""What is different: diff."""
+"""diff: comparing scopes, times and versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COLOURS = {"-": "31", "+": "32", "@": "36"}
 _CONTEXT = 3
 _MAX_LINES = 2000
-"""Most lines of two values that are compared line by line, which takes the square of that."""
+"""The most lines that are compared one by one, which takes quadratic time."""
 
 _FORMS = "name two scopes, or give --since TIME, or a key and --versions A..B"
 
@@ -48,7 +48,7 @@ def _of_scopes(env: Environment, arguments: list[str]) -> tuple[list[str], Itera
     if len(arguments) == 2 and env.scope_is_fixed:
         raise UsageError("two scopes together with --scope, -p or -n", hint="name the scopes once")
     if not arguments or "context" in env.flags:
-        raise UsageError("what is to be compared?", hint=_FORMS)
+        raise UsageError("nothing to compare", hint=_FORMS)
     scopes = [check_scope(scope) for scope in arguments]
     if len(scopes) == 1:
         scopes.insert(0, env.scope)
@@ -141,7 +141,7 @@ def _write_text(env: Environment, names: list[str], diffs: Iterator[Diff]) -> No
 
 
 def _expiry(diff: Diff) -> str:
-    """Return what to say of the times at which the key expires, if these differ."""
+    """Return a note on when the key expires, if that differs."""
     if diff.before is None or diff.after is None:
         return ""
     before, after = diff.before.expires_at, diff.after.expires_at
@@ -152,10 +152,10 @@ def _expiry(diff: Diff) -> str:
 
 
 def _lines(before: Entry | None, after: Entry | None) -> tuple[list[str], list[str]]:
-    """Return the lines of the two values; none for a key that is not there.
+    """Return the lines of the two values; none for a missing key.
 
-    JSON is spread over lines, so that they show which member it is. Where values of two types
-    look the same, they are shown in JSON, which tells them apart.
+    JSON is indented, so that a line shows one member. Values of different types that look the
+    same are shown as JSON, which tells them apart.
     """
     lines = [[] if entry is None else _text(entry.value).split("\n") for entry in (before, after)]
     if before and after and lines[0] == lines[1]:
@@ -181,9 +181,9 @@ def _text(value: Any) -> str:
 
 
 def _hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the parts in which two texts differ, with lines around them, as diff -u does.
+    """Yield the hunks in which two texts differ, with context, as diff -u does.
 
-    Texts that do not differ are one part without lines.
+    Equal texts are one hunk without lines.
     """
     if before == after:
         yield "-0,0 +0,0", []
@@ -223,7 +223,7 @@ def _hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return how many lines are the same at the beginning."""
+    """Return how many lines the beginnings have in common."""
     count = 0
     for line, its in zip(one, other, strict=False):
         if line != its:

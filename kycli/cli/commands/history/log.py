@@ -1,4 +1,4 @@
-"""What was: history and blame."""
+"""history and blame: the changes of keys."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kycli.cli.commands.values.reading import plain
 from kycli.cli.output import write_listing
 from kycli.cli.terminal import cut, escaped, padded, width
-from kycli.cli.values import plain
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -23,7 +23,7 @@ _COLOURS = {"created": "32", "restored": "36", "imported": "36", "deleted": "31"
 
 
 def show(env: Environment, arguments: list[str]) -> int:
-    """``history [ADDRESS]``: 2 when a key is named of which nothing is known."""
+    """``history [ADDRESS]``: list changes; 2 when a key has none."""
     scope, key = env.locate(arguments[0]) if arguments else (env.scope, None)
     changes = env.store().iter_history(
         key,
@@ -39,7 +39,7 @@ def show(env: Environment, arguments: list[str]) -> int:
 
 
 def blame(env: Environment, arguments: list[str]) -> int:
-    """``blame ADDRESS``: who made each change; 2 when nothing is known of the key."""
+    """``blame ADDRESS``: who made each change; 2 when the key has none."""
     scope, key = env.locate(arguments[0])
     changes = env.store().iter_history(key, scope=scope, limit=env.count("limit"))
     columns = [_time, _operation, _version, _person, _program, _number]
@@ -77,7 +77,7 @@ def _chained(first: Change | None, rest: Iterator[Change]) -> Iterator[Change]:
 
 
 def _record(change: Change) -> dict[str, Any]:
-    """Return what is printed of a change in JSON; what was removed has no value."""
+    """Return the JSON record of a change; a removal has no value."""
     fields = change._asdict()
     if change.operation in _REMOVED:
         del fields["value"]
@@ -91,8 +91,8 @@ def _plain(change: Change, columns: list[_Column]) -> str:
 def _write_table(env: Environment, changes: Iterator[Change], columns: list[_Column]) -> None:
     """Print changes as a table that is no wider than the screen.
 
-    The first changes tell how wide each column is. Where a later one needs more, its row is
-    not aligned, and still ends where the screen does.
+    The first changes determine the widths of the columns. A later row that needs more is not
+    aligned, but still fits the screen.
     """
     screen = shutil.get_terminal_size().columns
     rows = ((change, _cells(change, columns, screen)) for change in changes)
@@ -114,26 +114,26 @@ def _cells(change: Change, columns: list[_Column], screen: int) -> list[str]:
 
 
 def _widths(columns: list[_Column], rows: list[list[str]], screen: int) -> list[int]:
-    """Return how wide each column is: as its cells are, or less, where the screen is too small.
+    """Return the width of each column: that of its cells, or less if the screen is too small.
 
-    Then the columns that may be cut share what the others leave: one that needs less than
-    its share has what it needs, and the rest is for the others.
+    In that case the columns that may be cut share the remaining room. A column that needs less
+    than its share leaves the rest to the others.
     """
     widths = [
         max(width(text) for text in (column.title, *cells))
         for column, *cells in zip(columns, *rows, strict=True)
     ]
-    flexible = [place for place, column in enumerate(columns) if column.cut]
+    flexible = [index for index, column in enumerate(columns) if column.cut]
     room = screen - _GAP * (len(columns) - 1) - sum(widths)
-    room += sum(widths[place] for place in flexible)
-    for done, place in enumerate(sorted(flexible, key=lambda place: widths[place])):
-        widths[place] = min(widths[place], max(_LEAST, room // (len(flexible) - done)))
-        room -= widths[place]
+    room += sum(widths[index] for index in flexible)
+    for done, index in enumerate(sorted(flexible, key=lambda index: widths[index])):
+        widths[index] = min(widths[index], max(_LEAST, room // (len(flexible) - done)))
+        room -= widths[index]
     return widths
 
 
 def _row(texts: list[str], columns: list[_Column], widths: list[int], screen: int) -> list[str]:
-    """Return the cells of one row, each with the gap behind it."""
+    """Return the cells of one row, each followed by the gap."""
     row = []
     for text, column, most in zip(texts, columns, widths, strict=True):
         cell = cut(text, min(most, screen) if column.cut else screen)
@@ -165,11 +165,11 @@ def _shown_program(change: Change) -> str:
 
 
 class _Column(NamedTuple):
-    """A column of what is printed: the second is always the operation."""
+    """A column of the output. The second column is always the operation."""
 
     title: str
     text: Callable[[Change], str]
-    cut: bool = False  # where the screen is too small for it
+    cut: bool = False  # if the screen is too small
 
 
 _time = _Column("time (UTC)", lambda change: change.timestamp)

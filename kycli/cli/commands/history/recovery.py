@@ -1,4 +1,4 @@
-"""Bringing back what was: restore, restore-to and undo."""
+"""restore, restore-to and undo: bringing back earlier values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def restore(env: Environment, arguments: list[str]) -> int:
     status = env.store().restore(
         key, env.flags.get("at"), version=env.count("at-version", 1), scope=scope
     )
-    env.note(f"restored {key!r}" if status == "restored" else f"{key!r} is that already")
+    env.note(f"restored {key!r}" if status == "restored" else f"{key!r} has that value already")
     return 0
 
 
@@ -50,7 +50,7 @@ def restore_to(env: Environment, arguments: list[str]) -> int:
 
 
 def undo(env: Environment, arguments: list[str]) -> int:
-    """``undo [CHANGE]``: take back what one change did."""
+    """``undo [CHANGE]``: revert one change."""
     change = None
     if arguments:
         change = whole_number(arguments[0])
@@ -60,7 +60,7 @@ def undo(env: Environment, arguments: list[str]) -> int:
                 hint="'kycli history' shows them",
             )
     count = env.store().undo(change, scope=env.scope, force="force" in env.flags)
-    # As where a key that the change created has expired.
-    done = "nothing had to change: all is as it was before that change already"
-    env.note(f"changed {keys_counted(count)} back" if count else done)
+    # For example, when the only key that the change created has expired.
+    done = "nothing to revert: everything is as it was before that change"
+    env.note(f"reverted {keys_counted(count)}" if count else done)
     return 0

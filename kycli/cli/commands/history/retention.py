@@ -19,7 +19,7 @@ _MB = 1 << 20
 def compact(env: Environment, arguments: list[str]) -> int:
     """``compact [DAYS]``: purge what is older, 15 days by default."""
     days = parsed_number(arguments[0], "DAYS") if arguments else 15
-    check_days(days, "DAYS")  # the engine would call it by the name of its own parameter
+    check_days(days, "DAYS")  # the engine would name its own parameter in the error
     vacuum = True if "vacuum" in env.flags else None
     with progress(env, "compacting") as show:
         done = env.store().compact(days, vacuum=vacuum, progress=show)
@@ -30,8 +30,8 @@ def compact(env: Environment, arguments: list[str]) -> int:
         env.note(f"the database is {done.freed_bytes / _MB:.1f} MB smaller")
     if done.free_bytes >= _MB:
         env.note(
-            f"{done.free_bytes / _MB:.1f} MB of it are free for what is written later: --vacuum "
-            "gives them back, and lets other writers wait meanwhile"
+            f"{done.free_bytes / _MB:.1f} MB of it are free for later writes; --vacuum shrinks the "
+            "file, and blocks other writers meanwhile"
         )
     return 0
 

@@ -57,10 +57,7 @@ has expired. Of several keys, the missing ones are named on standard error.
         meanings=PRINTED_NAMES,
         notes=f"""\
 PATTERN is a regular expression that is matched from the start of the key. GLOB
-is a shell pattern for the whole key: *, ?, [a-z], [!a-z]. The syntax is that of
-RE2, without backreferences and lookaround: \\w, \\d and \\s are ASCII, \\pL is a
-letter of any script, \\z or $ is the end. A pattern that begins with literal
-text reads only the keys that begin with it.
+is a shell pattern for the whole key. 'kycli help patterns' explains both.
 {_AFTER}""",
         examples=(
             "kyl",
@@ -109,14 +106,10 @@ Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
         meanings=PRINTED_RECORDS,
         n="limit",
         notes="""\
-Finds the keys whose key or value contains all the words. Prints the best match
-first: the key, a tab, and the value around the first match. Case and accents do
-not matter. Chinese, Japanese, Korean and Thai are found by any part of a word.
-  "two words"  a phrase         err*      words that begin so
-  a OR b       either           a NOT b   without b         (a OR b) c
-  key:a        in the key only  value:a   in the value only
-Text that is not a valid query is searched as words. At most 100 keys are
-printed unless -n says otherwise. Tabs and line ends in a key are printed as \\t,
+Finds the keys whose key or value contains all the words; 'kycli help queries'
+explains phrases, OR, NOT and key:. Prints the best match first: the key, a tab,
+and the value around the first match. At most 100 keys are printed unless -n
+says otherwise. Tabs and line ends in a key are printed as \\t,
 \\n and \\r, so that a row stays a line; JSON and --keys-only -0 are exact.
 The first search of a database builds the index, which Ctrl-C does not damage.""",
         examples=(

@@ -1,4 +1,4 @@
-"""Which keys there are: keys, scan, kyl, exists and count."""
+"""keys, scan, kyl, exists and count: which keys there are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kycli.address import parse_listing
-from kycli.cli.output import record, write_listing, write_texts
-from kycli.cli.values import (
+from kycli.cli.commands.values.reading import (
     MISSING,
     may_be_path,
     plain,
@@ -15,6 +14,7 @@ from kycli.cli.values import (
     report_missing,
     write_json,
 )
+from kycli.cli.output import record, write_listing, write_texts
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _write_values(env: Environment, values: Iterator[Any]) -> None:
 
 
 def _options(env: Environment) -> dict[str, Any]:
-    """Return what the flags say about which keys of a range are listed, and in what order."""
+    """Return the options for selecting and ordering keys, as the flags say."""
     return {
         "glob": env.flags.get("glob"),
         "after": env.flags.get("after"),
@@ -104,9 +104,10 @@ def range_of(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
 
 
 def _if_any(env: Environment, arguments: list[str], items: Iterator[_Item]) -> Iterator[_Item]:
-    """Return the items. Where there are none, say so if a scope's name is also a prefix.
+    """Return the items. If there are none, give a hint if the scope was meant as a prefix.
 
-    ``kycli keys user.na`` lists the namespace ``na`` of the project ``user``.
+    ``kycli keys user.na`` lists the namespace ``na`` of the project ``user``, and not the keys
+    that begin with ``user.na``.
     """
     first = next(items, None)
     if first is not None:

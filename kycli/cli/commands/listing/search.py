@@ -1,4 +1,4 @@
-"""Search, and the upkeep of its index."""
+"""search and optimize: the search index."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kycli.core.search.searching import Hit
 
 _MARKED = "1;31"
-_ON_A_LINE = str.maketrans({"\n": "\\n", "\r": "\\r"})
-_IN_A_ROW = _ON_A_LINE | str.maketrans({"\t": "\\t"})
-"""What would break a line, or a row of cells, and how it stands in a key there."""
+_LINE_ENDS = str.maketrans({"\n": "\\n", "\r": "\\r"})
+_LINE_ENDS_AND_TABS = _LINE_ENDS | str.maketrans({"\t": "\\t"})
+"""How characters of a key that would break a line or a row of cells are printed."""
 
 
 def search(env: Environment, arguments: list[str]) -> int:
@@ -36,11 +36,11 @@ def search(env: Environment, arguments: list[str]) -> int:
             progress=show,
         )
 
-    # A key at the end of a row that NUL ends may hold anything, and one that is alone, tabs.
+    # With NUL at the end of rows a key may contain anything; a key that stands alone, tabs.
     if keys_only and form == "null":
         breaks = {}
     else:
-        breaks = _ON_A_LINE if keys_only and not everywhere else _IN_A_ROW
+        breaks = _LINE_ENDS if keys_only and not everywhere else _LINE_ENDS_AND_TABS
 
     def plain(hit: Hit) -> bytes:
         cells = [hit.scope.encode()] if everywhere else []
@@ -66,7 +66,7 @@ def search(env: Environment, arguments: list[str]) -> int:
 
 
 def _marked(env: Environment, pieces: tuple[tuple[str, bool], ...]) -> bytes:
-    """Return pieces of text, which can be printed, with the matches marked on a terminal."""
+    """Return printable pieces of text, with the matches marked on a terminal."""
     texts = (env.styled(text, _MARKED) if marked else text for text, marked in pieces)
     return "".join(texts).encode()
 

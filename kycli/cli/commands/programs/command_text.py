@@ -1,10 +1,9 @@
-"""What a stored command says to sh: whether arguments can be added to it.
+"""Reading a stored command as sh does: whether arguments can be added to its end.
 
-Behind most texts an argument would be a command of its own (``x=1``, ``!``,
-``2>/dev/null``), or lost, or the name of a file that is written. So arguments are only
-added to a single simple command: words, the first of which names what is run, with
-assignments before it and redirections anywhere. Where this reading and a shell's could
-differ, the text is not taken for one.
+After most texts an argument would become another command (``x=1``, ``!``, ``2>/dev/null``), get
+lost, or name a file to write. So arguments are only added to one simple command: words, the
+first of which names the program, with assignments before it and redirections anywhere. If
+shells could read a text in different ways, it is refused.
 """
 
 from __future__ import annotations
@@ -27,12 +26,11 @@ _RESERVED = frozenset(
 
 
 class Reading(NamedTuple):
-    """What a text is to sh.
+    """How sh reads a text.
 
     Attributes:
-        uses_arguments: whether it says itself where its arguments go: ``$1``, ``$@``, ``$*``
-            or ``$#``. In single quotes, in comments and behind a backslash these are only
-            text.
+        uses_arguments: whether the text contains ``$1``, ``$@``, ``$*`` or ``$#``, not counting
+            single quotes, comments, and after a backslash.
         obstacle: why no arguments can be added to its end, or "".
     """
 
@@ -59,7 +57,7 @@ class _Word(NamedTuple):
     Attributes:
         plain: its text up to the first quote or variable.
         is_plain: whether that is all of it.
-        certain: whether there is such a word whatever the variables in it hold.
+        certain: whether it is a word even if all variables in it are empty.
     """
 
     plain: bytes
@@ -68,12 +66,12 @@ class _Word(NamedTuple):
 
 
 class _Reader:
-    """Goes through a text once, from its start to its end.
+    """Reads a text once, from start to end.
 
     Attributes:
-        obstacle: the first thing that makes it no simple command, or "".
-        commands: how many words there are from the one that names the command on.
-        certain: whether one of them is there whatever the variables in it hold.
+        obstacle: the first reason why it is not a simple command, or "".
+        commands: the number of words, from the name of the command on.
+        certain: whether one of them remains even if all variables are empty.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -92,12 +90,12 @@ class _Reader:
     def missing_command(self) -> str:
         if not self.commands:
             return "it names no command"
-        return "" if self.certain else "only when it runs is it known what it runs"
+        return "" if self.certain else "what it runs is known only at run time"
 
     # Commands
 
     def read_commands(self) -> None:
-        """Read all of the text, as a list of words and what stands between them."""
+        """Read the text as words and what separates them."""
         text, end = self.text, len(self.text)
         is_target = False  # whether the next word belongs to a redirection
         while self.at < end:
@@ -152,11 +150,11 @@ class _Reader:
                 if is_plain:
                     plain.append(here)
                 self.at += 1
-        # To some shells {,} is two words that are empty, and $X{a,b} the words $Xa and $Xb.
+        # Some shells expand {,} to two empty words, and $X{a,b} to the words $Xa and $Xb.
         return _Word(bytes(plain), is_plain, certain and not has_braces)
 
     def read_special(self) -> bool:
-        """Read a quote, something escaped or a variable; return whether it is never nothing."""
+        """Read a quote, an escape or a variable; return whether it cannot be empty."""
         text, here = self.text, self.text[self.at : self.at + 1]
         if here == b"\\":
             if self.at + 1 == len(text):
@@ -177,14 +175,14 @@ class _Reader:
         return self.read_variable()
 
     def past(self, found: int) -> int:
-        """Return the place behind what was searched for, or the end where it is missing."""
+        """Return the position after a quote that was found, or the end if it is missing."""
         if found < 0:
             self.blocked("a quote in it is not closed")
             return len(self.text)
         return found + 1
 
     def read_quoted(self, closing: bytes) -> None:
-        """Read text in double quotes, or in the braces of a variable, to behind its end."""
+        """Read text in double quotes, or in the braces of a variable, past its end."""
         text, end = self.text, len(self.text)
         while self.at < end:
             here = text[self.at : self.at + 1]
@@ -204,7 +202,7 @@ class _Reader:
         self.past(-1)
 
     def read_backquoted(self) -> None:
-        """Read a command in backquotes. Behind a backslash there, a variable is one still."""
+        """Read a command in backquotes, where a backslash does not hide a variable."""
         start = self.at
         self.at += 1
         while self.text[self.at : self.at + 1] not in (b"`", b""):
@@ -213,7 +211,7 @@ class _Reader:
         self.uses_arguments |= _ARGUMENT.search(self.text, start, self.at) is not None
 
     def read_variable(self) -> bool:
-        """Read what begins with a dollar sign; return whether it is one and nothing else."""
+        """Read what begins with a dollar sign; return whether that is a plain dollar sign."""
         text = self.text
         if _ARGUMENT.match(text, self.at):
             self.uses_arguments = True
@@ -222,7 +220,7 @@ class _Reader:
             return False
         following = text[self.at + 1 : self.at + 2]
         if following in (b"'", b'"'):
-            self.blocked("it holds a '$' and a quote, which not every sh reads alike")
+            self.blocked("it contains a '$' and a quote, which shells read differently")
         if following not in (b"{", b"("):
             self.at += 1
             return True
@@ -240,7 +238,7 @@ class _Reader:
         return False
 
     def read_substitution(self, is_number: bool) -> None:
-        """Read what is in the parentheses of ``$(…)`` or ``$((…))``, to behind their end."""
+        """Read the text in ``$(…)`` or ``$((…))``, past its end."""
         text, end, open_ones = self.text, len(self.text), 1
         begins_word = True
         while self.at < end:
@@ -267,7 +265,7 @@ class _Reader:
         self.at = len(self.text) if found < 0 else found
 
     def read_redirection(self) -> bool:
-        """Read the sign of a redirection; return whether the next word is its file."""
+        """Read a redirection operator; return whether the next word is its file."""
         found = _HERE_DOCUMENT.match(self.text, self.at)
         if found:
             self.blocked("it holds a here-document")
@@ -284,7 +282,7 @@ class _Reader:
         return True
 
     def skip_here_documents(self) -> None:
-        """Skip the lines of here-documents; in those without quotes variables count."""
+        """Skip the lines of here-documents; without quotes, variables in them count."""
         for end, indented, quoted in self.here_documents:
             start = self.at
             while self.at < len(self.text):

@@ -1,7 +1,7 @@
 """Running programs: exec, run and env.
 
-Each replaces this process by the program, so that its exit code, its signals and its
-terminal are its own, and nothing of kycli waits in between.
+exec and run replace this process by the program. So exit code, signals and terminal are the
+program's own, and no process of kycli waits for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ import os
 import signal
 
 from kycli.cli.commands.programs.variables import variables
-from kycli.cli.values import MISSING, read_value, report_missing, text_or_bytes, write_json
+from kycli.cli.commands.values.reading import (
+    MISSING,
+    read_value,
+    report_missing,
+    text_or_bytes,
+    write_json,
+)
 from kycli.errors import InvalidValueError, KycliError, UsageError, WrongTypeError
 
 TYPE_CHECKING = False
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
 _SHELL = "/bin/sh"
 _BLANK = b" \t\r\n"
-# Python ignores these for itself, and a program would inherit that.
+# Python ignores these signals, and a program would inherit that.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 # Stored commands
@@ -47,14 +53,14 @@ def execute(env: Environment, arguments: list[str]) -> int:
         return 0
     if appended:
         command += b' "$@"'
-    _become(env, [_SHELL, "-c", command, key, *words], os.environb)
+    _replace_process(env, [_SHELL, "-c", command, key, *words], os.environb)
 
 
 def _uses_arguments(key: str, command: bytes) -> bool:
-    """Return whether a command says itself where its arguments go, or they go to its end.
+    """Return whether a command uses its arguments itself; otherwise they go to its end.
 
     Raises:
-        InvalidValueError: when it does not, and nothing can be added to its end.
+        InvalidValueError: when it does not, and arguments cannot be added to its end.
     """
     from kycli.cli.commands.programs.command_text import read
 
@@ -62,31 +68,31 @@ def _uses_arguments(key: str, command: bytes) -> bool:
     if reading.obstacle and not reading.uses_arguments:
         raise InvalidValueError(
             f"the command {key!r} takes no arguments: {reading.obstacle}",
-            hint='they are added to a single simple command; elsewhere "$@" in the text says '
-            "where they belong",
+            hint='they can only be added to one simple command; anywhere else, write "$@" in '
+            "the text where they belong",
         )
     return reading.uses_arguments
 
 
 def _command(key: str, value: object) -> bytes:
-    """Return a stored value as text for the shell that arguments can be added to.
+    """Return a stored value as shell text to which arguments can be added.
 
-    Behind the end of its last line, arguments would be a command of their own. A blank
-    that is escaped is part of the last word, or continues the line.
+    White space at its end is removed, as arguments on a line of their own would be another
+    command. An escaped blank belongs to the last word, or continues the line, so it stays.
 
     Raises:
-        WrongTypeError, InvalidValueError: when it is none.
+        WrongTypeError, InvalidValueError: when the value is not a command.
     """
     if not isinstance(value, (str, bytes)):
         from kycli.core.documents.paths import kind_of
 
-        raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, no command")
+        raise WrongTypeError(f"the value of {key!r} is {kind_of(value)}, not a command")
     text = value.encode() if isinstance(value, str) else value
     if b"\0" in text:
-        raise InvalidValueError(f"the value of {key!r} holds a NUL, so it is no command")
+        raise InvalidValueError(f"the value of {key!r} contains a NUL, so it is not a command")
     command = text.rstrip(_BLANK)
     if not command:
-        raise InvalidValueError(f"the value of {key!r} is empty, so it is no command")
+        raise InvalidValueError(f"the value of {key!r} is empty, so it is not a command")
     if (len(command) - len(command.rstrip(b"\\"))) % 2:
         command = text[: len(command) + 1]
     return command
@@ -98,8 +104,8 @@ def _command(key: str, value: object) -> bytes:
 def run(env: Environment, arguments: list[str]) -> int:
     """``run COMMAND [ARGUMENT...]``: run a command with the keys of scopes as variables."""
     if not arguments[0]:
-        raise UsageError("the name of the command is ''")
-    _become(env, [*arguments], {**os.environb, **variables(env)})
+        raise UsageError("the name of the command is empty")
+    _replace_process(env, [*arguments], {**os.environb, **variables(env)})
 
 
 def print_variables(env: Environment, arguments: list[str]) -> int:
@@ -122,11 +128,11 @@ def print_variables(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
-# Quoting: in single quotes a shell expands nothing
+# Quoting: shells expand nothing in single quotes
 
 
 def _quoted(data: bytes) -> bytes:
-    """Return data as one word of sh, plain where it can be."""
+    """Return data as one word of sh, quoted only if necessary."""
     if data and not data.strip(_PLAIN):
         return data
     return b"'" + data.replace(b"'", b"'\\''") + b"'"
@@ -137,9 +143,9 @@ def _quoted_for_fish(data: bytes) -> bytes:
 
 
 def _quoted_for_dotenv(data: bytes) -> bytes:
-    """Return data as the readers of such files and sh take it alike, as far as they agree.
+    """Return data so that readers of such files and sh read the same, as far as possible.
 
-    They agree on single quotes, as long as there is neither a quote nor a backslash inside.
+    They agree on single quotes without a quote or a backslash inside.
     """
     if not data.strip(_PLAIN):
         return data
@@ -153,13 +159,13 @@ def _quoted_for_dotenv(data: bytes) -> bytes:
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.,:/@%"
 
 
-# Becoming a program
+# Replacing the process
 
 
-def _become(
+def _replace_process(
     env: Environment, command: list[str | bytes], environment: Mapping[bytes, bytes]
 ) -> NoReturn:
-    """Replace this process by a program that is searched for in the PATH of its environment.
+    """Replace this process by a program, which is looked up in the PATH of its environment.
 
     Raises:
         KycliError: when it cannot be run.

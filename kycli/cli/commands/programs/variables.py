@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kycli.cli.values import plain
+from kycli.cli.commands.values.reading import plain
 from kycli.core.names import check_scope
 from kycli.errors import InvalidKeyError, InvalidValueError, UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
-_NAMED_AT_MOST = 20
-"""How many of the keys that were skipped are named."""
+_MAX_NAMED = 20
+"""How many skipped keys are named."""
 
 
 def variables(env: Environment) -> dict[bytes, bytes]:
-    """Return the keys and values of the scopes as variables, all as of one moment.
+    """Return the keys and values of the scopes as variables, from one snapshot.
 
-    Of the same variable in several scopes, the last one holds. Keys that cannot be the name
-    of a variable are skipped, and standard error says which.
+    If several scopes have the same variable, the last one wins. Keys that cannot name a
+    variable are skipped, and reported on standard error.
     """
     scopes = _scopes(env)
     names = _names(env)
@@ -57,7 +57,7 @@ def _scopes(env: Environment) -> list[str]:
 
 
 def _names(env: Environment) -> dict[str, str]:
-    """Return which keys are to be called what, as ``--map`` says."""
+    """Return the names that ``--map`` gives to keys."""
     names: dict[str, str] = {}
     for pair in env.flags["map"].split(",") if "map" in env.flags else ():
         key, equals, name = pair.rpartition("=")
@@ -75,7 +75,7 @@ def _names(env: Environment) -> dict[str, str]:
 
 
 def _name(env: Environment, names: dict[str, str], key: str) -> str:
-    """Return what the variable of a key is called; "" when it cannot be one."""
+    """Return the name of the variable of a key, "" if it has none."""
     if key in names:
         return names[key]
     if "upper" in env.flags:
@@ -92,21 +92,21 @@ def _data(key: str, value: object) -> bytes:
     data = plain(value)
     if b"\0" in data:
         raise InvalidValueError(
-            f"the value of {key!r} holds a NUL, which no variable can",
-            hint="--prefix chooses keys",
+            f"the value of {key!r} contains a NUL, which no variable can",
+            hint="--prefix selects keys",
         )
     return data
 
 
 def _report(env: Environment, skipped: list[str], unknown: list[str]) -> None:
-    """Say which keys are no variables, and which names are of no key."""
+    """Report the keys that were skipped, and the keys in ``--map`` that do not exist."""
     if skipped:
-        names = ", ".join(map(repr, skipped[:_NAMED_AT_MOST]))
-        more = len(skipped) - _NAMED_AT_MOST
+        names = ", ".join(map(repr, skipped[:_MAX_NAMED]))
+        more = len(skipped) - _MAX_NAMED
         env.note(
-            f"kycli: skipped, as they cannot be names of variables: {names}"
+            f"kycli: skipped, because they are no names of variables: {names}"
             + (f" and {more} more" if more > 0 else "")
         )
-        env.note("hint: --upper gives all of them names, --map KEY=NAME single ones")
+        env.note("hint: --upper names all of them, --map KEY=NAME single ones")
     if unknown:
-        env.note(f"kycli: --map names keys that there are not: {', '.join(map(repr, unknown))}")
+        env.note(f"kycli: --map names keys that do not exist: {', '.join(map(repr, unknown))}")

@@ -1,4 +1,4 @@
-"""admin: what is declared of scopes, their caches and how much history they keep."""
+"""admin: declaring caches, and limiting the history of scopes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _seconds(timeout: float) -> float:
 
 
 def set_scope(env: Environment, arguments: list[str]) -> int:
-    """``admin set-scope SCOPE NAME=VALUE...``: declare, or with nothing behind ``=`` take back."""
+    """``admin set-scope SCOPE NAME=VALUE...``: set limits; ``NAME=`` removes one."""
     scope = check_scope(arguments[0])
     given: dict[str, Any] = {}
     for argument in arguments[1:]:
@@ -78,7 +78,7 @@ def set_scope(env: Environment, arguments: list[str]) -> int:
 
 
 def show_scopes(env: Environment, arguments: list[str]) -> int:
-    """``admin show-scope [SCOPE]``: what is declared, of one scope or of all."""
+    """``admin show-scope [SCOPE]``: the limits of one scope, or of all."""
     if arguments:
         scope = check_scope(arguments[0])
         declared = {scope: env.store().scope_settings(scope)}

@@ -1,4 +1,4 @@
-"""Scopes: which there are, which is current, and renaming and dropping them."""
+"""Listing, choosing, renaming, copying and dropping scopes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_namespaces(env: Environment, arguments: list[str]) -> int:
 
 
 def list_scopes(env: Environment, arguments: list[str]) -> int:
-    """``list-scopes``: all scopes, the current one marked even while it holds nothing."""
+    """``list-scopes``: all scopes; the current one is marked, even if it is empty."""
     store, current = env.store(), env.scope
     scopes = sorted({*store.scopes(), current})
 
@@ -72,7 +72,7 @@ def use(env: Environment, arguments: list[str]) -> int:
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
-        env.note(f"but KYCLI_SCOPE is set and goes before it: {variable!r}")
+        env.note(f"but KYCLI_SCOPE is set and takes precedence: {variable!r}")
     return 0
 
 

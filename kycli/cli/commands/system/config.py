@@ -1,13 +1,13 @@
-"""Settings: showing and changing the configuration."""
+"""config: showing and changing the settings."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.commands.values.reading import text_or_bytes
 from kycli.cli.env import whole_number
 from kycli.cli.output import tilde, write_listing
-from kycli.cli.values import text_or_bytes
 from kycli.config import check_setting, database_path, save_config
 from kycli.core.location import MEMORY, absolute_path
 
@@ -48,7 +48,8 @@ def change(env: Environment, arguments: list[str]) -> int:
         number = whole_number(text)
         value = text if number is None else number
     elif name == "db_path" and text != MEMORY:
-        # In the file a relative path belongs to the file's directory; here, to this one.
+        # On the command line a relative path is relative to the working directory, and in the
+        # file to the directory of the file.
         value = absolute_path(text)
     path = save_config(name, value)
     env.note(f"written to {tilde(path)}")

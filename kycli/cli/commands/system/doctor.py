@@ -1,4 +1,4 @@
-"""doctor: whether a database is sound."""
+"""doctor: checking a database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def examine(env: Environment, arguments: list[str]) -> int:
-    """``doctor``: print what is wrong; 1 when something stays so."""
+    """``doctor``: print the problems; 1 when some cannot be repaired."""
     store = env.store()
     if store.path == MEMORY:
         raise _nothing_to_examine(env)

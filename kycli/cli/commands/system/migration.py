@@ -1,4 +1,4 @@
-"""``migrate``: databases of earlier KyCLI versions, brought to this one."""
+"""migrate: databases of earlier KyCLI versions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.commands.values.reading import text_or_bytes
 from kycli.cli.output import keys_counted, tilde, write_listing
 from kycli.cli.progress import progress
-from kycli.cli.values import text_or_bytes
 from kycli.config import database_path
 from kycli.core.location import MEMORY, database_file, home_dir, resolve_db_path
 from kycli.core.migration import legacy
@@ -34,14 +34,14 @@ def run(env: Environment, arguments: list[str]) -> int:
     if len(arguments) > 1:
         raise UsageError(
             "one database at a time is migrated in place",
-            hint="several are brought into one with --from",
+            hint="--from brings several into one",
         )
     if arguments:
         return _in_place(env, database_file(arguments[0]))
     path, _ = database_path(env.config, env.flags.get("db"))
     if path != MEMORY and os.path.exists(path) and examine(path) is not None:
         return _in_place(env, path)
-    return _say_what_there_is(env, path)
+    return _report_old_files(env, path)
 
 
 # In place
@@ -52,14 +52,14 @@ def _in_place(env: Environment, path: str) -> int:
     found = examine(path) if os.path.exists(path) else None
     if found is None:
         if not os.path.exists(path):
-            raise CannotOpenError(f"{path}: there is no such file")
+            raise CannotOpenError(f"{path}: no such file")
         if legacy.identify(path) is not None:
             raise NotADatabaseError(
-                f"{path}: this is no database that can be migrated in place",
-                hint=f"bring it into one: kycli migrate --from {path}",
+                f"{path}: this database cannot be migrated in place",
+                hint=f"bring it into another: kycli migrate --from {path}",
             )
         if not is_current(path):
-            raise NotADatabaseError(f"{path}: this is no kycli database")
+            raise NotADatabaseError(f"{path}: this is not a kycli database")
         env.note(f"{tilde(path)} is of this version already")
         return 0
     keyring = _keyring(env, [path] if found.version == 0 else [])
@@ -76,22 +76,22 @@ def _in_place(env: Environment, path: str) -> int:
             busy_timeout_ms=env.config.busy_timeout_ms,
         )
     if done is None:
-        env.note("another process has migrated it meanwhile")
+        env.note("another process has migrated it already")
         return 0
-    what = "" if done.moved is None else f": {_told(done.moved._asdict())}"
+    what = "" if done.moved is None else f": {_summed(done.moved._asdict())}"
     env.note(f"migrated {tilde(path)}, {found.description}{what}")
     if done.moved is not None and done.moved.encrypted:
         env.note(
             f"{keys_counted(done.moved.encrypted)} stayed encrypted; "
-            "--decrypt, with KYCLI_MASTER_KEY, would have opened them"
+            "--decrypt, with KYCLI_MASTER_KEY, decrypts them"
         )
     if backup is not None:
-        env.note(f"the database as it was is in {tilde(backup)}")
+        env.note(f"the old database is kept as {tilde(backup)}")
     return 0
 
 
 def _backup_of(env: Environment, path: str) -> str | None:
-    """Return where the copy goes, by default beside the file under a name that is free."""
+    """Return the path of the copy, by default an unused name beside the file."""
     if "no-backup" in env.flags:
         return None
     if "backup" in env.flags:
@@ -122,7 +122,7 @@ def _bring_in(env: Environment, arguments: list[str]) -> int:
     else:
         path, _ = database_path(env.config, env.flags.get("db"))
     if path == MEMORY:
-        raise UsageError("a database in memory is gone at once", hint="name a file with --into")
+        raise UsageError("a database in memory does not last", hint="name a file with --into")
     with progress(env, "migrating") as show:
         moved = bring_in(
             path,
@@ -133,14 +133,14 @@ def _bring_in(env: Environment, arguments: list[str]) -> int:
             busy_timeout_ms=env.config.busy_timeout_ms,
         )
     for source, result in zip(sources, moved, strict=True):
-        env.note(f"{tilde(source.found.path)} is the scope {source.scope!r}: {_told(result)}")
+        env.note(f"{tilde(source.found.path)} is the scope {source.scope!r}: {_summed(result)}")
     return 0
 
 
 def _counted(sources: Iterable[Any], keyring: legacy.Keyring) -> Iterable[Any]:
     for source in sources:
         with legacy.OldStore(source.found, keyring) as old:
-            counts = {_ALIKE.get(n, n): count for n, count in old.counts()._asdict().items()}
+            counts = {_SYNONYMS.get(n, n): count for n, count in old.counts()._asdict().items()}
             yield source.found.path, source.scope, old.found.description, counts
 
 
@@ -158,11 +158,11 @@ def _found(argument: str) -> Found:
 def _defaults() -> list[Found]:
     home = home_dir()
     found = legacy.find_defaults(home) if home else []
-    # What could not be read is said, and then there is something to decide.
+    # A file that cannot be read is an error: the user has to decide which files to take.
     for one in found:
         if one.damage is not None:
             raise NotADatabaseError(
-                f"{one.path}: {one.damage}", hint="name the files that are wanted after --from"
+                f"{one.path}: {one.damage}", hint="name the files to bring in after --from"
             )
     return found
 
@@ -179,8 +179,8 @@ def _mapping(env: Environment) -> dict[str, str]:
     return mapping
 
 
-def _say_what_there_is(env: Environment, path: str) -> int:
-    """Say what earlier versions left in their usual places, and change nothing."""
+def _report_old_files(env: Environment, path: str) -> int:
+    """Report the files of earlier versions in their usual places, and change nothing."""
     home = home_dir()
     found = legacy.find_defaults(home) if home else []
     if not found:
@@ -202,10 +202,10 @@ def _say_what_there_is(env: Environment, path: str) -> int:
 
 
 def _keyring(env: Environment, paths: list[str]) -> legacy.Keyring:
-    """Return the keys that were given, having made sure that they open something.
+    """Return the master keys, after checking that they open the files.
 
     Raises:
-        MasterKeyError: when they do not, or there are none where they are needed.
+        MasterKeyError: when they do not, or are missing but needed.
     """
     key = os.environ.get("KYCLI_MASTER_KEY", "")
     wanted = "decrypt" in env.flags
@@ -223,8 +223,8 @@ def _keyring(env: Environment, paths: list[str]) -> legacy.Keyring:
 def _write_counts(env: Environment, rows: Iterable[tuple[str, str | None, str, Any]]) -> None:
     def plain(row: tuple[str, str | None, str, Any]) -> bytes:
         path, scope, what, counts = row
-        told = [path, *([scope] if scope else []), what, _told(counts)]
-        return b"\t".join(env.shown(os.fsencode(cell)) for cell in told)
+        cells = [path, *([scope] if scope else []), what, _summed(counts)]
+        return b"\t".join(env.shown(os.fsencode(cell)) for cell in cells)
 
     def data(row: tuple[str, str | None, str, Any]) -> dict[str, Any]:
         path, scope, what, counts = row
@@ -233,7 +233,7 @@ def _write_counts(env: Environment, rows: Iterable[tuple[str, str | None, str, A
     write_listing(env, rows, plain, data)
 
 
-# What is counted, one of it and several.
+# What is counted: singular and plural.
 _NAMES = {
     "keys": ("key", "keys"),
     "changes": ("change in the history", "changes in the history"),
@@ -242,10 +242,10 @@ _NAMES = {
     "queue": ("queue item", "queue items"),
     "encrypted": ("encrypted value", "encrypted values"),
 }
-# What the readers call it.
-_ALIKE = {"history": "changes", "archive": "removed", "sealed": "encrypted"}
+# Names of the readers -> names here.
+_SYNONYMS = {"history": "changes", "archive": "removed", "sealed": "encrypted"}
 
 
-def _told(counts: dict[str, int]) -> str:
+def _summed(counts: dict[str, int]) -> str:
     parts = [f"{count:,} {_NAMES[name][count != 1]}" for name, count in counts.items() if count]
     return ", ".join(parts) or "nothing"

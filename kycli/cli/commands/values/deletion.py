@@ -1,11 +1,11 @@
-"""Taking keys away: del."""
+"""del: deleting keys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.commands.values.reading import FORMS, MISSING, print_found, report_missing
 from kycli.cli.output import keys_counted
-from kycli.cli.values import FORMS, MISSING, print_found, report_missing
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ def _delete_keys(env: Environment, arguments: list[str], form: str) -> int:
         for target, value in zip(targets, found, strict=True):
             if value is MISSING:
                 report_missing(env, *target)
-    _say_deleted(env, len(targets) - missing)
+    _note_deleted(env, len(targets) - missing)
     return 2 if missing else 0
 
 
 def _delete_prefix(env: Environment, prefix: str) -> int:
-    if not prefix:  # which is what an unset variable in a script gives
+    if not prefix:  # an unset variable in a script
         raise UsageError(
             "an empty prefix would delete every key",
-            hint=f"if that is meant: kycli drop-scope {env.scope}",
+            hint=f"to delete them all: kycli drop-scope {env.scope}",
         )
     store = env.store()
     count = store.count(prefix, scope=env.scope)
@@ -68,10 +68,10 @@ def _delete_prefix(env: Environment, prefix: str) -> int:
     if not count:
         env.note(f"kycli: no key with the prefix {prefix!r} in scope {env.scope!r}")
         return 2
-    _say_deleted(env, count)
+    _note_deleted(env, count)
     return 0
 
 
-def _say_deleted(env: Environment, count: int) -> None:
+def _note_deleted(env: Environment, count: int) -> None:
     if count:
         env.note(f"deleted {keys_counted(count)}")

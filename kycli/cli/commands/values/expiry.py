@@ -1,11 +1,11 @@
-"""When keys go away: expire, ttl and persist."""
+"""expire, ttl and persist: the time to live of existing keys."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from kycli.cli.values import report_missing
+from kycli.cli.commands.values.reading import report_missing
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment

@@ -1,11 +1,11 @@
-"""Putting keys elsewhere: copy and move, one key or many."""
+"""copy and move: one key, or all keys with a prefix."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kycli.cli.commands.values.reading import report_missing
 from kycli.cli.output import keys_counted
-from kycli.cli.values import report_missing
 from kycli.core.names import check_scope
 from kycli.errors import UsageError
 
@@ -56,7 +56,7 @@ def _transfer(env: Environment, arguments: list[str], *, remove: bool) -> int:
 def _transfer_prefix(env: Environment, arguments: list[str], prefix: str, *, remove: bool) -> int:
     if arguments:
         raise UsageError("--prefix goes with no SOURCE or DESTINATION", hint="give one of them")
-    if not prefix:  # which is what an unset variable in a script gives
+    if not prefix:  # an unset variable in a script
         raise UsageError(
             "an empty prefix is every key",
             hint="'kycli copy-scope SCOPE TO-SCOPE' copies a scope",

@@ -1,4 +1,4 @@
-"""Changing a value by a filter program: update."""
+"""update: changing a value with a filter program."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from signal import Signals
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from kycli.cli.commands.values.reading import parsed, plain, read_text, text_or_bytes
 from kycli.cli.env import read_all
-from kycli.cli.values import parsed, plain, read_text, text_or_bytes
 from kycli.core.values import canonical
 from kycli.errors import InvalidValueError, KycliError, UsageError
 
@@ -24,13 +24,13 @@ def update(env: Environment, arguments: list[str]) -> int:
     scope, key = env.locate(arguments[0])
     command = arguments[1:]
     if not command[0]:
-        raise UsageError("the name of the command is ''")
+        raise UsageError("the name of the command is empty")
     default = read_text(env, env.flags["default"]) if "default" in env.flags else ...
 
     def filtered(value: Any) -> Any:
         given = _input(form, value)
         printed = _run(command, given)
-        # What comes back as it was keeps its type, whatever that is.
+        # Unchanged output keeps the type of the value.
         return value if printed == given else _result(form, value, command[0], printed)
 
     env.store(create=default is not ...).update(key, filtered, default, scope=scope)
@@ -40,20 +40,20 @@ def update(env: Environment, arguments: list[str]) -> int:
 
 
 def _input(form: str, value: Any) -> bytes:
-    """Return what a filter reads: text and bytes exactly as they are, the rest as JSON."""
+    """Return the input of a filter: text and bytes as they are, other values as JSON."""
     if form == "json" or not isinstance(value, (str, bytes)):
         return canonical(value).encode() + b"\n"
     return plain(value)
 
 
 def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
-    """Return the value that a filter has printed for a value."""
+    """Return the value that the output of a filter stands for."""
     if form == "json" or not isinstance(value, (str, bytes)):
         try:
             result = parsed(printed)
         except InvalidValueError as error:
             raise InvalidValueError(f"what {name!r} printed: {error}", hint=error.hint) from None
-        # The same document in another order, or with other blanks, is no change.
+        # The same document with another order or white space is no change.
         return value if canonical(result) == canonical(value) else result
     text = text_or_bytes(printed)
     if form == "raw" or not isinstance(value, str) or not isinstance(text, str):
@@ -62,10 +62,10 @@ def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
 
 
 def _run(command: list[str], given: bytes) -> bytes:
-    """Run a filter and return what it prints.
+    """Run a filter and return its output.
 
     Raises:
-        KycliError: when it cannot be run, or does not end well.
+        KycliError: when it cannot be run, or fails.
     """
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -73,7 +73,7 @@ def _run(command: list[str], given: bytes) -> bytes:
         raise KycliError(f"cannot run {command[0]!r}: {error.strerror}") from None
     assert process.stdin is not None
     assert process.stdout is not None
-    # Nobody waits for it: what the filter has left running may never read the rest.
+    # A daemon thread: a process that the filter left behind may keep the pipe open unread.
     Thread(target=_feed, args=(process.stdin, given), daemon=True).start()
     try:
         printed = read_all(process.stdout, f"the output of {command[0]!r}")
@@ -91,7 +91,7 @@ def _run(command: list[str], given: bytes) -> bytes:
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:
-    """Write all of the data to a filter, or as much as it reads."""
+    """Write the data to a filter, as far as it reads it."""
     try:
         with stream:
             stream.write(data)

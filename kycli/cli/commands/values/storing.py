@@ -1,18 +1,7 @@
-"""set, get, append and incr: the commands that scripts call in loops."""
+"""set, append and incr: reading values from the command line and storing them."""
 
 from __future__ import annotations
 
-from kycli.cli.values import (
-    FORMS,
-    MISSING,
-    given_value,
-    plain,
-    print_found,
-    print_value,
-    read_options,
-    read_text,
-    read_value,
-)
 from kycli.errors import ConflictError, UsageError
 
 TYPE_CHECKING = False
@@ -53,6 +42,8 @@ def _save(env: Environment, scope: str, key: str, value: Any) -> str:
 
 def _exchange(env: Environment, scope: str, key: str, value: Any) -> int:
     """Store a value and print the one that was there before; nothing when there was none."""
+    from kycli.cli.commands.values.reading import MISSING, print_value
+
     env.choice("get", "if-absent")
     form = env.choice("raw", "json", "b64")
     store = env.store(create=True)
@@ -73,41 +64,9 @@ def append(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
-def print_values(env: Environment, arguments: list[str]) -> int:
-    """``get ADDRESS...``: print the values that exist; 2 when one is missing."""
-    form = env.choice(*FORMS)
-    env.choice("default", "meta")
-    env.choice("path", "meta")
-    default = read_text(env, env.flags["default"]) if "default" in env.flags else MISSING
-    targets = [env.locate(argument) for argument in arguments]
-    if "at" in env.flags:
-        from kycli.core.history.times import fixed_time
-
-        env.flags["at"] = fixed_time(env.flags["at"])
-    store = env.store()
-
-    def read(scope: str, key: str) -> Any:
-        if form != "meta":
-            value = read_value(env, scope, key, MISSING)
-            if value is MISSING and default is not MISSING:
-                env.defaulted = True
-                return default
-            return value
-        entry = store.get_entry(key, scope=scope, **read_options(env))
-        return MISSING if entry is None else (entry, scope)
-
-    if len(targets) == 1:
-        values = [read(*targets[0])]
-    else:
-        # As of one moment, which lasts for the reading and not for as long as a pipe takes.
-        with store.snapshot():
-            values = [read(*target) for target in targets]
-    print_found(env, form, arguments, targets, values)
-    return 2 if MISSING in values else 0
-
-
 def increment(env: Environment, arguments: list[str]) -> int:
     """``incr ADDRESS [BY]``: add to a number and print the result."""
+    from kycli.cli.commands.values.reading import plain
     from kycli.core.operations.numbers import parse_number
 
     scope, key = env.locate(arguments[0])
@@ -119,3 +78,21 @@ def increment(env: Environment, arguments: list[str]) -> int:
         env.created.append((scope, key))
     env.write(plain(total) + b"\n")
     return 0
+
+
+def given_value(env: Environment, given: str) -> Any:
+    """Return the value of an argument, read as the flags say.
+
+    Only ``-`` reads standard input. If a missing value or an empty variable did, a command in
+    a shell loop would consume the input of the loop.
+    """
+    encoded = env.choice("json", "b64")
+    if given != "-" and not encoded:
+        return given
+    from kycli.cli.commands.values.reading import read_text, text_or_bytes
+
+    if given != "-":
+        return read_text(env, given)
+    # Base64 with line ends is a little over a third longer than the bytes.
+    data = env.read_input(1.5 if encoded == "b64" else 1)
+    return read_text(env, data) if encoded else text_or_bytes(data)
