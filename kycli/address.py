@@ -83,8 +83,8 @@ def parse_address(text: str, *, current: str = DEFAULT, delimiter: str = ".") ->
 
 def fixed_scope(
     *, project: str | None, namespace: str | None, scope: str | None, current: Callable[[], str]
-) -> str | None:
-    """Return the scope that the flags set, or None if none of them is given.
+) -> str:
+    """Return the scope that the flags set, of which at least one is given.
 
     ``--scope`` is the whole scope. ``-p`` alone means the default namespace of the project,
     ``-n`` alone a namespace in the current project. ``current`` is called only for ``-n``
@@ -101,8 +101,6 @@ def fixed_scope(
                 hint="give either the whole scope with --scope, or its names with -p and -n",
             )
         return check_scope(scope)
-    if project is None and namespace is None:
-        return None
     if project is None:
         project = split_scope(current())[0]
     elif "." in project:

@@ -189,14 +189,13 @@ def fix(
     scope: str | None = None,
     *,
     current: str = "alpha",
-) -> str | None:
+) -> str:
     return fixed_scope(project=project, namespace=namespace, scope=scope, current=lambda: current)
 
 
 @pytest.mark.parametrize(
     ("project", "namespace", "scope", "fixed"),
     [
-        (None, None, None, None),
         ("beta", None, None, "beta"),
         ("beta", "logs", None, "beta.logs"),
         ("beta", "default", None, "beta"),
@@ -208,7 +207,7 @@ def fix(
     ],
 )
 def test_flags_fix_the_scope(
-    project: str | None, namespace: str | None, scope: str | None, fixed: str | None
+    project: str | None, namespace: str | None, scope: str | None, fixed: str
 ) -> None:
     assert fix(project, namespace, scope, current="alpha.users") == fixed
 

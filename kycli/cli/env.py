@@ -9,7 +9,6 @@ import io
 import os
 import sys
 
-from kycli.address import add_context, check_delimiter, fixed_key, fixed_scope, parse_address
 from kycli.cli.parse import shown
 from kycli.errors import CannotOpenError, InvalidValueError, KycliError, UsageError
 
@@ -296,6 +295,8 @@ class Environment:
     def delimiter(self) -> str:
         """What separates the parts of an address in this run."""
         if "ns-delim" in self.flags:
+            from kycli.address import check_delimiter
+
             return check_delimiter(self.flags["ns-delim"])
         return self.config.ns_delim
 
@@ -309,13 +310,18 @@ class Environment:
         if self._scope is None:
             from kycli.config import current_scope
 
-            fixed = fixed_scope(
-                project=self.flags.get("project"),
-                namespace=self.flags.get("namespace"),
-                scope=self.flags.get("scope"),
-                current=lambda: current_scope(self.config)[0],
-            )
-            self._scope = (fixed, "command line") if fixed else current_scope(self.config)
+            if self.scope_is_fixed:
+                from kycli.address import fixed_scope
+
+                fixed = fixed_scope(
+                    project=self.flags.get("project"),
+                    namespace=self.flags.get("namespace"),
+                    scope=self.flags.get("scope"),
+                    current=lambda: current_scope(self.config)[0],
+                )
+                self._scope = fixed, "command line"
+            else:
+                self._scope = current_scope(self.config)
         return self._scope
 
     @property
@@ -326,12 +332,16 @@ class Environment:
     def locate(self, text: str) -> tuple[str, str]:
         """Return the scope and key that an argument names: an address, or a short command's key."""
         scope, key = self.scope, text
+        context = self.flags.get("context")
+        if self.short and context is None:
+            return scope, key
+        from kycli.address import add_context, fixed_key, parse_address
+
         if not self.short:
             if self.scope_is_fixed:
                 key = fixed_key(text, self.delimiter)
             else:
                 scope, key = parse_address(text, current=scope, delimiter=self.delimiter)
-        context = self.flags.get("context")
         if key != text:
             self.addressed.append((add_context(text, context), scope, add_context(key, context)))
         return scope, add_context(key, context)

@@ -31,7 +31,6 @@ from __future__ import annotations
 import os
 from stat import S_ISFIFO, S_ISREG
 
-from kycli.address import check_delimiter
 from kycli.core.location import (
     ASK_PLATFORMDIRS,
     MEMORY,
@@ -117,6 +116,8 @@ def _current_scope(value: object, _: str) -> str:
 
 
 def _ns_delim(value: object, _: str) -> str:
+    from kycli.address import check_delimiter
+
     return check_delimiter(_text(value))
 
 

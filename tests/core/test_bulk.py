@@ -20,7 +20,8 @@ def test_keys_that_exist_stand_among_new_ones(store: Kycore) -> None:
     assert list(store.values()) == list(range(1000))
     for n in range(1000):
         entry = store.get_entry(f"k{n:04}")
-        assert entry is not None and entry.version == (1 if n % 37 else 2)
+        assert entry is not None
+        assert entry.version == (1 if n % 37 else 2)
         assert len(store.get_history(f"k{n:04}")) == entry.version
 
 
@@ -38,7 +39,8 @@ def test_keys_that_were_deleted_go_on_where_they_left_off(store: Kycore) -> None
     store.save_many((f"k{n}", str(n)) for n in range(100))
     for n in range(100):
         entry = store.get_entry(f"k{n}")
-        assert entry is not None and entry.version == 2
+        assert entry is not None
+        assert entry.version == 2
 
 
 def test_expired_keys_are_archived_first(store: Kycore, clock: Clock) -> None:
