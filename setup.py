@@ -37,7 +37,7 @@ COMPILER: dict[str, Any] = {
     "define_macros": [("CYTHON_TRACE", "1")] if DEBUG else [],
     "extra_compile_args": ["-O0", "-g3"] if DEBUG else ["-O2", "-g0"],
 }
-SHARED = ["kycli/core/codec.pxd", "kycli/core/layout.py"]
+SHARED = ["kycli/core/codec.pxd", "kycli/core/layout/__init__.py"]
 
 engine = [
     Extension(

@@ -15,6 +15,7 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open
+from kycli.core.layout.triggers import WHOLE
 from kycli.core.location import make_private, sync_directory
 
 _LOCKS = (apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVED, apsw.SQLITE_LOCK_EXCLUSIVE)
@@ -69,7 +70,7 @@ def create_tables(connection: apsw.Connection) -> None:
     connection.execute("BEGIN EXCLUSIVE")
     try:
         if connection.pragma("application_id") == 0:
-            connection.execute(layout.SCHEMA)
+            connection.execute(WHOLE)
             connection.execute(f"PRAGMA user_version = {layout.FORMAT}")
             connection.execute(f"PRAGMA application_id = {layout.APPLICATION_ID}")
         connection.execute("COMMIT")

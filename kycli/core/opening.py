@@ -157,6 +157,7 @@ def _set_up(connection: apsw.Connection, path: str, durability: str, busy: BusyH
     _keep_plans(connection)
     _refuse_double_quoted_strings(connection)
     _distrust_schema(connection)
+    _execute_no_triggers(connection)
     _identify(connection, path)
     if path != MEMORY and not connection.readonly("main"):
         _use_wal(connection, busy)
@@ -192,6 +193,11 @@ def _refuse_double_quoted_strings(connection: apsw.Connection) -> None:
 def _distrust_schema(connection: apsw.Connection) -> None:
     """Keep a crafted file from calling functions with side effects in its schema."""
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+
+
+def _execute_no_triggers(connection: apsw.Connection) -> None:
+    """The triggers do for other programs what the engine does itself (``layout.triggers``)."""
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
 
 
 def _use_wal(connection: apsw.Connection, busy: BusyHandler) -> None:

@@ -118,22 +118,6 @@ def test_renaming_a_scope_empties_the_cache_of_its_names(store: Kycore, other: K
     assert store.getkey("k", scope="b") == 1
 
 
-@pytest.mark.damages  # what such a tool does is not in the history
-def test_changes_made_by_a_tool_that_knows_nothing_of_the_history_are_seen(
-    store: Kycore, path: Path
-) -> None:
-    store.save_many({"k": 1, "gone": 2})
-    warm(store)
-    assert (store["k"], store["gone"]) == (1, 2)
-    assert (store["k"], store["gone"]) == (1, 2)
-    tool = apsw.Connection(str(path))
-    tool.execute("UPDATE kvstore SET value = 5 WHERE key = 'k'")
-    assert store["k"] == 5
-    tool.execute("DELETE FROM kvstore WHERE key = 'gone'")
-    assert "gone" not in store
-    tool.close()
-
-
 def test_many_changes_at_once_empty_the_cache(store: Kycore, other: Kycore) -> None:
     store.save("k", 1)
     warm(store)

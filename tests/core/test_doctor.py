@@ -84,6 +84,18 @@ DAMAGES = {
     "a large value that is another": (
         "keys", "1 large values are not what was saved",
         "UPDATE audit_log SET value = 'x' WHERE key = 'large'"),
+    "a digest of another value": (
+        "keys", "1 large values are not what was saved",
+        "UPDATE kvstore SET digest = x'00' WHERE key = 'large'"),
+    "a large value without a digest": (
+        "keys", "1 keys have a value of another kind",
+        "UPDATE kvstore SET digest = NULL WHERE key = 'large'"),
+    "a large value that is another in the row": (
+        "keys", "1 keys differ from their newest change",
+        "UPDATE kvstore SET value = 'x' WHERE key = 'large'"),
+    "a row that nothing has completed": (
+        "keys", "1 keys have no change in the history",
+        "INSERT INTO kvstore (key, value) VALUES ('new', 1)"),
     "a chain that leads to another key": (
         "history", "1 changes follow one of another key",
         "UPDATE audit_log SET prev = 1 WHERE key = 'k9'"),
@@ -243,8 +255,8 @@ def test_a_damaged_index_is_made_anew(filled: Path, statement: str) -> None:
 
 
 MENDED = {
-    "a trigger is gone": "DROP TRIGGER kvstore_lost",
-    "a trigger is another": "DROP TRIGGER kvstore_bypassed; CREATE TRIGGER kvstore_bypassed "
+    "a trigger is gone": "DROP TRIGGER kvstore_deleted",
+    "a trigger is another": "DROP TRIGGER kvstore_updated; CREATE TRIGGER kvstore_updated "
     "AFTER UPDATE ON kvstore BEGIN SELECT 1; END",
     "an index is gone": "DROP INDEX archive_key",
     "an index is another": "DROP INDEX kvstore_expiry; "
@@ -262,6 +274,25 @@ def test_what_the_layout_says_is_made_anew(filled: Path, statement: str) -> None
         assert len(store.check()) == 1
         (mended,) = store.check(repair=True)
         assert mended.repaired
+        assert store.check() == []
+    check_invariants(filled)
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("view", ["sql_after", "sql_gone"])
+@pytest.mark.parametrize("statement", ["", "CREATE VIEW {} AS SELECT 1 AS scope, 2 AS key"])
+def test_a_view_is_made_anew_with_its_triggers(filled: Path, view: str, statement: str) -> None:
+    damage(filled, f"DROP VIEW {view}", statement.format(view))
+    with Kycore(filled) as store:
+        mended = store.check(repair=True)
+        assert len(mended) == 2
+        assert all(problem.repaired for problem in mended)
+        assert store.check() == []
+    tool = apsw.Connection(str(filled))
+    tool.execute("UPDATE kvstore SET key = 'renamed' WHERE key = 'k1'")
+    tool.close()
+    with Kycore(filled) as store:
+        assert store["renamed"] == "apple 1"
         assert store.check() == []
     check_invariants(filled)
 

@@ -17,7 +17,8 @@ import pytest
 
 from kycli import Kycore
 from kycli.core import layout
-from kycli.core.migration.formats import STEPS, migrate
+from kycli.core.migration.formats import migrate
+from kycli.core.migration.steps import STEPS
 from kycli.core.values import canonical
 from kycli.errors import (
     BusyError,
@@ -31,7 +32,8 @@ from kycli.errors import (
 )
 
 FORMATS = Path(__file__).parent.parent / "formats"
-EARLIER = sorted(FORMATS.glob("format-*.sqlite"))
+CURRENT = FORMATS / f"format-{layout.FORMAT}.sqlite"
+EARLIER = sorted(file for file in FORMATS.glob("format-*.sqlite") if file != CURRENT)
 
 make: Any = None
 if spec := importlib.util.spec_from_file_location("make_format", FORMATS / "make.py"):
@@ -72,11 +74,26 @@ def test_each_earlier_format_has_a_step_and_a_committed_file() -> None:
     assert [file.stem for file in EARLIER] == [f"format-{number}" for number in numbers]
 
 
+def test_the_committed_file_of_this_format_is_as_databases_are_made_today(
+    path: Path, tmp_path: Path
+) -> None:
+    shutil.copy(CURRENT, path)
+    expected = json.loads(CURRENT.with_suffix(".json").read_text())
+    clock = expected.pop("clock")
+    assert migrate(str(path)) is None
+    with Kycore(path, clock=lambda: clock) as kv:
+        assert json.loads(canonical(make.said(kv))) == expected
+        assert kv.check() == []
+    Kycore(tmp_path / "new.db").close()
+    assert schema(path) == schema(tmp_path / "new.db")
+
+
 def test_all_that_was_in_it_is_in_it(earlier: Path) -> None:
     expected = json.loads(earlier.with_suffix(".json").read_text())
     clock = expected.pop("clock")
     with Kycore(earlier, migrate=True, clock=lambda: clock) as kv:
-        assert json.loads(canonical(make.said(kv))) == expected
+        said = json.loads(canonical(make.said(kv)))
+        assert {part: said[part] for part in expected} == expected  # as much as it then had
         assert kv.getkey("document") == make.VALUES["document"]
 
 
@@ -89,11 +106,30 @@ def test_a_migrated_database_is_made_as_a_new_one_is(earlier: Path, tmp_path: Pa
 
 def test_a_migrated_database_takes_every_kind_of_change(earlier: Path) -> None:
     clock = make.Clock()
-    clock.now += 86_400_000
+    clock.now = json.loads(earlier.with_suffix(".json").read_text())["clock"] + 86_400_000
     with Kycore(earlier, migrate=True, clock=clock) as kv:
         for scope in kv.scopes():
             kv.drop_scope(scope)
         make.fill(kv, clock)
+
+
+def test_a_migrated_database_takes_plain_sql(earlier: Path) -> None:
+    expected = json.loads(earlier.with_suffix(".json").read_text())
+    migrate(str(earlier))
+    tool = apsw.Connection(str(earlier))
+    keys = tool.execute("SELECT count(*) FROM kvstore").get
+    tool.execute("UPDATE kvstore SET value = value || '!' WHERE home IS NULL AND kind = 0")
+    tool.execute(
+        "UPDATE kvstore SET key = key || '?' WHERE scope <> 'folds' AND length(key) < 1000"
+    )
+    tool.execute("DELETE FROM kvstore WHERE scope <> 'default'")
+    tool.close()
+    with Kycore(earlier) as kv:
+        assert kv.check() == []
+        assert kv.getkey("text?") == make.VALUES["text"] + "!"
+        assert kv.getkey("large bytes?") == make.VALUES["large bytes"]
+        assert len(kv) < keys
+        assert kv.restore_to(expected["clock"] / 1000, all_scopes=True) > keys
 
 
 def test_it_is_never_migrated_unasked(earlier: Path) -> None:

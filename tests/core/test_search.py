@@ -286,17 +286,6 @@ def test_a_scope_may_be_renamed_while_the_index_is_built(store: Kycore, small_st
     assert len(keys(store, "apple", scope="a")) == 10
 
 
-def test_what_a_tool_changes_behind_the_log_is_found(store: Kycore, path: Path) -> None:
-    store.save_many({"a": "apple", "b": "pear"})
-    assert keys(store, "apple") == ["a"]
-    tool = apsw.Connection(str(path))
-    tool.execute("UPDATE kvstore SET value = 'plum' WHERE key = 'a'")
-    assert (keys(store, "apple"), keys(store, "plum")) == ([], ["a"])
-    # To a log that does not say so, it never happened.
-    tool.execute("UPDATE kvstore SET value = 'apple' WHERE key = 'a'")
-    tool.close()
-
-
 WORDS = st.sampled_from(["apple", "pear", "plum", "fig", "kiwi"])
 CHANGE = st.one_of(
     st.tuples(st.just("save"), st.integers(0, 8), st.lists(WORDS, max_size=3).map(" ".join)),

@@ -11,15 +11,19 @@ that kycli reports it. The tests migrate the one and hold the result to the othe
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from kycli import Kycore
-from kycli.core import layout
+from kycli.core import authors, layout
 from kycli.core.values import canonical
 
 START = 1_700_000_000_000
+DAY_MS = 86_400_000
 
 VALUES: dict[str, Any] = {
     "text": "Grüße, 世界 🎉",
@@ -64,6 +68,7 @@ class Clock:
 
 def fill(kv: Kycore, clock: Clock) -> None:
     """Write every kind of value and make every kind of change."""
+    prune(kv, clock)
     for key, value in VALUES.items():
         kv.save(key, value)
     for key, value in VALUES.items():
@@ -96,10 +101,51 @@ def fill(kv: Kycore, clock: Clock) -> None:
     kv.save("expired", "and not yet archived", ttl=1)
     clock.now += 5
     kv.rename_scope("alpha.test", "alpha.prod")  # notes a bypass in the log
+    fill_further(kv, clock)
+
+
+def prune(kv: Kycore, clock: Clock) -> None:
+    """Leave chains whose beginning is gone."""
+    for value in ("s" * 600, "t" * 600, "kept"):
+        kv.save("pruned", value, scope="shop")
+    kv.save("gone long ago", 1, scope="shop")
+    kv.delete("gone long ago", scope="shop")
+    clock.now += 20 * DAY_MS
+    kv.compact(15, vacuum=False)
+
+
+def fill_further(kv: Kycore, clock: Clock) -> None:
+    """Make what there is since format 2: changes of many keys, limits, a search index."""
+    with kv.transaction():
+        for key in ("one", "two", "three"):
+            kv.save(key, f"{key} of one change", scope="shop")
+        kv.delete("two", scope="shop")
+    kv.restore("two", scope="shop")
+    kv.save("three", "v" * 600, scope="shop")
+    kv.undo(scope="shop")
+    kv.set_scope("short", history_versions=2, archive_days=1)
+    for number in range(6):
+        kv.save("counted", number, scope="short")
+        kv.save("counted, large", f"{number}" * 700, scope="short")
+    kv.save("renewed", "u" * 600, scope="short", ttl="1h")
+    for _ in range(4):
+        kv.expire("renewed", "2000y", scope="short")
+    kv.delete("counted", scope="short")
+    clock.now += 2 * DAY_MS
+    kv.save("after", "what was pruned", scope="short")
+    # As a scope that was migrated from before there were formats.
+    kv._query("INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES ('folds', 1, 1)")
+    kv.save("NAME", "in lower case", scope="folds")
+    kv.search("change")
+    kv.save("late", "the index has not seen it", scope="shop")
 
 
 def said(kv: Kycore) -> dict[str, Any]:
-    """Return all that is in a database: by its API what lives, by SQL what was."""
+    """Return all that is in a database: by its API what lives, by SQL what was.
+
+    A format that has more to say gets a part of its own, as the files of earlier formats
+    say nothing of it.
+    """
     return {
         "scopes": kv.scopes(),
         "caches": kv.caches(),
@@ -121,17 +167,33 @@ def said(kv: Kycore) -> dict[str, Any]:
                 "updated_at, deleted_at FROM archive ORDER BY id"
             )
         ],
+        "signatures": rows(kv, "SELECT id, author, pid, change FROM audit_log ORDER BY id"),
+        "authors": rows(kv, "SELECT id, user, host, command FROM authors ORDER BY id"),
+        "declared": rows(kv, "SELECT * FROM sys_namespaces ORDER BY scope"),
+        "horizon": rows(kv, "SELECT scope, reaches_to FROM horizon ORDER BY scope"),
+        "sweeps": rows(kv, "SELECT name, position FROM sweeps ORDER BY name"),
+        "found": kv.search("change OR index", scope="shop"),
     }
+
+
+def rows(kv: Kycore, sql: str) -> list[list[Any]]:
+    return [list(row) for row in kv._query(sql)]
 
 
 def main(directory: Path) -> None:
     path = directory / f"format-{layout.FORMAT}.sqlite"
     path.unlink(missing_ok=True)
     clock = Clock()
+    # Who makes the file is nobody's business.
+    os.environ["LOGNAME"] = "user"
+    os.getpid = lambda: 4242
+    authors.host = lambda: "host"
     with Kycore(path, clock=clock) as kv:
         fill(kv, clock)
-        kv._query("PRAGMA journal_mode = DELETE")  # one file, also for those who only read it
         expected = json.loads(canonical({"clock": clock.now, **said(kv)}))
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "delete")  # one file, also for those who only read it
+    connection.close()
     text = json.dumps(expected, ensure_ascii=False, indent=1) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
 

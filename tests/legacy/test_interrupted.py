@@ -6,6 +6,7 @@ power does to a disk that has not written what it said it had.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -20,9 +21,11 @@ import invariants
 import pytest
 
 from kycli import Kycore
+from kycli.core.layout import FORMAT
 from kycli.core.migration.formats import examine, is_current, migrate
 from kycli.errors import MigrationNeeded
 
+FORMAT_2 = Path(__file__).parent.parent / "formats" / "format-2.sqlite"
 # With so many a migration writes before it commits, because SQLite's cache overflows.
 KEYS = 10_000
 MANY_KEYS = 100_000
@@ -77,9 +80,9 @@ def is_migrated(path: Path) -> bool:
     """Whether a database is a new one, after whatever a journal beside it undoes."""
     connection = sqlite3.connect(path)
     try:
-        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return bool(mark)
+        return bool(version == FORMAT)
     finally:
         connection.close()
 
@@ -95,6 +98,35 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("huge") / "old.db"
     fill(path, MANY_KEYS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def formatted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A large database of format 2, every tenth value of which is in the log."""
+    path = tmp_path_factory.mktemp("formatted") / "old.db"
+    shutil.copy(FORMAT_2, path)
+    connection = sqlite3.connect(path)
+    (last,) = connection.execute("SELECT max(id) FROM audit_log").fetchone()
+    log, live = [], []
+    for id in range(last + 1, last + 1 + KEYS // 2):
+        value = f"value {id} " * (80 if id % 10 == 0 else 3)
+        digest = hashlib.blake2b(value.encode(), digest_size=16).digest()
+        log.append((id, f"key {id}", value))
+        shown = (digest, id) if id % 10 == 0 else (value, None)
+        live.append((f"key {id}", *shown, id))
+    connection.executemany(
+        "INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp) "
+        "VALUES (?, 'many', ?, ?, 0, 1, 1, 1)",
+        log,
+    )
+    connection.executemany(
+        "INSERT INTO kvstore (scope, key, value, kind, home, version, seq, updated_at) "
+        "VALUES ('many', ?, ?, 0, ?, 1, ?, 1)",
+        live,
+    )
+    connection.commit()
+    connection.close()
     return path
 
 
@@ -147,7 +179,7 @@ def kill_at_random(large: Path, directory: Path, rounds: int, again: int) -> int
             assert migrate(str(path)) is not None
         assert migrate(str(path)) is None
         with Kycore(path) as kv:
-            assert kv.count() == len(before[0])
+            assert kv._query("SELECT count(*) FROM kvstore") == [(len(before[0]),)]
     if not is_migrated(path):
         migrate(str(path))
     return old
@@ -322,12 +354,14 @@ def test_a_write_that_fails_leaves_the_old_database_or_the_new_one(
     os.unlink(small)
 
 
+@pytest.mark.parametrize("of", ["large", "formatted"])
 def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
-    large: Path, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, of: str
 ) -> None:
-    before = contents(large)
+    source: Path = request.getfixturevalue(of)
+    before = contents(source)
     old = new = 0
-    with Migrations(large, tmp_path) as migrations:
+    with Migrations(source, tmp_path) as migrations:
         path = migrations.path
         writes = migrations.count()
         for number in [*range(0, writes, writes // 10), *range(writes - 4, writes)]:
@@ -342,9 +376,10 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
                     continue
                 assert migrate(str(path)) is not None
             with Kycore(path) as kv:
-                assert kv.count() == len(before[0])
+                assert kv._query("SELECT count(*) FROM kvstore") == [(len(before[0]),)]
         if not is_migrated(path):
             migrate(str(path))
+        invariants.check(path)
     assert old > 5
     assert new > 0
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from kycli.core.doctor import consistency
 from kycli.core.history.retention import VACUUM_BYTES
-from kycli.core.layout import SCHEMA, SEARCH_SCHEMA
+from kycli.core.layout import SEARCH_SCHEMA
+from kycli.core.layout.triggers import WHOLE
 from kycli.core.operations.scopes import start_anew
 from kycli.core.search import checking as index_check
 from kycli.core.search import indexing
@@ -71,6 +72,9 @@ _OF_SEARCH = frozenset(_SEARCH + _SHADOWS)
 # What these say the rows of other tables say, too, so it can be known who is wrong.
 _INDEXES = frozenset(("kvstore_expiry", "archive_key"))
 
+_OF_VIEW = """
+SELECT type, name, sql FROM sqlite_schema
+WHERE tbl_name = ?1 AND name NOT GLOB 'sqlite_*' ORDER BY rowid"""
 _OBJECTS = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'"
 _COLUMNS = 'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?1)'
 
@@ -240,7 +244,7 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
     import apsw
 
     model = apsw.Connection(":memory:")
-    model.execute(SCHEMA)
+    model.execute(WHOLE)
     there = {(type, name): sql for type, name, sql in store._query(_OBJECTS)}
     objects: list[tuple[Any, ...]] = list(model.execute(_OBJECTS))
     for type, name, sql in objects:
@@ -250,6 +254,10 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
         if type != "table":
             if present is None or present.split() != sql.split():
                 found.remake[type, name] = sql
+                if type == "view":  # its triggers are dropped with it
+                    found.remake.update(
+                        {(made, its): text for made, its, text in model.execute(_OF_VIEW, (name,))}
+                    )
                 state = "is missing" if present is None else "is not as kycli makes it"
                 found.add("file", [f"the {type} {name} {state}"])
             continue

@@ -8,10 +8,9 @@ it is one at all. Rows that another program wrote have no author, and then say l
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from kycli.core.codec import decode
+from kycli.core.codec import decode, digest
 from kycli.core.history.retention import MAX_DAYS
 from kycli.core.layout import (
     BIGINT,
@@ -86,11 +85,13 @@ _KEYS: _Scan = (
             (a.scope, a.key, a.version, a.kind) IS NOT (k.scope, k.key, k.version, k.kind)
             OR a.expires_at IS NOT k.expires_at
             OR iif(k.home IS NULL, {_VALUE_OF.format("a")} IS NOT k.value,
-                   k.home IS NOT {_HOME_OF.format("a")})
+                   k.home IS NOT {_HOME_OF.format("a")}
+                   OR k.value IS NOT NULL AND k.value IS NOT h.value)
             OR (a.author IS NOT NULL AND a.timestamp <> k.updated_at))""",
         ("keys", "keys have a value of no known kind"): _NO_KIND.format("k"),
         ("keys", "keys have a value of another kind than they say"): f"""
-            iif(k.home IS NULL, NOT {_FITS.format("k")}, typeof(k.value) <> 'blob')""",
+            iif(k.home IS NULL, NOT {_FITS.format("k")} OR k.digest IS NOT NULL,
+                typeof(k.digest) <> 'blob')""",
         ("keys", "large values are missing"): """k.home IS NOT NULL
             AND (h.value IS NULL OR (h.scope, h.key) <> (k.scope, k.key))""",
     },
@@ -123,7 +124,7 @@ _LOG: _Scan = (
         ("history", "changes are no part of what they say"): f"""a.change > a.id
             OR (a.change IS NOT NULL AND c.id IS NULL AND {_WHOLE})
             OR (c.op <> {BYPASS} AND (c.author, c.pid) IS NOT (a.author, a.pid))
-            OR (a.op = {EXPIRED} AND coalesce(a.author, a.pid, a.change) IS NOT NULL)""",
+            OR (a.op = {EXPIRED} AND coalesce(a.author, a.pid) IS NOT NULL)""",
         ("history", "changes are newer than their key says"): f"a.id > k.seq AND a.op <> {BYPASS}",
         ("history", "changes say that a key is gone that lives on"): f"""
             a.id = k.seq AND a.kind IS NULL AND a.op <> {BYPASS}""",
@@ -179,7 +180,7 @@ _ARCHIVE: _Scan = (
 )  # fmt: skip
 
 _LARGE = """
-SELECT k.scope, k.key, k.value, a.value FROM kvstore k JOIN audit_log a ON a.id = k.home
+SELECT k.scope, k.key, k.digest, a.value FROM kvstore k JOIN audit_log a ON a.id = k.home
 WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT 1"""
 
 # Every text and value of a table, in the order of ids; what is long comes by itself.
@@ -189,6 +190,7 @@ FROM {0} WHERE id > ?1 ORDER BY id LIMIT ?3"""
 _ONE_TEXT = "SELECT scope, key, kind, value FROM {0} WHERE id = ?1"
 _IDS = "SELECT id FROM {0} WHERE id > ?1 ORDER BY id LIMIT ?2"
 
+_JSON5 = "SELECT json_valid(?1, 2)"
 _AUTHORS = "SELECT user, host, command FROM authors"
 _SETTINGS = """
 SELECT scope, cache_ms, history_days, history_versions, archive_days, fold_keys
@@ -237,9 +239,8 @@ def _wrong_digests(store: Kycore) -> int:
     wrong = 0
     place: tuple[str, str] = ("", "")
     while rows := store._query(_LARGE, place):
-        scope, key, digest, value = rows[0]
-        data = value.encode() if isinstance(value, str) else value
-        wrong += isinstance(data, bytes) and blake2b(data, digest_size=16).digest() != digest
+        scope, key, noted, value = rows[0]
+        wrong += isinstance(value, (str, bytes)) and digest(value) != noted
         place = scope, key
     return wrong
 
@@ -259,7 +260,7 @@ def _unreadable(store: Kycore, table: str) -> Iterator[int]:
                 if is_long:
                     if not _is_readable(store, table, id):
                         yield id
-                elif not _is_a(value, kind):
+                elif not _is_a(store, value, kind):
                     yield id
         if len(ids) < _PAGE_ROWS:
             return
@@ -271,22 +272,23 @@ def _is_readable(store: Kycore, table: str, id: int) -> bool:
         ((_, _, kind, value),) = store._query(_ONE_TEXT.format(table), (id,))
     except StorageError:
         return False
-    return _is_a(value, kind)
+    return _is_a(store, value, kind)
 
 
-def _is_a(value: Any, kind: int | None) -> bool:
+def _is_a(store: Kycore, value: Any, kind: int | None) -> bool:
     """Whether a value that SQLite gave, of the right type, can be decoded."""
     if kind not in (JSON, BIGINT) or value is None:
         return True
     try:
-        decode(value, kind)
+        found = decode(value, kind)
     except (CorruptError, ValueError, RecursionError):
         return False
     except StorageError:
         return True  # an int of more digits than Python reads is sound
     except KycliError:
         return False
-    return True
+    # What SQLite takes for JSON may be no document here.
+    return kind != JSON or found is not value or bool(store._query(_JSON5, (value,))[0][0])
 
 
 def _wrong_settings(store: Kycore) -> Iterator[str]:

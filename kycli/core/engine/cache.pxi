@@ -26,10 +26,9 @@
 #
 # What is dropped. Each change of a key is a row of audit_log, in the order of the
 # commits. So a cache that has seen all rows up to an id reads those behind it, in the
-# same read transaction, and drops just their keys. Whoever changes keys or prunes the log
-# in another way adds a row of the empty scope, which drops everything. A trigger does so
-# for other programs that update or delete; what they insert, replace or rename in kvstore
-# by hand is not noticed, since a trigger for that would make each save dearer.
+# same read transaction, and drops just their keys. What other programs write by plain SQL
+# is there too, by triggers. Whoever renames a scope or prunes the log adds a row of the
+# empty scope, which drops everything.
 
 cdef extern from *:
     """

@@ -25,10 +25,11 @@ SELECT a.id, a.scope, a.key, CASE WHEN a.timestamp BETWEEN ?2 AND ?3 THEN a.valu
 FROM audit_log a LEFT JOIN authors w ON w.id = a.author WHERE a.id = ?1"""
 
 # A change of a key: what was there, or where a key that is gone has left off; the row of
-# the log; the live row. Replacing sets off no trigger.
+# the log; the live row, with its value or with the digest of one that is in the log.
 cdef str _BEFORE = """
-SELECT version, seq, kind, home, expires_at, value IS ?3
+SELECT version, seq, kind, home, expires_at, ifnull(digest, value) IS ?3
 FROM kvstore WHERE scope = ?1 AND key = ?2"""
+cdef str _HOLDS = "SELECT 1 FROM kvstore WHERE scope = ?1 AND key = ?2 AND value IS ?3"
 cdef str _LAST_ARCHIVED = """
 SELECT version, seq FROM archive WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1"""
 cdef str _LOG = """
@@ -36,9 +37,12 @@ INSERT INTO audit_log (
     scope, key, value, kind, op, version, prev, timestamp, expires_at, author, pid, change
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"""
 _LIVE_ROW = """
-INTO kvstore (scope, key, value, kind, home, expires_at, version, seq, updated_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"""
+INTO kvstore (scope, key, value, kind, expires_at, version, seq, updated_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"""
 cdef str _PUT = "REPLACE" + _LIVE_ROW
+cdef str _PUT_LARGE = """
+REPLACE INTO kvstore (scope, key, digest, kind, expires_at, version, seq, updated_at, home)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"""
 cdef str _ADD = "INSERT" + _LIVE_ROW + " ON CONFLICT DO NOTHING"
 # Without reading the value, which may be large, or damaged.
 cdef str _ARCHIVE = f"""
@@ -100,6 +104,7 @@ cdef class _Statements:
     cdef _Statement last_archived
     cdef _Statement log
     cdef _Statement put
+    cdef _Statement put_large
     cdef _Statement add
     cdef _Statement archive
     cdef _Statement remove
@@ -117,6 +122,7 @@ cdef class _Statements:
         self.last_archived = self.prepared(connection, cursor, _LAST_ARCHIVED)
         self.log = self.prepared(connection, cursor, _LOG)
         self.put = self.prepared(connection, cursor, _PUT)
+        self.put_large = self.prepared(connection, cursor, _PUT_LARGE)
         self.add = self.prepared(connection, cursor, _ADD)
         self.archive = self.prepared(connection, cursor, _ARCHIVE)
         self.remove = self.prepared(connection, cursor, _REMOVE)

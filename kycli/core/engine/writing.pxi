@@ -33,7 +33,8 @@ cdef int _change(
     cdef int64_t version = 0, prev = 0
     cdef object home = None
     cdef object shown = stored if inline else digest(stored)
-    cdef bint found, live = False, same = False
+    cdef _Statement put
+    cdef bint found, live = False, same = False, in_row = False, as_long = False
     cdef int64_t seq
     before.bind_text(1, scope)
     before.bind_text(2, key)
@@ -44,15 +45,23 @@ cdef int _change(
             version, prev, live = before.int_at(0), before.int_at(1), True
             if not before.is_null(4):
                 live = before.int_at(4) > now
-            if live and before.int_at(2) == kind and before.is_null(3) == inline:
-                same = before.int_at(5)
-                if same and kind == FLOAT and not stored:
-                    same = is_same(kind, _row_of(db, scope, key)[0], stored)
+            if live and before.int_at(2) == kind:
+                if before.is_null(3) == inline:
+                    same = before.int_at(5)
+                    if same and kind == FLOAT and not stored:
+                        same = is_same(kind, _row_of(db, scope, key)[0], stored)
+                    home = before.at(3)
+                elif not inline:  # the row has a small value, or a large one from plain SQL
+                    in_row, as_long = True, before.at(4) == expires_at
                 if same and before.at(4) == expires_at:
                     return UNCHANGED
-                home = before.at(3)
     finally:
         before.reset()
+    if in_row and db.cursor.execute(_HOLDS, (scope, key, stored)).get is not None:
+        if as_long:
+            return UNCHANGED
+        same = inline = True  # it stays where it is
+        shown = stored
     if not found:
         version, prev = _last_archived(db, scope, key)
     try:
@@ -69,8 +78,11 @@ cdef int _change(
                 operation = OVERWRITTEN
         seq = _log(db, now, scope, key, None if same else stored, kind, operation,
                    version, prev, expires_at, not inline)
-        _put(db.run.put, now, scope, key, shown, kind,
-             None if inline else home if same else seq, expires_at, version, seq)
+        put = db.run.put
+        if not inline:
+            put = db.run.put_large
+            put.bind(9, home if same else seq)
+        _put(put, now, scope, key, shown, kind, expires_at, version, seq)
     except BaseException:
         db.roll_back_all()
         raise
@@ -92,7 +104,7 @@ cdef int _add_or_change(
     if db.archived:
         version, prev = _last_archived(db, scope, key)
     seq = db.last_id + 1
-    _put(db.run.add, now, scope, key, stored, kind, None, expires_at, version + 1, seq)
+    _put(db.run.add, now, scope, key, stored, kind, expires_at, version + 1, seq)
     if db.run.add.changes() == 0:
         return _change(db, now, scope, key, stored, kind, True, expires_at)
     try:
@@ -105,7 +117,7 @@ cdef int _add_or_change(
 
 
 cdef _put(
-    _Statement put, int64_t now, str scope, str key, object shown, int kind, object home,
+    _Statement put, int64_t now, str scope, str key, object shown, int kind,
     object expires_at, int64_t version, int64_t seq,
 ):
     """Write a live row."""
@@ -113,11 +125,10 @@ cdef _put(
     put.bind_text(2, key)
     put.bind(3, shown)
     put.bind_int(4, kind)
-    put.bind(5, home)
-    put.bind(6, expires_at)
-    put.bind_int(7, version)
-    put.bind_int(8, seq)
-    put.bind_int(9, now)
+    put.bind(5, expires_at)
+    put.bind_int(6, version)
+    put.bind_int(7, seq)
+    put.bind_int(8, now)
     put.execute_at_once()
 
 

@@ -34,9 +34,10 @@ PAGE_BYTES = 1 << 20
 SCAN_ROWS = 20_000
 """Rows of the log that one step looks through."""
 
-# What a key is, without reading a large value: the value or its digest.
+# What a key is, without reading a large value: the value or its digest. A large value that
+# plain SQL wrote is in the row, and differs here from the digest of the same value.
 _STATES = f"""
-SELECT key, value, kind, home IS NULL, expires_at FROM kvstore
+SELECT key, ifnull(digest, value), kind, home IS NULL, expires_at FROM kvstore
 WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE} ORDER BY key LIMIT {PAGE_ROWS}"""
 
 _NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"

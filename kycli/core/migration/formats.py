@@ -25,6 +25,7 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
+from kycli.core.layout.triggers import WHOLE
 from kycli.core.location import sync_directory
 from kycli.core.migration.legacy.aside import Aside
 from kycli.core.migration.legacy.identify import has_journal, identify, variant_of
@@ -32,6 +33,7 @@ from kycli.core.migration.legacy.store import open_old
 from kycli.core.migration.legacy.values import Decoder, Keyring
 from kycli.core.migration.legacy.variant import PLAIN, Variant
 from kycli.core.migration.plain import Move, Moved, Source
+from kycli.core.migration.steps import STEPS
 from kycli.core.names import DEFAULT
 from kycli.errors import (
     BusyError,
@@ -70,38 +72,6 @@ _HOW = (
 
 
 # ---------------------------------------------------------------- formats
-
-
-def _take_layout(connection: apsw.Connection) -> None:
-    """Give tables the columns, and the database the tables, that the layout has more.
-
-    Only for the newest step. Before a later format comes, what this does is to be written
-    down as it is then, since the layout will be another.
-    """
-    for name, sql in _tables_of_layout().items():
-        wanted = _columns_of_layout(name)
-        present = _columns(connection, name)
-        if not present:
-            connection.execute(sql)
-        elif wanted[: len(present)] == present:
-            for column in wanted[len(present) :]:
-                connection.execute(f"ALTER TABLE {name} ADD COLUMN {column[0]} {column[1]}")
-        else:
-            _rebuild(connection, name, sql, [c[0] for c in present if c in wanted])
-
-
-def _rebuild(connection: apsw.Connection, table: str, sql: str, columns: list[str]) -> None:
-    names = ", ".join(columns)
-    connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-    connection.execute(sql)
-    connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM old_{table}")
-    connection.execute(f"DROP TABLE old_{table}")
-
-
-# What makes a database of format N one of format N + 1.
-STEPS: dict[int, Callable[[apsw.Connection], None]] = {
-    1: _take_layout,
-}
 
 
 def bring_up(connection: apsw.Connection, version: int) -> None:
@@ -162,7 +132,7 @@ def _columns(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
 
 def _new_database() -> apsw.Connection:
     connection = apsw.Connection(":memory:")
-    connection.execute(layout.SCHEMA)
+    connection.execute(WHOLE)
     return connection
 
 

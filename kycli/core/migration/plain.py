@@ -742,9 +742,9 @@ class Move:
             expires_at = "(SELECT at FROM expiring WHERE expiring.key = a.key)"
         self._db.execute(
             f"""INSERT INTO kvstore (
-                scope, key, value, kind, home, expires_at, version, seq, updated_at
-            ) SELECT ?1, a.key, iif({is_large}, kycli_digest(a.value), a.value), a.kind,
-                iif({is_large}, a.id, NULL), {expires_at}, a.version, a.id,
+                scope, key, value, kind, home, digest, expires_at, version, seq, updated_at
+            ) SELECT ?1, a.key, iif({is_large}, NULL, a.value), a.kind, iif({is_large}, a.id, NULL),
+                iif({is_large}, kycli_digest(a.value), NULL), {expires_at}, a.version, a.id,
                 a.timestamp {self._counted}
             FROM ({rows}) a ORDER BY a.key""",
             (self.scope, self._base),

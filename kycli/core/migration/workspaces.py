@@ -306,7 +306,8 @@ def _put(
     )
     large = size > layout.INLINE_MAX
     connection.execute(
-        "INSERT INTO kvstore (scope, key, value, kind, home, version, seq, updated_at) "
-        "VALUES (?1, ?2, iif(?6, kycli_digest(?3), ?3), ?4, iif(?6, ?5, NULL), 1, ?5, ?7)",
+        "INSERT INTO kvstore (scope, key, value, kind, home, digest, version, seq, updated_at) "
+        "VALUES (?1, ?2, iif(?6, NULL, ?3), ?4, iif(?6, ?5, NULL), "
+        "iif(?6, kycli_digest(?3), NULL), 1, ?5, ?7)",
         (scope, key, stored, kind, id, large, now),
     )

@@ -291,8 +291,10 @@ def searchable(store: Kycore, kind: int, value: Any, home: int | None) -> str:
     if home is not None and kind != BYTES:
         rows = store._query(_LARGE, (home,))
         value = rows[0][0] if rows else ""
-        if kind == JSON and len(value) >= TEXT_MAX:
-            return str(value)  # cut off, so it is no JSON any more, but still text
+    elif isinstance(value, str):
+        value = value[:TEXT_MAX]
+    if kind == JSON and len(value) >= TEXT_MAX:
+        return str(value)  # cut off, so it is no JSON any more, but still text
     return text_of(kind, value)
 
 
@@ -303,7 +305,10 @@ def text_of(kind: int, value: Any) -> str:
     if kind == JSON:
         if "\\" not in value and '"$' not in value:
             return str(value)
-        return "".join(_pieces(_document(value)))
+        try:
+            return "".join(_pieces(_document(value)))
+        except RecursionError:  # nested more deeply than what the engine writes
+            return str(value)
     if kind in (INT, FLOAT):
         return "NaN" if value is None else repr(value)
     if kind == BOOL:

@@ -8,7 +8,9 @@ check). So a write appends one row, and does nothing else for these readers.
 
 The engine writes both rows itself (``writing.pxi``), in one transaction. SQLite would run a trigger
 that writes the history in a frame of its own, with look-ups for what the engine has just read;
-this made a save twice as slow. An upsert with RETURNING opens a temporary table.
+this made a save twice as slow. An upsert with RETURNING opens a temporary table. What other
+programs write by plain SQL is logged by triggers, which the engine disables on its own
+connections: see ``core.layout.triggers``.
 
 References between rows:
 
@@ -21,9 +23,10 @@ References between rows:
 - A key that is deleted or has expired is moved to ``archive``; its ``audit_log`` row has no
   ``kind``.
 - A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log`` row that ``home``
-  names. ``kvstore`` has its BLAKE2b digest instead, so that saving the same value again is
-  noticed. A large value inside a ``WITHOUT ROWID`` tree would be read by every search that passes
-  near it.
+  names. ``kvstore`` has NULL as its value, and its BLAKE2b digest, so that saving the same value
+  again is noticed. A large value inside a ``WITHOUT ROWID`` tree would be read by every search
+  that passes near it. One that plain SQL wrote stays there until the engine writes the key.
+- The defaults of the columns of ``kvstore`` are for plain SQL; a complete row has none of them.
 - A change of the lifetime alone logs no value; the value is that of the row before.
 - ``author``, ``pid`` and ``change`` say who made a change, in which process, and which rows
   belong to the same change. The strings of an author are stored once, in ``authors``. The id of a
@@ -34,10 +37,8 @@ References between rows:
   transaction. A ``prev`` without a row belongs to a pruned chain. A row named ``#ID``, which is
   not a valid scope, says when a partly pruned change ended (``core.history.wholeness``).
 - ``sweeps`` stores the progress of ``core.history.retention``, which prunes in steps.
-- A log row of the empty scope says that rows were changed, or history was pruned, without log
-  rows; whoever keeps copies of values must discard them. Two triggers write such a row when
-  another program changes or deletes live rows. The engine replaces rows, which does not fire
-  these triggers.
+- A log row of the empty scope says that a scope was renamed, or history was pruned, without log
+  rows of the keys; whoever keeps copies of values must discard them.
 
 Indexes:
 
@@ -90,7 +91,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x4B59434C
 """``application_id`` of a kycli database: "KYCL"."""
 
-FORMAT = 2
+FORMAT = 3
 """``user_version``: the number of the format described here."""
 
 PAGE_SIZE = 4096
@@ -171,15 +172,16 @@ CREATE TABLE fts_state (
 # Times are integer milliseconds since the epoch, UTC.
 SCHEMA = f"""
 CREATE TABLE kvstore (
-    scope      TEXT NOT NULL,
+    scope      TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'default',
     key        TEXT NOT NULL,
     value      ANY,
-    kind       INTEGER NOT NULL,
-    home       INTEGER,  -- the row of audit_log that holds a large value
+    kind       INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT -1,
     expires_at INTEGER,
-    version    INTEGER NOT NULL,
-    seq        INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    home       INTEGER,  -- the row of audit_log that holds a large value
+    digest     BLOB,     -- of that value
+    version    INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT 0,
+    seq        INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT 0,
+    updated_at INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT 0,
     PRIMARY KEY (scope, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -252,22 +254,4 @@ CREATE TABLE sweeps (
 -- KyCLI 0.1 begins by making what is missing of its own tables, the first of it an index
 -- of this name. As it cannot, it gives up before it has written anything.
 CREATE VIEW idx_audit_key AS SELECT 'this database is not of KyCLI 0.1' AS note;
-
--- Another program that changes or deletes live rows, and knows nothing of the log,
--- still tells the caches of it.
-CREATE TRIGGER kvstore_bypassed AFTER UPDATE OF value, kind, home, expires_at ON kvstore BEGIN
-    UPDATE fts_state SET watermark = NULL
-    WHERE new.kind <> old.kind OR new.value IS NOT old.value;
-    INSERT INTO audit_log (scope, key, op, version, timestamp)
-    VALUES ('', '', {BYPASS}, 0, new.updated_at);
-END;
-
-CREATE TRIGGER kvstore_lost AFTER DELETE ON kvstore
-WHEN NOT EXISTS (
-    SELECT 1 FROM audit_log
-    WHERE id = (SELECT max(id) FROM audit_log) AND prev = old.seq AND kind IS NULL
-) BEGIN
-    INSERT INTO audit_log (scope, key, op, version, timestamp)
-    VALUES ('', '', {BYPASS}, 0, old.updated_at);
-END;
 """
