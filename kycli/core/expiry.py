@@ -67,3 +67,9 @@ def shown(given: object) -> str:
     except ValueError:  # an int with more digits than Python prints
         return "a number of so many digits"
     return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def listed(keys: list[str]) -> str:
+    """Return the first keys of a list, and how many more there are, for a message."""
+    more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
+    return ", ".join(map(repr, keys[:3])) + more

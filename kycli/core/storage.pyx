@@ -292,6 +292,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             return time_of(self._clock)
         return _clock_ms(CLOCK_REALTIME)
 
+    cpdef str _checked_scope(self, scope):
+        """Return a scope in canonical form, the store's own for None; refuse what cannot be one."""
+        return self._scope if scope is None else check_scope(scope)
+
     cpdef str _key(self, str scope, key):
         """Return a key as it is in a scope; refuse what cannot be one."""
         cdef str name = check_key(key)
@@ -381,7 +385,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         ...     kv.save("k", "v"), kv.save("k", "v"), kv.save("k", "w", if_version=1)
         ('created', 'nochange', 'overwritten')
         """
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         cdef str status
         key = self._key(place, key)
         if if_absent or if_version is not None:
@@ -459,7 +463,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 return _STATUS_NOCHANGE
             return self._put(now, scope, key, kind, stored, size, lifetime)
 
-    cdef object _lifetime_in(self, str scope, lifetime):
+    cpdef object _lifetime_in(self, str scope, lifetime):
         """Return the time to live of a key saved in a scope, in milliseconds, or None."""
         cdef _Session db = self._db
         db.enter()
@@ -502,7 +506,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         Raises:
             As ``save``; and whatever the iterable raises.
         """
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         cdef int64_t count = 0
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         items = iterator_over(
@@ -512,7 +516,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef _BulkWriter outer, bulk
         with _Transaction(db, self):
             db.use_native_statements()
-            db.fetch(_BULK_CACHE, ())
+            self._enlarge_page_cache()
             bulk = _BulkWriter(self, place, self._lifetime_in(place, lifetime))
             outer, db.bulk = db.bulk, bulk
             try:
@@ -562,7 +566,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         cdef object found
         if (self._db.deferred is not None and self._db.deferred.count and not include_expired
                 and at is None):
-            place = self._scope if scope is None else check_scope(scope)
+            place = self._checked_scope(scope)
             row = self._db.deferred.find(place, self._key(place, key))
             if row is not None:
                 found = self._deferred_value(row)
@@ -581,8 +585,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         if at is not None:
             entry = self.get_entry(key, scope=scope, include_expired=include_expired, at=at)
             return default if entry is None else entry.value
-        return self._read(
-            self._scope if scope is None else check_scope(scope), key, default, include_expired)
+        return self._read(self._checked_scope(scope), key, default, include_expired)
 
     cdef inline object _cached(self, dict entries, str key):
         """Return the cached value of a key, _ABSENT, or _NO_ENTRY when there is no entry."""
@@ -666,7 +669,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         """
         from kycli.core.operations.entry import Entry
 
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         key = self._key(place, key)
         if at is not None:
             from kycli.core.history import changes as history
@@ -682,7 +685,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
     def get_many(self, keys, *, scope=None):
         """Return a dict of those keys that exist, all as of one moment."""
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         cdef list wanted = [self._key(place, key) for key in key_list(keys)]
         cdef _Session db = self._db
         cdef unsigned char header[HEADER]
@@ -770,7 +773,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         Returns:
             True, or False when there was no such key or it had expired.
         """
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         cdef _Session db = self._db
         cdef bint done
         key = self._key(place, key)
@@ -807,7 +810,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             MisuseError: unless exactly one of ``keys`` and ``prefix`` is given; the empty
                 prefix means the whole scope.
         """
-        cdef str place = self._scope if scope is None else check_scope(scope)
+        cdef str place = self._checked_scope(scope)
         cdef int64_t count = 0
         if (keys is None) == (prefix is None):
             raise MisuseError("delete_many takes keys or a prefix, one of them")
@@ -922,6 +925,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     def _query(self, sql, bindings=()):
         """Execute one statement; return its rows as a list of tuples."""
         return self._db.fetch_all(sql, bindings)
+
+    def _enlarge_page_cache(self):
+        """Prepare for work that changes many pages."""
+        self._db.fetch(_BULK_CACHE, ())
 
     def _changes_of_key(self, id, since, until, most):
         """Return a page of one key's changes, newest first; see ``_chain_of``."""

@@ -16,6 +16,7 @@ from kycli import Kycore
 from kycli.core.history import diff as module
 from kycli.core.history.diff import Diff
 from kycli.core.history.times import time_text
+from kycli.core.sql import changed_keys
 from kycli.errors import (
     DiskFullError,
     InvalidKeyError,
@@ -93,9 +94,6 @@ def test_pages_of_two_scopes_meet_without_a_gap(
     store: Kycore, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(module, "PAGE_ROWS", page)
-    monkeypatch.setattr(
-        module, "_STATES", module._STATES[: module._STATES.rindex("LIMIT")] + f"LIMIT {page}"
-    )
     store.save_many(((f"k{n:02}", n) for n in range(0, 60, 2)), scope="one")
     store.save_many(((f"k{n:02}", n) for n in range(0, 60, 3)), scope="other")
     store.save_many(((f"z{n:02}", n) for n in range(9)), scope="other")
@@ -236,7 +234,7 @@ def test_a_disk_that_is_full_is_said(store: Kycore, monkeypatch: pytest.MonkeyPa
         return connection
 
     store.save_many((f"k{n:04}", n) for n in range(2000))
-    monkeypatch.setattr(module.apsw, "Connection", small)  # type: ignore[attr-defined]
+    monkeypatch.setattr(changed_keys.apsw, "Connection", small)  # type: ignore[attr-defined]
     with pytest.raises(DiskFullError, match="temporary"):
         next(store.diff_times("1h ago"))
 

@@ -13,6 +13,7 @@ from conftest import Clock
 from kycli import Kycore
 from kycli.core.history import changes as history
 from kycli.core.history.times import time_text
+from kycli.core.sql import log
 from kycli.errors import InvalidKeyError, InvalidTimeError, InvalidValueError
 
 START = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC, where the clock stands at first
@@ -128,9 +129,9 @@ def test_pages_of_any_size_make_the_same_history(
     whole = store.get_history()
     of_key = store.get_history("k1")
     for rows, size, scanned in ((1, 1, 1), (3, 1, 7), (7, 700, 2), (100, 1500, 10)):
-        monkeypatch.setattr(history, "PAGE_ROWS", rows)
-        monkeypatch.setattr(history, "PAGE_BYTES", size)
-        monkeypatch.setattr(history, "SCAN_ROWS", scanned)
+        monkeypatch.setattr(log, "PAGE_ROWS", rows)
+        monkeypatch.setattr(log, "PAGE_BYTES", size)
+        monkeypatch.setattr(log, "SCAN_ROWS", scanned)
         assert store.get_history() == whole
         assert store.get_history("k1") == of_key
         assert store.get_history(limit=5, until="10s ago") == whole[10:15]
@@ -309,14 +310,14 @@ def test_saves_that_are_not_committed_yet_have_a_past_too(path: Path, clock: Clo
 
 
 @pytest.mark.damages
-def test_the_moment_is_found_in_a_log_with_gaps(store: Kycore, clock: Clock) -> None:
+def test_the_position_is_found_in_a_log_with_gaps(store: Kycore, clock: Clock) -> None:
     for number in range(300):
         store.save("k", number)
         clock.advance(1)
     store._query("DELETE FROM audit_log WHERE id % 7 <> 0 AND id < 300")
     left = [id for (id,) in store._query("SELECT id FROM audit_log")]
     for second in range(300):
-        found = history.moment(store, START + second * 1000)
+        found = history.position_at(store, START + second * 1000)
         assert [id for id in left if id <= found] == [id for id in left if id <= second + 1]
 
 

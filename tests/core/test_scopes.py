@@ -76,7 +76,7 @@ def test_listing_scopes_costs_what_there_are_scopes_not_keys(store: Kycore) -> N
             total += 1
             return False
 
-        from kycli.core.operations.scopes import _USED
+        from kycli.core.sql.scopes import _USED
 
         connection.set_progress_handler(count, 1)
         connection.execute(_USED, (0,)).fetchall()

@@ -17,9 +17,9 @@ from kycli.core.doctor import consistency
 from kycli.core.history.retention import VACUUM_BYTES
 from kycli.core.layout import SEARCH_SCHEMA
 from kycli.core.layout.triggers import WHOLE
-from kycli.core.operations.scopes import start_anew
 from kycli.core.search import checking as index_check
 from kycli.core.search import indexing
+from kycli.core.sql.pruning import restart_sweeps
 from kycli.errors import BusyError, CorruptError, StorageError
 
 TYPE_CHECKING = False
@@ -314,7 +314,7 @@ def _look_at_index(store: Kycore, found: _Findings, progress: Progress | None) -
 
 def _mend(store: Kycore, found: _Findings, progress: Progress | None) -> None:
     if found.sweeps:
-        start_anew(store)
+        restart_sweeps(store)
     with store.transaction():
         for (type, name), sql in found.remake.items():
             store._query(f"DROP {type} IF EXISTS {name}")

@@ -16,7 +16,7 @@ stored with, and say nothing when a path does not fit.
 
 from __future__ import annotations
 
-from kycli.core.codec import check_key, check_scope, decode, encode
+from kycli.core.codec import check_key, decode, encode
 from kycli.core.documents import paths
 from kycli.core.documents.paths import MISSING, kind_of
 from kycli.core.layout import LIVE, VALUE
@@ -67,7 +67,7 @@ class _Place:
         include_expired: bool = False,
     ) -> None:
         self.store = store
-        self.scope = store.scope if scope is None else check_scope(scope)
+        self.scope = store._checked_scope(scope)
         self.now = store._now()
         if isinstance(text, str):
             text = str.__str__(text)  # exactly, also for a member of a StrEnum

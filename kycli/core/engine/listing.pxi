@@ -83,14 +83,14 @@ cdef class _Listings(_Surface):
     def exists(self, key, *, scope=None):
         """Return whether there is such a key; the value is not read."""
         cdef Kycore store = <Kycore>self
-        cdef str place = store._scope if scope is None else check_scope(scope)
+        cdef str place = store._checked_scope(scope)
         return store._db.fetch(
             _EXISTS, (store._now(), place, store._key(place, key))) is not None
 
     def count(self, prefix=None, *, scope=None):
         """Return how many keys there are; the cost grows with their number."""
         cdef Kycore store = <Kycore>self
-        cdef str place = store._scope if scope is None else check_scope(scope)
+        cdef str place = store._checked_scope(scope)
         first, past = range_of(prefix)
         return store._db.fetch(_COUNT, (store._now(), place, first, past))
 
@@ -135,7 +135,7 @@ cdef class _Listing:
         self.what = what
         self.reverse = reverse
         self.sql = _PAGES[what + reverse]
-        self.scope = store._scope if scope is None else check_scope(scope)
+        self.scope = store._checked_scope(scope)
         self.first, self.past = range_of(prefix)
         if pattern is not None or glob is not None:
             from kycli.core.operations.patterns import select

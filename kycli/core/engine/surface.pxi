@@ -680,7 +680,7 @@ cdef class _Surface:
         """
         from kycli.core.search import searching as search
 
-        place = self.scope if scope is None else check_scope(scope)
+        place = self._checked_scope(scope)
         hits = search.search(self, query, place, check_limit(limit), keys_only=keys_only)
         return [hit.key for hit in hits] if keys_only else {hit.key: hit.value for hit in hits}
 
@@ -698,7 +698,7 @@ cdef class _Surface:
 
         if all_scopes and scope is not None:
             raise MisuseError("search_hits takes a scope or all_scopes, not both")
-        place = self.scope if scope is None else check_scope(scope)
+        place = self._checked_scope(scope)
         check_callable(progress, "progress")
         return search.search(self, query, None if all_scopes else place, check_limit(limit),
                              keys_only=keys_only, snippets=snippets, progress=progress)

@@ -10,62 +10,34 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import apsw
-
 from kycli.core.codec import check_scope, decode, range_of
-from kycli.core.expiry import shown
-from kycli.core.faults import translate
-from kycli.core.history.changes import Row, head, moment, reach, row
-from kycli.core.history.recovery import _EARLIER, _alive, _earlier, _time_to_go_back_to
+from kycli.core.history.changes import (
+    alive,
+    check_order,
+    entry_of,
+    head,
+    position_at,
+    time_before_renaming,
+)  # fmt: skip
+from kycli.core.history.recovery import check_version, earlier_value
 from kycli.core.history.times import Time, time_text
-from kycli.core.layout import BYPASS, EXPIRED, FLOAT, LIVE
+from kycli.core.layout import FLOAT
 from kycli.core.operations.entry import Entry
+from kycli.core.sql import log, retained, rows
 from kycli.core.values import canonical
-from kycli.errors import InvalidTimeError, InvalidValueError, WrongTypeError
+from kycli.errors import InvalidTimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kycli.core.sql.changed_keys import ChangedKeys
+    from kycli.core.sql.rows import Outline
     from kycli.core.storage import Kycore
 
+    Bounds = tuple[str, str | bytes]
+
 PAGE_ROWS = 500
-PAGE_BYTES = 1 << 20
-SCAN_ROWS = 20_000
-"""Rows of the log that one step looks through."""
-
-# What a key is, without reading a large value: the value or its digest. A large value that
-# plain SQL wrote is in the row, and differs here from the digest of the same value.
-_STATES = f"""
-SELECT key, ifnull(digest, value), kind, home IS NULL, expires_at FROM kvstore
-WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE} ORDER BY key LIMIT {PAGE_ROWS}"""
-
-_NEWEST = "SELECT ifnull(max(id), 0) FROM audit_log"
-_CHANGED = f"""
-SELECT key, id, ifnull(prev, 0) FROM audit_log
-WHERE id > ?1 AND id <= ?2 AND scope = ?3 AND key >= ?4 AND key < ?5 AND op <> {BYPASS}
-ORDER BY id"""
-# Keys that had expired by then, as was noticed later; and those of which nobody has.
-_NOTICED = f"""
-SELECT key, prev FROM audit_log
-WHERE id > ?1 AND id <= ?2 AND scope = ?3 AND key >= ?4 AND key < ?5 AND op = {EXPIRED}"""
-_UNNOTICED = f"""
-SELECT expires_at, key, seq FROM kvstore
-WHERE (expires_at, scope, key) > (?1, ?2, ?3) AND expires_at <= ?4
-    AND scope = ?2 AND key >= ?5 AND key < ?6 AND seq <= ?7
-ORDER BY expires_at, scope, key LIMIT {PAGE_ROWS}"""
-
-_SCRATCH = """
-CREATE TABLE changed (
-    key    TEXT PRIMARY KEY,
-    before INTEGER NOT NULL,
-    after  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID"""
-_NOTE_CHANGED = """
-INSERT INTO changed VALUES (?1, ?3, ?2) ON CONFLICT (key) DO UPDATE SET after = excluded.after"""
-_NOTE_EXPIRED = "INSERT INTO changed VALUES (?1, ?2, ?2) ON CONFLICT (key) DO NOTHING"
-_CHANGES = f"""
-SELECT key, before, after FROM changed WHERE key > ?1 ORDER BY key LIMIT {PAGE_ROWS}"""
 
 
 class Diff(NamedTuple):
@@ -134,11 +106,11 @@ def _page_of_scopes(
 ) -> tuple[list[Diff], str | None]:
     """Return the differences of a page, and where the next one begins, None for the end."""
     now = store._now()
-    pages = [store._query(_STATES, (now, place, first, past)) for place in (scope, other)]
-    # Behind the last key of a full page nobody knows what that side holds.
+    pages = [rows.outlines(store, now, place, first, past, PAGE_ROWS) for place in (scope, other)]
+    # What a side holds behind the last key of a full page is not known yet.
     full = [page[-1][0] for page in pages if len(page) == PAGE_ROWS]
     last = min(full) if full else None
-    left, right = ({state[0]: state for state in page} for page in pages)
+    left, right = ({outline[0]: outline for outline in page} for page in pages)
     found: list[Diff] = []
     size = 0
     for key in sorted(left.keys() | right.keys()):
@@ -151,13 +123,13 @@ def _page_of_scopes(
         if diff is not None:
             found.append(diff)
             size += _size(before) + _size(after)
-            if size > PAGE_BYTES:
+            if size > log.PAGE_BYTES:
                 return found, key + "\0"
     return found, None if last is None else last + "\0"
 
 
-def _is_same(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> bool:
-    """Whether two states are certainly the same; 0.0 and -0.0 are equal and are not."""
+def _is_same(one: Outline | None, other: Outline | None) -> bool:
+    """Whether two keys are certainly the same; 0.0 equals -0.0 and is another value."""
     return one == other and one is not None and one[2] != FLOAT
 
 
@@ -173,89 +145,72 @@ def diff_times(
     store: Kycore, since: Time, until: Time | None, prefix: str | None, scope: str | None
 ) -> Iterator[Diff]:
     """Return an iterator over the keys in which a scope at two times differs."""
-    place = store.scope if scope is None else check_scope(scope)
-    first = _time_to_go_back_to(store, place, since)
-    last = store._now() if until is None else _time_to_go_back_to(store, place, until)
-    if first > last:
-        raise InvalidTimeError(
-            f"{time_text(first)} is later than {time_text(last)}",
-            hint="'since' is the earlier of the two times",
-        )
-    start = moment(store, first)
-    end = store._query(_NEWEST)[0][0] if until is None else moment(store, last)
-    return _between_times(store, place, first, last, start, end, range_of(prefix))
+    scope = store._checked_scope(scope)
+    times = (
+        time_before_renaming(store, scope, since),
+        store._now() if until is None else time_before_renaming(store, scope, until),
+    )
+    check_order(*times)
+    start = position_at(store, times[0])
+    end = log.newest(store) if until is None else position_at(store, times[1])
+    return _between_times(store, scope, times, start, end, range_of(prefix))
 
 
 def _between_times(
-    store: Kycore, scope: str, since: int, until: int, start: int, end: int,
-    bounds: tuple[str, str | bytes],
-) -> Iterator[Diff]:  # fmt: skip
-    scratch = apsw.Connection("")  # a temporary file, which no other can see
+    store: Kycore, scope: str, times: tuple[int, int], start: int, end: int, bounds: Bounds
+) -> Iterator[Diff]:
+    from kycli.core.sql.changed_keys import ChangedKeys
+
+    changed = ChangedKeys()
     try:
-        scratch.pragma("journal_mode", "off")
-        scratch.pragma("synchronous", "off")
-        scratch.execute(_SCRATCH)
-        _collect(store, scratch, scope, since, until, start, end, bounds)
+        _collect(store, changed, scope, times, start, end, bounds)
         key = ""
-        rows: list[tuple[Any, ...]]
-        while rows := scratch.execute(_CHANGES, (key,)).fetchall():
+        while page := changed.page(key):
             found: list[Diff] = []
             size = 0
             with store.snapshot():
-                _check_reach(store, scope, since)
-                for key, *ids in rows:
+                _check_retained(store, scope, times[0])
+                for key, *ids in page:
                     before, after = (
-                        _past_entry(key, _alive(row(store, id), at))
-                        for id, at in zip(ids, (since, until), strict=True)
+                        entry_of(key, alive(log.row(store, id), at))
+                        for id, at in zip(ids, times, strict=True)
                     )
                     diff = _diff(key, before, after)
                     if diff is not None:
                         found.append(diff)
                         size += _size(before) + _size(after)
-                        if size > PAGE_BYTES:
+                        if size > log.PAGE_BYTES:
                             break
             yield from found
-    except apsw.Error as error:  # the store's own are translated by itself
-        raise translate(error, "a temporary database", 0) from error
     finally:
-        scratch.close()
+        changed.close()
 
 
 def _collect(
-    store: Kycore, scratch: apsw.Connection, scope: str, since: int, until: int,
-    start: int, end: int, bounds: tuple[str, str | bytes],
+    store: Kycore, changed: ChangedKeys, scope: str, times: tuple[int, int], start: int, end: int,
+    bounds: Bounds,
 ) -> None:  # fmt: skip
-    """Note each key that may differ, with the rows of the log that say what it was."""
-    for low, high in _steps(start, end):
-        scratch.executemany(_NOTE_CHANGED, store._query(_CHANGED, (low, high, scope, *bounds)))
-    # First those that nobody has noticed: what is noticed meanwhile is in the log by then.
-    past: tuple[int, str, str] = (since, scope, "\U0010ffff")
-    while rows := store._query(_UNNOTICED, (*past, until, *bounds, end)):
-        scratch.executemany(_NOTE_EXPIRED, [(key, seq) for _, key, seq in rows])
-        past = (rows[-1][0], scope, rows[-1][1])
-    for low, high in _steps(end, store._query(_NEWEST)[0][0]):
-        rows = store._query(_NOTICED, (low, high, scope, *bounds))
-        scratch.executemany(_NOTE_EXPIRED, [(key, id) for key, id in rows if id and id <= end])
+    """Collect each key that may differ, with the rows of the log that say what it was."""
+    for after, upto in _steps(start, end):
+        changed.add_changed(log.changed_keys(store, after, upto, scope, bounds))
+    # Expiries that nobody has noted come first: what is noted meanwhile is in the log by then.
+    expired = rows.expired_between(store, *times, end, scope, bounds)
+    changed.add_expired((key, id) for _, key, id in expired if id is not None)
+    for after, upto in _steps(end, log.newest(store)):
+        noted = log.expired_keys(store, after, upto, scope, bounds)
+        changed.add_expired((key, id) for key, id in noted if id and id <= end)
 
 
 def _steps(start: int, end: int) -> Iterator[tuple[int, int]]:
-    for low in range(start, end, SCAN_ROWS):
-        yield low, min(low + SCAN_ROWS, end)
+    for after in range(start, end, log.SCAN_ROWS):
+        yield after, min(after + log.SCAN_ROWS, end)
 
 
-def _past_entry(key: str, found: Row | None) -> Entry | None:
-    if found is None:
-        return None
-    return Entry(
-        key, decode(found.value, found.kind), found.version, found.expires_at, found.timestamp
-    )
-
-
-def _check_reach(store: Kycore, scope: str, since: int) -> None:
-    back_to = reach(store, scope)
-    if back_to is not None and since < back_to:
+def _check_retained(store: Kycore, scope: str, since: int) -> None:
+    oldest = retained.retained_since(store, scope)
+    if oldest is not None and since < oldest:
         raise InvalidTimeError(
-            f"the history was pruned meanwhile: it reaches back to {time_text(back_to)}"
+            f"the history was pruned meanwhile: it reaches back to {time_text(oldest)}"
         )
 
 
@@ -266,23 +221,20 @@ def diff_versions(
     store: Kycore, key: str, version: int, other: int | None, scope: str | None
 ) -> Diff | None:
     """Return how two versions of a key differ, or None when they do not."""
-    place = store.scope if scope is None else check_scope(scope)
-    key = store._key(place, key)
+    scope = store._checked_scope(scope)
+    key = store._key(scope, key)
     for number in (version, 1 if other is None else other):
-        if type(number) is not int:
-            raise WrongTypeError(f"a version is a whole number, not {shown(number)}")
-        if number < 1:
-            raise InvalidValueError(f"a version is a whole number from 1 up, not {shown(number)}")
+        check_version(number)
     with store.snapshot():
-        before = _of_version(store, place, key, version)
+        before = _of_version(store, scope, key, version)
         if other is None:
-            return _diff(key, before, _entry(store, store._now(), place, key))
-        return _diff(key, before, _of_version(store, place, key, other))
+            return _diff(key, before, _entry(store, store._now(), scope, key))
+        return _diff(key, before, _of_version(store, scope, key, other))
 
 
 def _of_version(store: Kycore, scope: str, key: str, version: int) -> Entry | None:
-    known = version < 1 << 63  # which is what SQLite can be asked for
-    rows = store._query(_EARLIER, (head(store, scope, key), version)) if known else []
+    known = version <= log.MAX_ID
+    found = log.earlier(store, head(store, scope, key), version) if known else None
     # Where the log was pruned, the archive may still hold it.
-    found = row(store, rows[0][0]) if rows else _earlier(store, scope, key, None, version)
-    return _past_entry(key, found)
+    value = log.row(store, found[0]) if found else earlier_value(store, scope, key, None, version)
+    return entry_of(key, value)

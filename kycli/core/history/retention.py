@@ -49,26 +49,28 @@ back in small steps needs ``auto_vacuum``, which was tried: it made ``save_many`
 
 from __future__ import annotations
 
-import json
 import time
 from math import ceil
 from typing import Any, NamedTuple
 
 from kycli.core.codec import check_scope
 from kycli.core.expiry import shown
-from kycli.core.history.wholeness import change_around, end_of, note_dropped, parts_among
-from kycli.core.layout import BYPASS, CATCH_UP_ROWS, EXPIRED, LIFETIME, NOTE_BYPASS
-from kycli.core.operations.scopes import forget_undeclared, start_anew
+from kycli.core.history.incomplete import change_around, end_of, mark_incomplete
+from kycli.core.layout import CATCH_UP_ROWS
+from kycli.core.sql import log, pruning, retained
+from kycli.core.sql import scopes as declarations
+from kycli.core.sql.pruning import ARCHIVE, LOG, id_list
+from kycli.core.steps import let_others_write
 from kycli.errors import CorruptError, InvalidValueError, MisuseError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
+    from kycli.core.sql.pruning import ChainRow, Table
+    from kycli.core.sql.scopes import Declared
+    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
-
-    Progress = Callable[[int, int], object]
-    """Is told how many of how many ids have been looked at."""
 
 DAY_MS = 86_400_000
 MAX_DAYS = 3_650_000
@@ -78,142 +80,12 @@ SWEEP_SPAN = 1024
 
 STEP_SECONDS = 0.03
 """How long a step of ``compact`` makes other writers wait, about."""
-# Longer than a waiting writer sleeps between two tries, so that it gets its turn.
-_BREATH_SECONDS = 0.004
 
 VACUUM_BYTES = 128 << 20
 """Up to how much that stays a file is made smaller without being asked: some two seconds."""
 _WORTH_IT = 16  # at least one page in so many must be free
 
-_BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
-
-# -- where the walks are
-
-_POSITION = "SELECT position FROM sweeps WHERE name = ?1"
-_SET_POSITION = """
-INSERT INTO sweeps (name, position) VALUES (?1, ?2)
-ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
-_DAYS = "SELECT DISTINCT {name} FROM sys_namespaces WHERE {name} IS NOT NULL"
-_ANY_VERSIONS = "SELECT 1 FROM sys_namespaces WHERE history_versions IS NOT NULL LIMIT 1"
-_CONCERNS = """
-SELECT 1 FROM {table} x JOIN sys_namespaces n ON n.scope = x.scope
-WHERE x.id >= ?1 AND x.id <= ?2
-    AND iif(?3 IS NULL, n.history_versions IS NOT NULL, n.{days} = ?3) LIMIT 1"""
-_NEXT_ID = "SELECT min(id) FROM {table} WHERE id > ?1"
-# And whether that is, or is of, the newest row of the log.
-_NEWEST_CHANGE = "SELECT ifnull(max(id), 0), 1 FROM audit_log"
-_NEWEST_REMOVED = """
-SELECT ifnull(max(id), 0), ifnull(max(seq), 0) = (SELECT ifnull(max(id), 0) FROM audit_log)
-FROM archive"""
-# The first row that is too young; one from the future is of a clock that was wrong.
-_TOO_YOUNG = """
-SELECT min(id) FROM {table} WHERE id >= ?1 AND id <= ?2 AND {time} >= ?3 AND {time} <= ?4"""
-
-# -- what a step prunes, among the ids from ?1 to ?2
-
-# The days that hold for the scope of a row x: its own, or else ?4. With ?5, only the rows
-# of scopes with just so many of their own. ?3 is the time now.
-_OLD = """
-LEFT JOIN sys_namespaces n ON n.scope = x.scope
-WHERE x.id >= ?1 AND x.id <= ?2 AND (?5 IS NULL OR n.{days} = ?5)
-    AND x.{time} <= ?3 - 86400000 * coalesce(n.{days}, ?4)"""
-_OLD_CHANGES = _OLD.format(days="history_days", time="timestamp")
-_OLD_VALUES = _OLD.format(days="archive_days", time="deleted_at")
-
-# From where to walk a chain, and how many rows of it to keep.
-_FROM_OLD = f"""
-SELECT max(x.id), x.prev, x.op, x.kind IS NOT NULL OR x.id = (SELECT max(id) FROM audit_log)
-FROM audit_log x {_OLD_CHANGES} AND x.op <> {BYPASS} GROUP BY x.scope, x.key
--- Removals of keys that the archive has forgotten are in no chain any more.
-UNION ALL
-SELECT x.id, x.prev, x.op, 0
-FROM audit_log x {_OLD_CHANGES} AND x.op <> {BYPASS} AND x.kind IS NULL
-    AND x.id < (SELECT max(id) FROM audit_log)"""
-# Where many versions are kept, not every one makes a step walk through all of them.
-_FROM_NEW = f"""
-SELECT max(x.id), x.prev, x.op, n.history_versions
-FROM audit_log x JOIN sys_namespaces n ON n.scope = x.scope
-WHERE x.id >= ?1 AND x.id <= ?2 AND n.history_versions IS NOT NULL
-    AND (?3 OR iif(x.op = {LIFETIME}, x.id, x.version) % (n.history_versions / 16 + 1) = 0)
-GROUP BY x.scope, x.key"""
-
-# Of keys that the archive forgets, in scopes that limit the length of a chain: without it
-# the chain would not be found when the key is created again, and add up.
-_FROM_FORGOTTEN = """
-SELECT x.id, x.prev, x.op, x.id = (SELECT max(id) FROM audit_log)
-FROM archive a JOIN audit_log x ON x.id = a.seq JOIN sys_namespaces n ON n.scope = a.scope
-WHERE a.id IN (SELECT value FROM json_each(?1)) AND n.history_versions IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM kvstore k WHERE k.scope = a.scope AND k.key = a.key)
-    AND NOT EXISTS (SELECT 1 FROM archive b WHERE b.scope = a.scope AND b.key = a.key
-                    AND b.id > a.id)"""
-
-# The rows of a chain from the boundary on. ``left``: how many are still to be kept;
-# ``seeking``: all between here and the boundary change the lifetime alone.
-_CHAINS = f"""
-WITH RECURSIVE start (id, prev, op, many) AS ({{starts}}),
-chain (boundary, id, prev, op, left, seeking, stays) AS (
-    SELECT iif(many, id, NULL), id, prev, op, many, many = 1 AND op = {LIFETIME}, many > 0
-    FROM start
-    UNION
-    SELECT iif(c.left > 1, a.id, c.boundary), a.id, a.prev, a.op, max(c.left - 1, 0),
-        a.op = {LIFETIME} AND (c.left = 2 OR c.left <= 1 AND c.seeking),
-        c.left > 1 OR c.seeking AND a.op <> {LIFETIME}
-    FROM chain c JOIN audit_log a ON a.id = c.prev
-)
-SELECT boundary, id, stays FROM chain WHERE NOT stays OR left = 0"""
-_OUTDATED = _CHAINS.format(starts=_FROM_OLD)
-_OUTNUMBERED = _CHAINS.format(starts=_FROM_NEW)
-_FORGOTTEN = _CHAINS.format(starts=_FROM_FORGOTTEN)
-
-_IDS = "(SELECT value FROM json_each(?1))"
-# Rows count from when they came into this database: an import brings old times along.
-_ABOUT = f"""
-SELECT a.id, a.scope, a.change, a.op = {EXPIRED}, max(a.timestamp, ifnull(c.timestamp, 0))
-FROM audit_log a LEFT JOIN audit_log c ON c.id = a.change
-WHERE a.id IN {_IDS} AND a.op <> {BYPASS} ORDER BY a.id DESC"""
-_NEWEST_TIMES = f"SELECT scope, max(timestamp) FROM audit_log WHERE id IN {_IDS} GROUP BY scope"
-_MOVE_HORIZON = """
-INSERT INTO horizon (scope, reaches_to) VALUES (?1, ?2)
-ON CONFLICT (scope) DO UPDATE SET reaches_to = max(reaches_to, excluded.reaches_to)"""
-_LAST_REMOVAL = f"SELECT max(id) FROM audit_log WHERE id IN {_IDS} AND kind IS NULL"
-_TOLD_SINCE = f"SELECT 1 FROM audit_log WHERE id > ?1 AND op = {BYPASS} LIMIT 1"
-_RELINK = "UPDATE audit_log SET prev = ?2 WHERE id = ?1 AND prev <> ?2"
-_DROP = f"DELETE FROM audit_log WHERE id IN {_IDS}"
-
-# Notes to the caches; the first row of an import is one that its other rows name. A log
-# that nothing else was taken from keeps them, and so has no gaps. That a scope was renamed
-# is kept for good: undo must know of it.
-_OLD_NOTES = f"""
-SELECT id FROM audit_log x WHERE id >= ?1 AND id <= ?2 AND op = {BYPASS} AND key = ''
-    AND (SELECT change FROM audit_log a WHERE a.id > x.id AND a.op <> {EXPIRED}
-         ORDER BY a.id LIMIT 1) IS NOT x.id
-    AND timestamp <= ?3 - 86400000 * ?4
-    AND id < (SELECT max(id) FROM audit_log) AND EXISTS (SELECT 1 FROM horizon)"""
-
-_OLD_REMOVED = f"SELECT x.id FROM archive x {_OLD_VALUES}"
-# The newest row is a removal that would go if it were not the newest.
-_NEWEST_MUST_GO = f"""
-SELECT 1 FROM audit_log x LEFT JOIN sys_namespaces n ON n.scope = x.scope
-WHERE x.id = (SELECT max(id) FROM audit_log) AND x.kind IS NULL AND x.op <> {BYPASS}
-    AND x.timestamp <= ?1 - 86400000 * iif(
-        n.history_versions IS NULL, coalesce(n.history_days, ?2),
-        min(coalesce(n.history_days, ?2), coalesce(n.archive_days, ?2)))"""
-
-# What the archive knows and nobody else: where the history of a key that is gone ends.
-_LAST_TRACES = f"""
-SELECT scope, deleted_at, seq FROM archive a
-WHERE id IN {_IDS}
-    AND NOT EXISTS (SELECT 1 FROM kvstore k WHERE k.scope = a.scope AND k.key = a.key)
-    AND NOT EXISTS (SELECT 1 FROM archive b WHERE b.scope = a.scope AND b.key = a.key
-                    AND b.id > a.id)"""
-_DROP_REMOVED = f"DELETE FROM archive WHERE id IN {_IDS}"
-
-# -- what is declared
-
 SETTINGS = ("history_days", "history_versions", "archive_days")
-_SETTINGS = "SELECT scope, history_days, history_versions, archive_days FROM sys_namespaces"
-_DECLARE = "INSERT INTO sys_namespaces (scope, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
-_SET = {name: f"UPDATE sys_namespaces SET {name} = ?2 WHERE scope = ?1" for name in SETTINGS}
 
 
 class Compaction(NamedTuple):
@@ -236,17 +108,14 @@ class Compaction(NamedTuple):
 
 
 def set_scope(store: Kycore, scope: str, settings: dict[str, Any]) -> None:
-    """Declare how far back a scope goes; None takes back what was declared."""
+    """Limit how far back the history of a scope is retained; None removes a limit."""
     scope = check_scope(scope)
     for name, value in settings.items():
         if value is not None:
             _check_setting(name, value)
     with store.transaction():
-        store._query(_DECLARE, (scope, store._now()))
-        for name, value in settings.items():
-            store._query(_SET[name], (scope, value))
-        forget_undeclared(store, scope)
-        start_anew(store)
+        declarations.declare(store, scope, store._now(), settings)
+        pruning.restart_sweeps(store)
     store._sweep_after(0, True)
 
 
@@ -271,20 +140,22 @@ def check_days(days: Any, name: str) -> None:
 
 
 def scope_settings(store: Kycore, scope: str) -> dict[str, float | int | None]:
-    """Return what is declared of a scope; None where nothing is."""
-    scope = check_scope(scope)
-    rows = store._query(_SETTINGS + " WHERE scope = ?1", (scope,))
-    return dict(zip(SETTINGS, rows[0][1:] if rows else (None,) * 3, strict=True))
+    """Return the limits of a scope; None where there is none."""
+    return _limits(declarations.declared(store, check_scope(scope)))
 
 
 def all_settings(store: Kycore) -> dict[str, dict[str, float | int | None]]:
-    """Return what is declared of each scope of which anything is."""
-    rows = store._query(_SETTINGS + " ORDER BY scope")
+    """Return the limits of each scope that has any."""
+    settings = {row.scope: _limits(row) for row in declarations.all_declared(store)}
     return {
-        scope: dict(zip(SETTINGS, values, strict=True))
-        for scope, *values in rows
-        if any(value is not None for value in values)
+        scope: limits
+        for scope, limits in settings.items()
+        if any(limit is not None for limit in limits.values())
     }
+
+
+def _limits(declared: Declared) -> dict[str, float | int | None]:
+    return {name: getattr(declared, name) for name in SETTINGS}
 
 
 # ---------------------------------------------------------------- steps
@@ -298,92 +169,74 @@ class _Walk(NamedTuple):
         table: what it goes through.
         days: how old a row must be to be looked at; None for any age.
         only: whether it is about scopes that have declared just these days.
-        every: whether each version counts, see ``_FROM_NEW``.
+        every: whether each version counts, see ``pruning.outnumbered``.
     """
 
     name: str
-    table: str
+    table: Table
     days: float | None
     only: bool = True
     every: bool = False
-
-    @property
-    def time(self) -> str:
-        return "timestamp" if self.table == "audit_log" else "deleted_at"
-
-    def concerns(self, store: Kycore, first: int, last: int) -> bool:
-        """Whether a span has rows of scopes that the walk is about."""
-        days = "history_days" if self.table == "audit_log" else "archive_days"
-        sql = _CONCERNS.format(table=self.table, days=days)
-        return bool(store._query(sql, (first, last, self.days)))
 
     def end(self, store: Kycore, first: int, span: int, now: int) -> int:
         """Return the last id of a span that is old enough, or less than ``first``."""
         last = min(first + span - 1, self.newest(store))
         if self.days is not None and self.only:
-            sql = _TOO_YOUNG.format(table=self.table, time=self.time)
-            # As old as the limit is old enough.
-            rows = store._query(sql, (first, last, now - ceil(DAY_MS * self.days) + 1, now))
-            if rows[0][0] is not None:
-                return int(rows[0][0]) - 1
+            limit = now - ceil(DAY_MS * self.days)  # what is as old as the limit is old enough
+            young = pruning.first_younger(store, self.table, first, last, limit + 1, now)
+            if young is not None:
+                return young - 1
         return last
 
     def newest(self, store: Kycore) -> int:
         """Return the newest id that may be looked at."""
-        newest, waits = store._query(
-            _NEWEST_CHANGE if self.table == "audit_log" else _NEWEST_REMOVED
-        )[0]
+        newest, is_newest_row = pruning.newest(store, self.table)
         # A removal that is the newest row of the log must wait until it no longer is.
-        return int(newest - (waits and self.only and self.days is not None))
-
-    def next(self, store: Kycore, position: int) -> int | None:
-        """Return the first id after a position."""
-        found: int | None = store._query(_NEXT_ID.format(table=self.table), (position,))[0][0]
-        return found
+        waits = is_newest_row and self.only and self.days is not None
+        return newest - waits
 
     def prune(self, store: Kycore, first: int, last: int, now: int) -> int:
         """Prune what ids of a span make superfluous, in a transaction; return how many rows."""
-        which = (first, last, now, None if self.only else self.days)
-        only = self.days if self.only else None
-        if self.table == "archive":
-            return _drop_removed(store, store._query(_OLD_REMOVED, (*which, only)), now)
+        days, only = (None, self.days) if self.only else (self.days, None)
+        if self.table == ARCHIVE:
+            removed = pruning.old_removed(store, first, last, now, days, only)
+            return _drop_removed(store, removed, now)
         if self.days is None:
-            return _drop_chains(store, store._query(_OUTNUMBERED, (first, last, self.every)), now)
-        count = _drop_chains(store, store._query(_OUTDATED, (*which, only)), now)
+            return _drop_chains(store, pruning.outnumbered(store, first, last, self.every), now)
+        count = _drop_chains(store, pruning.outdated(store, first, last, now, days, only), now)
         if not self.only:
-            _drop(store, [id for (id,) in store._query(_OLD_NOTES, which)], now)
+            _drop(store, pruning.old_notes(store, first, last, now, days), now)
         return count
 
 
-def _drop_chains(store: Kycore, rows: list[tuple[int | None, int, int]], now: int) -> int:
+def _drop_chains(store: Kycore, rows: list[ChainRow], now: int) -> int:
     """Drop what lies behind boundaries; return how many rows."""
     doomed = {id for _, id, stays in rows if not stays}
     if not doomed:
         return 0
     limits = {boundary or id for boundary, id, stays in rows if not stays}
     # Where a clock was set back, what goes may seem newer than what it goes for.
-    reached = dict(store._query(_NEWEST_TIMES, (json.dumps([*doomed]),)))
-    _move_horizon(store, limits, reached)
+    reached = pruning.newest_times(store, id_list(doomed))
+    _advance_retained(store, limits, reached)
     for boundary, id, stays in rows:
         if stays:  # it has the value of the boundary, which has none itself
-            store._query(_RELINK, (boundary, id))
-    _drop(store, [*doomed], now)
+            pruning.relink(store, boundary, id)
+    _drop(store, doomed, now)
     return len(doomed)
 
 
-def _move_horizon(store: Kycore, ids: set[int], reached: dict[str, int] | None = None) -> None:
-    """Note that the history is not whole before the changes with these ids.
+def _advance_retained(store: Kycore, ids: set[int], reached: dict[str, int]) -> None:
+    """Note that the history is not complete before the changes with these ids.
 
     Parameters:
-        reached: how far it is moved anyway, by scope.
+        reached: up to when it is not complete anyway, by scope.
     """
-    reached = reached or {}
     ends: dict[int, int] = {}
     around, above = None, 0
-    for id, scope, change, expired, at in store._query(_ABOUT, (json.dumps([*ids]),)):
+    for id, scope, change, expired, at in pruning.pruned_rows(store, id_list(ids)):
         if expired:
             if above != id + 1:
-                # It is no part of a change that it is in the middle of, but counts from its end.
+                # An expiry among the rows of a change is no part of it, but counts from its end.
                 around = change_around(store, id)
             above, change = id, around
         if change is not None:
@@ -392,46 +245,46 @@ def _move_horizon(store: Kycore, ids: set[int], reached: dict[str, int] | None =
             at = max(at, ends[change])
         reached[scope] = max(at, reached.get(scope, 0))
     for scope, at in reached.items():
-        store._query(_MOVE_HORIZON, (scope, at))
+        retained.advance(store, scope, at)
 
 
-def _drop(store: Kycore, ids: list[int], now: int) -> None:
+def _drop(store: Kycore, doomed: Collection[int], now: int) -> None:
     """Delete rows of the log; the one place that does."""
-    if not ids:
+    if not doomed:
         return
-    text = json.dumps(ids)
-    newest = store._query(_NEWEST_CHANGE)[0][0]
-    removal = store._query(_LAST_REMOVAL, (text,))[0][0]
-    parts = parts_among(store, text)
-    store._query(_DROP, (text,))
-    note_dropped(store, parts)
+    ids = id_list(doomed)
+    newest = log.newest(store)
+    removal = pruning.last_removal(store, ids)
+    changes = pruning.changes_of(store, ids)
+    pruning.drop(store, LOG, ids)
+    mark_incomplete(store, changes)
     if (
         removal is not None
         and removal >= newest - CATCH_UP_ROWS
-        and not store._query(_TOLD_SINCE, (removal,))
+        and not pruning.has_note_since(store, removal)
     ):
-        store._query(NOTE_BYPASS, (now,))
+        log.note_bypass(store, now)
 
 
-def _drop_removed(store: Kycore, rows: list[tuple[int]], now: int) -> int:
+def _drop_removed(store: Kycore, doomed: list[int], now: int) -> int:
     """Drop rows of the archive; return how many."""
-    if rows:
-        text = json.dumps([id for (id,) in rows])
+    if doomed:
+        ids = id_list(doomed)
         reached: dict[str, int] = {}
-        traces = store._query(_LAST_TRACES, (text,))
+        traces = pruning.last_traces(store, ids)
         for scope, at, _ in traces:
             reached[scope] = max(at, reached.get(scope, 0))
-        _move_horizon(store, {seq for _, _, seq in traces}, reached)
-        _drop_chains(store, store._query(_FORGOTTEN, (text,)), now)
-        store._query(_DROP_REMOVED, (text,))
-    return len(rows)
+        _advance_retained(store, {seq for _, _, seq in traces}, reached)
+        _drop_chains(store, pruning.forgotten_chains(store, ids), now)
+        pruning.drop(store, ARCHIVE, ids)
+    return len(doomed)
 
 
 # ---------------------------------------------------------------- by writes
 
 
 def sweep(store: Kycore, written: int) -> bool:
-    """Enforce what is declared of scopes for a bounded number of rows.
+    """Enforce the limits of scopes for a bounded number of rows.
 
     Parameters:
         written: how many rows were written since the last time.
@@ -446,41 +299,42 @@ def sweep(store: Kycore, written: int) -> bool:
 
 
 def _declared_walks(store: Kycore) -> list[_Walk]:
-    """Return the walks that keep to what is declared, at this moment, of scopes."""
+    """Return the walks that enforce the limits that scopes have now."""
+    names: tuple[tuple[str, Table], ...] = (("history_days", LOG), ("archive_days", ARCHIVE))
     walks = [
         _Walk(f"{name} {days!r}", table, days)
-        for name, table in (("history_days", "audit_log"), ("archive_days", "archive"))
-        for (days,) in store._query(_DAYS.format(name=name))
+        for name, table in names
+        for days in pruning.limits_in_days(store, table)
     ]
-    if store._query(_ANY_VERSIONS):
-        walks.append(_Walk("history_versions", "audit_log", None))
+    if pruning.any_limit_in_versions(store):
+        walks.append(_Walk("history_versions", LOG, None))
     return walks
 
 
 def _sweep(store: Kycore, walk: _Walk, span: int) -> bool:
     # Looks without taking the write lock, which most often is all.
     now = store._now()
-    first = walk.next(store, _position(store, walk))
+    first = _next(store, walk)
     if first is None:
         return False
     last = walk.end(store, first, span, now)
-    if last - first + 1 < span and not walk.concerns(store, first, last):
+    if last - first + 1 < span and not pruning.concerns(store, walk.table, first, last, walk.days):
         return False
     with store.transaction():
-        first = walk.next(store, _position(store, walk))
+        first = _next(store, walk)
         if first is None:
             return False
         last = walk.end(store, first, span, now)
         if last < first:
             return False
         walk.prune(store, first, last, now)
-        store._query(_SET_POSITION, (walk.name, last))
+        pruning.set_position(store, walk.name, last)
     return last == first + span - 1
 
 
-def _position(store: Kycore, walk: _Walk) -> int:
-    rows = store._query(_POSITION, (walk.name,))
-    return rows[0][0] if rows else 0
+def _next(store: Kycore, walk: _Walk) -> int | None:
+    """Return the first id that a walk has not seen."""
+    return pruning.next_id(store, walk.table, pruning.position(store, walk.name))
 
 
 # ---------------------------------------------------------------- at once
@@ -495,22 +349,23 @@ def compact(
         raise MisuseError(
             "compact cannot be part of a transaction", hint="call it outside: it makes many"
         )
-    before = _size(store)
-    store._query(_BULK_CACHE)
+    before = pruning.space(store).bytes
+    store._enlarge_page_cache()
     with store.transaction():
         now = store._now()
-        if store._query(_NEWEST_MUST_GO, (now, retention_days)):
-            store._query(NOTE_BYPASS, (now,))
-    walks = [_Walk("", "audit_log", retention_days, only=False)]
-    if store._query(_ANY_VERSIONS):
-        walks.append(_Walk("", "audit_log", None, every=True))
+        if pruning.newest_must_go(store, now, retention_days):
+            log.note_bypass(store, now)
+    walks = [_Walk("", LOG, retention_days, only=False)]
+    if pruning.any_limit_in_versions(store):
+        walks.append(_Walk("", LOG, None, every=True))
     changes = sum(_walk_through(store, walk, progress) for walk in walks)
-    values = _walk_through(store, _Walk("", "archive", retention_days, only=False), progress)
+    values = _walk_through(store, _Walk("", ARCHIVE, retention_days, only=False), progress)
     if changes or values:
         _drop_orphans(store)
     _give_back(store, vacuum)
-    after, free = _size(store), _pragma(store, "freelist_count") * _pragma(store, "page_size")
-    return Compaction(changes, values, max(0, before - after), free)
+    after = pruning.space(store)
+    freed = max(0, before - after.bytes)
+    return Compaction(changes, values, freed, after.free * after.page_bytes)
 
 
 def _walk_through(store: Kycore, walk: _Walk, progress: Progress | None) -> int:
@@ -521,7 +376,7 @@ def _walk_through(store: Kycore, walk: _Walk, progress: Progress | None) -> int:
     while position < goal:
         began = time.monotonic()
         with store.transaction():
-            first = walk.next(store, position)
+            first = pruning.next_id(store, walk.table, position)
             if first is None:
                 break
             position = min(first + span - 1, goal)
@@ -531,7 +386,7 @@ def _walk_through(store: Kycore, walk: _Walk, progress: Progress | None) -> int:
         took = time.monotonic() - began
         span = max(64, min(round(span * STEP_SECONDS / max(took, 1e-6)), span * 2, 1 << 20))
         if position < goal:
-            time.sleep(_BREATH_SECONDS)
+            let_others_write()
     return count
 
 
@@ -547,28 +402,16 @@ def _drop_orphans(store: Kycore) -> None:
 
 def _give_back(store: Kycore, vacuum: bool | None) -> None:
     """Make the file smaller where that is worth it and does not hold up others for long."""
-    pages, free = _pragma(store, "page_count"), _pragma(store, "freelist_count")
-    if vacuum is None:
-        stays = (pages - free) * _pragma(store, "page_size")
-        vacuum = free * _WORTH_IT >= pages and free > 0 and stays <= VACUUM_BYTES
-        wanted = False
-    else:
-        wanted = vacuum
-    if vacuum:
+    space = pruning.space(store)
+    stays = (space.pages - space.free) * space.page_bytes
+    is_worth_it = space.free * _WORTH_IT >= space.pages and space.free > 0
+    if vacuum or (vacuum is None and is_worth_it and stays <= VACUUM_BYTES):
         try:
-            store._query("VACUUM")
+            pruning.vacuum(store)
         except StorageError:
-            if wanted:
+            if vacuum:
                 raise
             return  # busy, or no space for it: what is free is used by what is written later
     # The log holds what VACUUM wrote until it is moved into the file, which then ends
     # earlier. Neither waits for readers of older states; who closes last finishes it.
-    store._query("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def _size(store: Kycore) -> int:
-    return _pragma(store, "page_count") * _pragma(store, "page_size")
-
-
-def _pragma(store: Kycore, name: str) -> int:
-    return int(store._query(f"PRAGMA {name}")[0][0])
+    pruning.checkpoint(store)

@@ -35,7 +35,7 @@ References between rows:
 - ``horizon`` says from when on the history of a scope is complete; the row of the empty scope
   applies to all scopes. Whatever prunes the log or the archive moves it up in the same
   transaction. A ``prev`` without a row belongs to a pruned chain. A row named ``#ID``, which is
-  not a valid scope, says when a partly pruned change ended (``core.history.wholeness``).
+  not a valid scope, says when a partly pruned change ended (``core.history.incomplete``).
 - ``sweeps`` stores the progress of ``core.history.retention``, which prunes in steps.
 - A log row of the empty scope says that a scope was renamed, or history was pruned, without log
   rows of the keys; whoever keeps copies of values must discard them.

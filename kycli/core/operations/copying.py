@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kycli.core.codec import check_scope, encode, range_of
-from kycli.core.expiry import shown
+from kycli.core.expiry import listed, shown
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ def copy_many(
             f"unknown policy {shown(on_conflict)} for conflicts",
             hint="use error, skip or overwrite",
         )
-    source = store.scope if scope is None else check_scope(scope)
+    source = store._checked_scope(scope)
     target = source if to_scope is None else check_scope(to_scope)
     first, _ = range_of(prefix)
     to_first = first if to_prefix is None else range_of(to_prefix)[0]
@@ -70,10 +70,8 @@ def copy_many(
 
 
 def _conflict(scope: str, keys: list[str]) -> ConflictError:
-    names = ", ".join(map(repr, keys[:3]))
-    more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
     what = "the key exists" if len(keys) == 1 else "keys exist"
     return ConflictError(
-        f"{what} already in scope {scope!r}: {names}{more}",
+        f"{what} already in scope {scope!r}: {listed(keys)}",
         hint="skip or overwrite them (--on-conflict skip, --on-conflict overwrite)",
     )

@@ -11,7 +11,7 @@ import math
 import random
 import time
 
-from kycli.core.codec import check_scope, decode, encode
+from kycli.core.codec import decode, encode
 from kycli.core.expiry import parse_ttl, shown
 from kycli.core.operations.numbers import parse_number
 from kycli.core.operations.scopes import is_cache, is_plain, not_a_cache
@@ -37,7 +37,7 @@ _MAX_PAUSE = 0.5
 
 def _place(store: Kycore, key: str, scope: str | None) -> tuple[str, str]:
     """Return the scope that a key is in, and the key as it is there."""
-    place = store.scope if scope is None else check_scope(scope)
+    place = store._checked_scope(scope)
     return place, store._key(place, key)
 
 

@@ -1,0 +1,80 @@
+"""Changes of which a part was pruned, and when they ended.
+
+Pruning works key by key and scope by scope, so a change of many rows may lose some of them
+and keep others: a transaction over two scopes of which one limits its history, or a removal
+that is pruned beside a value that stays. Such a change cannot be undone, because nothing
+tells what else it did; and the last of its rows that is left does not tell when it ended,
+which is when it takes effect for reads of the past (``changes.position_at``).
+
+So whoever drops some rows of a change marks it as incomplete, with the time when it ended.
+The mark goes when the last row of the change does. A change whose first row is gone needs no
+mark to be recognised: its id is that row's.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from kycli.core.sql import log, retained
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kycli.core.sql.log import Part
+    from kycli.core.storage import Kycore
+
+
+def mark_incomplete(store: Kycore, dropped: list[tuple[int, int]]) -> None:
+    """Mark the changes that lost rows, after these were dropped.
+
+    Parameters:
+        dropped: each change with the latest time of the dropped rows, in the order of ids.
+    """
+    gone = []
+    nearest: Part | None = None
+    reached: float = 0
+    for change, time in dropped:
+        if change > reached:  # else the first row that is left is the same as before
+            nearest = log.first_part(store, change)
+            reached = inf if nearest is None else nearest.id
+        if nearest is not None and nearest.change == change:
+            end = end_of(store, change, nearest.id, max(time, nearest.timestamp))
+            retained.mark_incomplete(store, change, end)
+        else:
+            gone.append(change)
+    retained.forget_changes(store, gone)
+
+
+def end_of(store: Kycore, change: int, last: int, time: int) -> int:
+    """Return when a change of many rows ended.
+
+    Its rows follow each other, except those of a command that others interrupted; then it
+    may be the end of a later run of them.
+
+    Parameters:
+        last, time: id and time of one of its rows, or of a row among them.
+    """
+    time = max(time, retained.end_of_incomplete(store, change) or 0)
+    step, low, high = 1, last, last + 1
+    while (part := _next_of(store, change, high)) is not None:
+        low, time, step = part.id, max(time, part.timestamp), step * 2
+        high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        part = _next_of(store, change, middle)
+        if part is None:
+            high = middle
+        else:
+            low, time = part.id, max(time, part.timestamp)
+    return time
+
+
+def change_around(store: Kycore, id: int) -> int | None:
+    """Return the change that a row is part of, or lies among the rows of; None for none."""
+    part = log.first_part(store, id)
+    return part.change if part is not None and part.change <= id else None
+
+
+def _next_of(store: Kycore, change: int, id: int) -> Part | None:
+    """Return the first part of any change from an id on, if it is of this one."""
+    part = log.first_part(store, id)
+    return part if part is not None and part.change == change else None

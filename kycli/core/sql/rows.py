@@ -1,0 +1,97 @@
+"""The live keys (``kvstore``) and the removed ones (``archive``).
+
+What each call needs is done by methods of the store, in native code: ``_live_row``,
+``_put``, ``_write``, ``_remove``, and the listings. These are the rest.
+
+SQLite is relied on for: a primary key that is the table, so a range of keys is read in
+order without a sort; comparing rows, ``(a, b) > (x, y)``, by an index; text sorting by its
+bytes and before every BLOB, so ``b""`` is past all keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kycli.core.layout import LIVE, VALUE
+from kycli.core.sql.log import PAGE_ROWS, KeyState, Row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from kycli.core.storage import Kycore
+
+Outline: TypeAlias = "tuple[str, Any, int, int, int | None]"
+"""A live key: its name, its value or the digest of a large one, the kind, whether that is
+the value, and the expiry. Two that are equal have the same value."""
+
+_ARCHIVED = """
+SELECT seq, value, kind, op, version, deleted_at, expires_at FROM archive
+WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1"""
+
+# A large value that plain SQL wrote is in the row, and differs here from the digest of the same
+# value in the log.
+_OUTLINES = f"""
+SELECT key, ifnull(digest, value), kind, home IS NULL, expires_at FROM kvstore
+WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE} ORDER BY key LIMIT ?5"""
+
+_EXPIRED_BETWEEN = f"""
+SELECT expires_at, scope, key, seq FROM kvstore
+WHERE (expires_at, scope, key) > (?1, ?2, ?3) AND expires_at <= ?4 AND seq <= ?5
+    AND (?6 IS NULL OR scope = ?6) AND key >= ?7 AND key < ?8
+ORDER BY expires_at, scope, key LIMIT {PAGE_ROWS}"""
+
+# ?4 holds the lengths of all names that may be the key.
+_LONGEST_KEY = f"""
+SELECT k.key, {VALUE}, k.kind, k.expires_at
+FROM json_each(?4) p CROSS JOIN kvstore k
+WHERE k.scope = ?2 AND k.key = substr(?3, 1, p.value) AND (?5 OR {LIVE})
+ORDER BY p.value DESC LIMIT 1"""
+
+
+def archived(store: Kycore, scope: str, key: str) -> Row | None:
+    """Return the value that a key had when it was last removed, as of the removal."""
+    rows = store._query(_ARCHIVED, (scope, key))
+    return Row(*rows[0]) if rows else None
+
+
+def outlines(
+    store: Kycore, now: int, scope: str, first: str, past: str | bytes, most: int
+) -> list[Outline]:
+    """Return a page of the live keys from ``first`` on, without reading large values."""
+    return store._query(_OUTLINES, (now, scope, first, past, most))
+
+
+def expired_between(
+    store: Kycore, after: int, upto: int, position: int, scope: str | None,
+    bounds: tuple[str, str | bytes] = ("", b""),
+) -> Iterator[KeyState]:  # fmt: skip
+    """Yield the keys that expired after one time and up to another, as nobody has noted yet.
+
+    Reads in pages, between which the caller may write.
+
+    Parameters:
+        position: keys that changed after it are left out.
+        scope: None for all.
+        bounds: the first key, and the text or BLOB that is past the last.
+    """
+    last: tuple[int, str, str] = (after + 1, "", "")
+    while rows := store._query(_EXPIRED_BETWEEN, (*last, upto, position, scope, *bounds)):
+        for _, *state in rows:
+            yield KeyState(*state)
+        last = rows[-1][:3]
+
+
+def longest_key(
+    store: Kycore, now: int, scope: str, text: str, lengths: list[int], include_expired: bool
+) -> tuple[str, Any, int, int | None] | None:
+    """Return the longest key that a text begins with: key, stored value, kind, expiry.
+
+    Parameters:
+        lengths: how many characters the key may have.
+    """
+    rows: list[tuple[str, Any, int, int | None]] = store._query(
+        _LONGEST_KEY, (now, scope, text, str(lengths), include_expired)
+    )
+    return rows[0] if rows else None
