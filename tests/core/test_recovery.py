@@ -424,6 +424,32 @@ def test_a_renamed_scope_goes_back_under_its_new_name_alone(store: Kycore, clock
     assert store.restore_to(clock.now / 1000, "old") == 0
 
 
+@pytest.mark.parametrize("changes", [0, 1, 2])
+def test_a_renaming_is_noticed_whatever_comes_before_and_after_it(
+    store: Kycore, clock: Clock, changes: int
+) -> None:
+    store.save("k", "v", scope="old")
+    clock.advance(1)
+    then = clock.now / 1000
+    clock.advance(1)
+    if changes == 2:
+        store.save("before", 1)
+    store.rename_scope("old", "new")
+    clock.advance(1)
+    if changes:
+        store.save("after", 1)
+    for go_back in (store.restore_to, store.differences):
+        with pytest.raises(InvalidTimeError, match="'old' was renamed to 'new' after"):
+            go_back(then, "old")
+    for times in ((then,), (then, then)):
+        with pytest.raises(InvalidTimeError, match="'old' was renamed to 'new' after"):
+            store.diff_times(*times, scope="old")
+    assert store.restore_to(then, "new") == 0
+    assert list(store.diff_times(then, scope="new")) == []
+    since = clock.now / 1000
+    assert list(store.diff_times(since, scope="old")) == []
+
+
 def test_a_change_before_a_renaming_is_undone_by_its_id(store: Kycore) -> None:
     store.save("k", "v", scope="old")
     store.save("k", "w", scope="old")

@@ -436,7 +436,9 @@ def position_at(store: Kycore, time: int) -> int:
             high = entered[0]
     while (later := store._query(_ENTERED_LATER, (low, time))[0][0]) is not None:
         low = later
-    return low
+    # What follows the change is none, such as a renaming, and may be of a later time.
+    entered = _last_entered(store, low)
+    return entered[0] if entered is not None else 0
 
 
 def _last_entered(store: Kycore, id: int) -> tuple[int, int] | None:
