@@ -14,7 +14,8 @@ import apsw
 
 from kycli.core.layout import FORMAT
 from kycli.core.search.folding import fold
-from kycli.core.search.indexing import scratch, text_of
+from kycli.core.search.indexing import text_of
+from kycli.core.sql.fts import TextIndex
 
 APPLICATION_ID = 0x4B59434C
 BYPASS, CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED = range(8)
@@ -204,18 +205,14 @@ def _check_index(connection: apsw.Connection) -> None:
 
 def _check_words(connection: apsw.Connection, texts: dict[int, tuple[str, int, Any]]) -> None:
     """Index the same texts once more, in memory: the words must be at the same places."""
-    with scratch() as again:
-        again.executemany(
-            "INSERT INTO fts (rowid, key, value) VALUES (?, ?, ?)",
-            (
-                (id, fold(key), fold(text_of(kind, value)))
-                for id, (key, kind, value) in texts.items()
-            ),
-        )
+    again = TextIndex()
+    again.add(
+        (id, fold(key), fold(text_of(kind, value))) for id, (key, kind, value) in texts.items()
+    )
     instances = "CREATE VIRTUAL TABLE temp.words USING fts5vocab (main, %s, instance)"
     words = "SELECT term, doc, col, offset FROM temp.words"
-    again.execute(instances % "fts")
+    again.query(instances % "fts")
     connection.execute(instances % "fts_kvstore")
     found = {row for row in connection.execute(words) if row[1] in texts}
-    assert found == set(again.execute(words))
+    assert found == set(again.query(words))
     again.close()

@@ -1,4 +1,4 @@
-"""What people type becomes a query that FTS5 takes, whatever it is."""
+"""What people type is parsed to a query that FTS5 takes, whatever it is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kycli.core.search.folding import fold, is_word_character, words
-from kycli.core.search.indexing import SCRATCH_ADD, scratch
-from kycli.core.search.queries import to_fts
+from kycli.core.search.queries import parse
+from kycli.core.sql.fts import TextIndex
 
 TEXTS = ["error timeout", "connection refused", "debug error", "user.name 12:30 Crème", "東京都"]
 
@@ -67,20 +67,18 @@ def test_a_query_finds_what_it_says(query: str, found: list[int]) -> None:
 
 def test_a_query_without_a_word_is_none() -> None:
     for query in ("", " ", "---", '"', '""', "()", "*", "\u200d"):
-        assert to_fts(query) is None
+        assert parse(query) is None
 
 
 def matching(query: str) -> list[int]:
     """Return which of ``TEXTS``, under the keys k0, k1 … match a query."""
-    index = scratch()
+    index = TextIndex()
     try:
-        for id, text in enumerate(TEXTS):
-            index.execute(SCRATCH_ADD, (id, f"k{id}", fold(text)))
-        query_of_fts = to_fts(query)
-        if query_of_fts is None:
+        index.add_keys(("", str(id), f"k{id}", fold(text)) for id, text in enumerate(TEXTS))
+        parsed = parse(query)
+        if parsed is None:
             return []
-        rows = index.execute("SELECT rowid FROM fts (?) ORDER BY rank, rowid", (query_of_fts,))
-        return sorted(id for (id,) in rows)
+        return sorted(int(key) for _, _, key in index.find(parsed, -1))
     finally:
         index.close()
 
@@ -109,28 +107,27 @@ def test_no_text_is_a_syntax_error(query: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_characters='"')), min_size=1))
 def test_words_in_quotation_marks_are_found_where_they_stand(texts: list[str]) -> None:
     text = " ".join(texts)
-    index = scratch()
-    index.execute(SCRATCH_ADD, (1, "", fold(text.encode("utf-8", "replace").decode())))
-    query = to_fts(f'"{texts[0]}"')
-    found = query is None or index.execute("SELECT 1 FROM fts (?)", (query,)).get == 1
+    index = TextIndex()
+    index.add_keys([("", "k", "", fold(text.encode("utf-8", "replace").decode()))])
+    query = parse(f'"{texts[0]}"')
+    found = query is None or len(index.find(query, -1)) == 1
     index.close()
     assert found
 
 
 def test_a_word_is_the_same_to_the_queries_and_to_the_index() -> None:
     """For each character: if the index did not see the word, AND with it would find nothing."""
-    index = scratch()
+    index = TextIndex()
     characters = [
         chr(c)
         for c in range(1, sys.maxunicode + 1)
         if unicodedata.category(chr(c)) not in ("Cs", "Co", "Cn") or c % 97 == 0
     ]
     characters = [c for c in characters if not "\ud800" <= c < "\ue000"]
-    with index:
-        index.executemany(SCRATCH_ADD, ((ord(c), "", fold(c)) for c in characters))
-    index.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab (fts, instance)")
+    index.add((ord(c), "", fold(c)) for c in characters)
+    index.query("CREATE VIRTUAL TABLE vocabulary USING fts5vocab (fts, instance)")
     seen: dict[int, list[str]] = {}
-    for doc, term in index.execute("SELECT doc, term FROM vocabulary ORDER BY doc, offset"):
+    for doc, term in index.query("SELECT doc, term FROM vocabulary ORDER BY doc, offset"):
         seen.setdefault(doc, []).append(term)
     index.close()
     wrong = [c for c in characters if len(words(c)) != len(seen.get(ord(c), []))]

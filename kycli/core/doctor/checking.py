@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from kycli.core.search.indexing import Progress
+    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from kycli.core.codec import check_key, decode, encode
 from kycli.core.documents import paths
 from kycli.core.documents.paths import MISSING, kind_of
-from kycli.core.layout import LIVE, VALUE
+from kycli.core.sql import rows
 from kycli.errors import (
     ConflictError,
     InvalidPathError,
@@ -40,15 +40,8 @@ if TYPE_CHECKING:
 
     Names = tuple[str, list[Step]]
 
-# ?4 holds the lengths of all names that may be the key.
-_LONGEST = f"""
-SELECT k.key, {VALUE}, k.kind, k.expires_at
-FROM json_each(?4) p CROSS JOIN kvstore k
-WHERE k.scope = ?2 AND k.key = substr(?3, 1, p.value) AND (?5 OR {LIVE})
-ORDER BY p.value DESC LIMIT 1"""
 
-
-class _Place:
+class _Target:
     """A key, the path into its value, and the value, as they are in a transaction.
 
     Attributes:
@@ -83,11 +76,9 @@ class _Place:
         self.steps = [] if key is None else paths.parse(text)
         self.before: tuple[int, Any, int] | None = None
         self.key, self.value, self.expires_at = name, MISSING, None
-        rows = store._query(
-            _LONGEST, (self.now, self.scope, name, str(lengths), bool(include_expired))
-        )
-        if rows:
-            ((self.key, stored, kind, self.expires_at),) = rows
+        found = rows.longest_key(store, self.now, self.scope, name, lengths, bool(include_expired))
+        if found is not None:
+            self.key, stored, kind, self.expires_at = found
             self.value = decode(stored, kind)
             if key is None:
                 self.steps = paths.parse_steps(text, len(self.key))
@@ -181,10 +172,10 @@ def get_path(
     """Return what a path leads to, or ``default``."""
     if at is not None:
         return _past(store, path, default, key, scope, include_expired, at)
-    place = _Place(store, scope, path, key, include_expired)
-    if place.value is MISSING:
+    target = _Target(store, scope, path, key, include_expired)
+    if target.value is MISSING:
         return default
-    found = _inside(place.key, place.value, place.steps)
+    found = _inside(target.key, target.value, target.steps)
     return default if found is MISSING else found
 
 
@@ -218,10 +209,10 @@ def patch(store: Kycore, path: str, value: Any, key: str | None, scope: str | No
     """Set what a path leads to, and make what leads there."""
     encode(value)  # refuses what could not be stored before anything waits for it
     with store.transaction():
-        place = _Place(store, scope, path, key)
-        if place.value is MISSING and key is None:
-            place.begin_new()
-        status = place.put(value)
+        target = _Target(store, scope, path, key)
+        if target.value is MISSING and key is None:
+            target.begin_new()
+        status = target.put(value)
     store._sweep_after(1)
     return status
 
@@ -261,15 +252,15 @@ def _change_list(
 ) -> str:
     encode([value])
     with store.transaction():
-        place = _Place(store, scope, *((key, None) if path is None else (path, key)))
-        found = place.document()
+        target = _Target(store, scope, *((key, None) if path is None else (path, key)))
+        found = target.document()
         if found is MISSING:
             found = []
         elif type(found) is not list:
-            where = f"{place.key}{paths.render(place.steps)}"
+            where = f"{target.key}{paths.render(target.steps)}"
             raise WrongTypeError(f"{where} is {kind_of(found)}, not a list")
         items = changed(found)
-        status = "nochange" if len(items) == len(found) else place.put(items)
+        status = "nochange" if len(items) == len(found) else target.put(items)
     store._sweep_after(1)
     return status
 
@@ -295,11 +286,11 @@ def merge_patch(store: Kycore, path: str, patch: Any, key: str | None, scope: st
     """Change what a path leads to by a JSON merge patch."""
     encode(patch)
     with store.transaction():
-        place = _Place(store, scope, path, key)
-        if place.value is MISSING and key is None:
-            place.begin_new()
-        found = place.document()
-        status = place.put(_merged(found, patch))
+        target = _Target(store, scope, path, key)
+        if target.value is MISSING and key is None:
+            target.begin_new()
+        found = target.document()
+        status = target.put(_merged(found, patch))
     store._sweep_after(1)
     return status
 
@@ -337,14 +328,14 @@ def json_patch(
     """Change what a path leads to by a JSON patch."""
     operations = _checked_operations(operations)
     with store.transaction():
-        place = _Place(store, scope, path, key)
-        found = place.document()
+        target = _Target(store, scope, path, key)
+        found = target.document()
         if found is MISSING:
-            where = repr(place.text if key is None else place.key)
-            if key is not None and place.value is not MISSING:
-                where += f" with something at {place.text!r}"
-            raise MissingKeyError(f"no key {where} in scope {place.scope!r}")
-        status = place.put(_patched(found, operations))
+            where = repr(target.text if key is None else target.key)
+            if key is not None and target.value is not MISSING:
+                where += f" with something at {target.text!r}"
+            raise MissingKeyError(f"no key {where} in scope {target.scope!r}")
+        status = target.put(_patched(found, operations))
     store._sweep_after(1)
     return status
 

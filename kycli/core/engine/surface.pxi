@@ -715,10 +715,10 @@ cdef class _Surface:
         Returns:
             How many keys are indexed.
         """
-        from kycli.core.search import indexing
+        from kycli.core.search import merging
 
         check_callable(progress, "progress")
-        return indexing.optimize(self, progress)
+        return merging.optimize(self, progress)
 
     # -- health
 

@@ -7,79 +7,32 @@ the index. What the index has not seen yet, or is of keys that are gone, is left
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from kycli.core.search.folding import fold, words
-from kycli.core.search.indexing import COLUMNS, SCRATCH_ADD, State, scratch, searchable
+from kycli.core.search.indexing import State, searchable
+from kycli.core.search.queries import AllOf, InColumn, Phrase
+from kycli.core.sql import index, index_checks
+from kycli.core.sql.fts import TextIndex
 from kycli.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
-    import apsw
-
-    from kycli.core.search.indexing import Progress
+    from kycli.core.search.queries import Query
+    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
-_INTEGRITY = "PRAGMA integrity_check('fts_kvstore')"
-_DOCS = "fts_docs", "fts_kvstore_docsize"
-_MISFITS = {
-    what: f"SELECT count(*) FROM {one} WHERE id NOT IN (SELECT id FROM {other})"
-    for what, one, other in (
-        ("keys have no text in the index", *_DOCS),
-        ("texts in the index have no key", *reversed(_DOCS)),
-    )
+_COUNTS = {
+    "texts in the index have no size to rank them by": index_checks.bad_sizes,
+    "keys have no text in the index": index_checks.keys_without_text,
+    "texts in the index have no key": index_checks.texts_without_key,
 }
-_STATES = """
-SELECT count(*) FROM fts_state WHERE id <> 1 OR (scope IS NULL) <> (key IS NULL)
-OR watermark > (SELECT ifnull(max(id), 0) FROM audit_log) OR watermark < 0"""
-# How many words a text has in each column: two varints, of 28 bits at most for a text that
-# is not longer than TEXT_MAX. Without them nothing is ranked.
-_VARINTS = ["[89A-F]?" * more + "[0-7]?" for more in range(4)]
-_BAD_SIZES = f"""
-SELECT count(*) FROM fts_kvstore_docsize WHERE NOT (
-    {" OR ".join(f"hex(sz) GLOB '{a}{b}'" for a in _VARINTS for b in _VARINTS)}
-)"""
-_LEFT_OUT = """
-SELECT count(*) FROM kvstore k
-WHERE k.seq <= ?1 AND (?2 IS NULL OR (k.scope, k.key) <= (?2, ?3))
-AND NOT EXISTS (SELECT 1 FROM fts_docs d WHERE d.scope = k.scope AND d.key = k.key)"""
-_SAMPLE = f"""
-SELECT d.id, d.key, {COLUMNS}
-FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
-WHERE d.id % (1 + (SELECT max(id) FROM fts_docs) / 1000) = 0 AND k.seq <= ?1"""
-_FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
-# Counts whatever has these words anywhere, so it is not for each of a thousand.
-_RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
 
 _GLANCE = 400
 """How many characters of a value are looked at for its first words."""
-
-# -- word by word
-
-_SEEN = f"""
-SELECT d.id, d.key, {COLUMNS}
-FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
-WHERE d.id > ?1 AND k.seq <= ?2 ORDER BY d.id LIMIT 500"""
-_COUNT_DOCS = "SELECT count(*) FROM fts_docs"
-_OPEN = (
-    "CREATE VIRTUAL TABLE temp.index_words USING fts5vocab(main, fts_kvstore, instance)",
-    "CREATE TEMP TABLE index_stale (id INTEGER PRIMARY KEY)",
-)
-_NOTE_STALE = """
-INSERT INTO temp.index_stale
-SELECT d.id FROM fts_docs d LEFT JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
-WHERE k.seq IS NULL OR k.seq > ?1"""
-_ANY_STALE = "SELECT 1 FROM temp.index_stale LIMIT 1"
-_CLOSE = ("DROP TABLE IF EXISTS temp.index_words", "DROP TABLE IF EXISTS temp.index_stale")
-_SCRATCH_OPEN = "CREATE VIRTUAL TABLE words USING fts5vocab(fts, instance)"
-# For each word how often it is there, and sums that tell in which texts and places.
-_WORDS = """
-SELECT term, count(*), sum(doc % 1000003), sum((doc % 1009) * (offset % 1013 + 1) + (col = 'key'))
-FROM {0} WHERE term > ?1 {1} GROUP BY term LIMIT 20000"""
-_SIZES = "SELECT id, sz FROM {0} WHERE id > ?1 {1} ORDER BY id LIMIT 20000"
-_NOT_STALE = "AND {0} NOT IN (SELECT id FROM temp.index_stale)"
-# How many texts and words there are in all.
-_AVERAGES = "SELECT block FROM {0} WHERE id = 1"
 
 
 def check(store: Kycore) -> list[str]:
@@ -92,46 +45,47 @@ def check(store: Kycore) -> list[str]:
 
 
 def _problems(store: Kycore) -> list[str]:
-    problems = [text for (text,) in store._query(_INTEGRITY) if text != "ok"]
+    problems = index_checks.integrity(store)
     if problems:
         return problems
     state = State(store)
-    if store._query(_STATES)[0][0]:
+    if index_checks.has_bad_state(store):
         problems.append("how far the index has got cannot be")
-    count = store._query(_BAD_SIZES)[0][0]
-    if count:
-        problems.append(f"{count} texts in the index have no size to rank them by")
-    for what, sql in _MISFITS.items():
-        count = store._query(sql)[0][0]
+    for what, counted in _COUNTS.items():
+        count = counted(store)
         if count:
             problems.append(f"{count} {what}")
     if state.watermark is None:
         return problems
-    count = store._query(_LEFT_OUT, (state.watermark, *(state.cursor or (None, None))))[0][0]
+    count = index_checks.left_out(store, state.watermark, state.cursor)
     if count:
         problems.append(f"{count} keys are not in the index")
     if not problems:
-        sample = store._query(_SAMPLE, (state.watermark,))
-        queries = [(_by_words(store, *row), doc) for doc, *row in sample]
-        queries = [query for query in queries if query[0]]
-        missed = sum(not store._query(_FOUND, query) for query in queries)
-        if missed:
+        sample = index_checks.sample(store, state.watermark)
+        queries = [(_by_words(store, *row), number) for number, *row in sample]
+        found = [index_checks.finds(store, query, number) for query, number in queries if query]
+        if not all(found):
+            missed = found.count(False)
             problems.append(f"{missed} of {len(sample)} keys are not found by their words")
-        elif queries:
-            store._query(_RANKED, queries[0])  # an error if what it ranks by is damaged
+        else:
+            for query, number in queries:
+                if query:
+                    index_checks.rank(store, query, number)
+                    break
     return problems
 
 
-def _by_words(store: Kycore, key: str, kind: int, value: Any, home: int | None) -> str:
+def _by_words(store: Kycore, key: str, kind: int, value: Any, home: int | None) -> Query | None:
     """Return a query that finds a key by itself and by the first words of its value."""
     text = searchable(store, kind, value, home)
     # The last word of a text that is cut off may be half a word, which finds nothing.
     first = words(text) if len(text) <= _GLANCE else words(text[:_GLANCE])[:-1]
-    return " AND ".join(
-        f'{{{column}}} : "{" ".join(some)}"'
+    parts = tuple(
+        InColumn(column, Phrase(tuple(some)))
         for column, some in (("key", words(key)[:32]), ("value", first[:8]))
         if some
     )
+    return AllOf(parts) if parts else None
 
 
 def compare(store: Kycore, progress: Progress | None = None) -> list[str]:
@@ -139,7 +93,7 @@ def compare(store: Kycore, progress: Progress | None = None) -> list[str]:
 
     For an index whose structure ``check`` has found sound.
     """
-    again = scratch("content = '', ")
+    again = TextIndex()
     try:
         with store.snapshot():
             return _differences(store, again, progress)
@@ -147,61 +101,43 @@ def compare(store: Kycore, progress: Progress | None = None) -> list[str]:
         return [str(error)]
     finally:
         again.close()
-        for sql in _CLOSE:
-            store._query(sql)
+        index_checks.close_words(store)
 
 
-def _differences(
-    store: Kycore, again: apsw.Connection, progress: Progress | None
-) -> list[str]:  # fmt: skip
+def _differences(store: Kycore, again: TextIndex, progress: Progress | None) -> list[str]:
     watermark = State(store).watermark
     if watermark is None:
         return []
-    for sql in _OPEN:
-        store._query(sql)
-    store._query(_NOTE_STALE, (watermark,))
-    _index_again(store, again, watermark, progress)
-    some_stale = bool(store._query(_ANY_STALE))
-
-    def differ(sql: str, here: str, there: str, id: str, first: Any) -> bool:
-        """Whether two tables differ, which are read side by side in pages."""
-        ours = sql.format(here, _NOT_STALE.format(id) if some_stale else "")
-        theirs = sql.format(there, "")
-        last = first
-        while True:
-            rows = store._query(ours, (last,))
-            if rows != again.execute(theirs, (last,)).fetchall():
-                return True
-            if not rows:
-                return False
-            last = rows[-1][0]
-
+    some_stale = index_checks.open_words(store, watermark)
+    again.add(_seen(store, watermark, progress))
+    index_checks.open_other(again)
     problems = []
-    if differ(_WORDS, "temp.index_words", "words", "doc", ""):
+    if _differ(*index_checks.words(store, again, some_stale)):
         problems.append("the index has other words than the keys")
-    if differ(_SIZES, "fts_kvstore_docsize", "fts_docsize", "id", -1):
+    if _differ(*index_checks.sizes(store, again, some_stale)):
         problems.append("the index has other sizes of texts than the keys")
     if not some_stale:
-        theirs: list[tuple[Any]] = list(again.execute(_AVERAGES.format("fts_data")))
-        ours = store._query(_AVERAGES.format("fts_kvstore_data"))
-        # Zeros at the end are there or not, where no text is left.
-        if [block.rstrip(b"\0") for (block,) in ours] != [b.rstrip(b"\0") for (b,) in theirs]:
+        ours, theirs = index_checks.totals(store, again)
+        if ours != theirs:
             problems.append("the index counts other words than the keys have")
     return problems
 
 
-def _index_again(
-    store: Kycore, again: apsw.Connection, watermark: int, progress: Progress | None
-) -> None:
-    total = store._query(_COUNT_DOCS)[0][0]
+def _differ(*pages: Iterator[list[tuple[Any, ...]]]) -> bool:
+    """Whether two tables differ, which are read side by side in pages."""
+    return any(ours != theirs for ours, theirs in zip_longest(*pages))
+
+
+def _seen(
+    store: Kycore, watermark: int, progress: Progress | None
+) -> Iterator[tuple[int, str, str]]:
+    """Yield number and folded texts of what the index has seen."""
+    total = index.count(store)
     done, last = 0, -1
-    with again:
-        while rows := store._query(_SEEN, (last, watermark)):
-            for id, key, kind, value, home in rows:
-                text = searchable(store, kind, value, home)
-                again.execute(SCRATCH_ADD, (id, fold(key), fold(text)))
-            last = rows[-1][0]
-            done += len(rows)
-            if progress is not None:
-                progress(min(done, total), total)
-    again.execute(_SCRATCH_OPEN)
+    while rows := index_checks.seen(store, last, watermark):
+        for number, key, kind, value, home in rows:
+            yield number, fold(key), fold(searchable(store, kind, value, home))
+        last = rows[-1][0]
+        done += len(rows)
+        if progress is not None:
+            progress(min(done, total), total)

@@ -1,4 +1,4 @@
-"""What somebody types to search, as a query of FTS5 that is always valid.
+"""What somebody types to search, parsed. Any text is a query.
 
     error timeout            both words
     "connection refused"     a phrase
@@ -15,11 +15,12 @@ which must occur; a word of several parts, like ``user.name`` or ``12:30``, is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
 
 from kycli.core.search.folding import words
 
-# What FTS5 itself can take is some 100 levels, and far more words.
+# FTS5 takes some 100 levels, and far more words.
 _DEPTH_MAX = 20
 _WORDS_MAX = 1000
 
@@ -35,50 +36,79 @@ _TOKEN = re.compile(
 _OPERATORS = ("AND", "OR", "NOT")
 
 
+class Phrase(NamedTuple):
+    """Words that follow each other, folded; with ``prefix`` the last may be longer."""
+
+    words: tuple[str, ...]
+    prefix: bool = False
+
+
+class InColumn(NamedTuple):
+    """A query that only the ``key``, or only the ``value``, has to match."""
+
+    column: str
+    query: Query
+
+
+class AllOf(NamedTuple):
+    """Queries all of which match."""
+
+    parts: tuple[Query, ...]
+
+
+class AnyOf(NamedTuple):
+    """Queries of which at least one matches."""
+
+    parts: tuple[Query, ...]
+
+
+class Without(NamedTuple):
+    """A query that matches, and another one that does not."""
+
+    query: Query
+    excluded: Query
+
+
+Query: TypeAlias = "Phrase | InColumn | AllOf | AnyOf | Without"
+
+
 class _NoQueryError(Exception):
     """The text is none, by the rules of queries."""
 
 
-def to_fts(query: str) -> str | None:
-    """Return the FTS5 query for what somebody typed; None when it holds no word at all.
+def parse(query: str) -> Query | None:
+    """Return the query that somebody typed; None when it holds no word at all.
 
-    >>> to_fts("key:err* NOT debug")
-    '({key} : ("err" *) NOT "debug")'
-    >>> to_fts('5" disk (broken')
-    '("5" AND "disk" AND "broken")'
+    >>> parse("key:err*")
+    InColumn(column='key', query=Phrase(words=('err',), prefix=True))
+    >>> parse('5" disk')
+    AllOf(parts=(Phrase(words=('5',), prefix=False), Phrase(words=('disk',), prefix=False)))
     """
     # What no file can store is in none.
     text = query.replace("\0", " ").encode("utf-8", "replace").decode()
     try:
         return _Parser(text).parse()
     except _NoQueryError:
-        return _all(_words(text))
+        found = dict.fromkeys(re.findall(r'[^\s()"]+', text))
+        return _joined(AllOf, map(_word, list(found)[:_WORDS_MAX]))
 
 
-def _words(text: str) -> Iterator[str | None]:
-    found = dict.fromkeys(re.findall(r'[^\s()"]+', text))
-    for word in list(found)[:_WORDS_MAX]:
-        yield _phrase(word.rstrip("*"), word.endswith("*"))
+def _word(text: str) -> Phrase | None:
+    return _phrase(text.rstrip("*"), text.endswith("*"))
 
 
-def _phrase(text: str, prefix: bool) -> str | None:
+def _phrase(text: str, prefix: bool) -> Phrase | None:
     """Return a text as a phrase, or None when there is no word in it."""
-    quoted = " ".join(words(text))
-    if not quoted:
-        return None
-    return f'"{quoted}" *' if prefix else f'"{quoted}"'
+    found = words(text)
+    return Phrase(tuple(found), prefix) if found else None
 
 
-def _all(parts: Iterator[str | None] | list[str | None]) -> str | None:
-    return _joined(" AND ", parts)
-
-
-def _joined(operator: str, parts: Iterator[str | None] | list[str | None]) -> str | None:
-    """Join what there is to search; parts without a word are as if they were not there."""
-    some = [part for part in parts if part is not None]
+def _joined(kind: type[AllOf | AnyOf], parts: Iterable[Query | None]) -> Query | None:
+    """Join queries; parts without a word are as if they were not there."""
+    some = tuple(part for part in parts if part is not None)
     if not some:
         return None
-    return some[0] if len(some) == 1 else f"({operator.join(some)})"
+    return some[0] if len(some) == 1 else kind(some)
 
 
 class _Parser:
@@ -86,7 +116,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.tokens: list[tuple[str, str, bool]] = []
-        self.place = 0
+        self.position = 0
         end = len(text.rstrip())
         position = 0
         while position < end:
@@ -104,60 +134,60 @@ class _Parser:
         if len(self.tokens) > _WORDS_MAX:
             raise _NoQueryError
 
-    def parse(self) -> str | None:
+    def parse(self) -> Query | None:
         found = self.alternatives(0)
-        if self.place < len(self.tokens):
+        if self.position < len(self.tokens):
             raise _NoQueryError
         return found
 
     def next_is(self, *tokens: str) -> bool:
-        if self.place == len(self.tokens):
+        if self.position == len(self.tokens):
             return False
-        kind, token, _ = self.tokens[self.place]
+        kind, token, _ = self.tokens[self.position]
         return (token if kind == "bracket" else kind) in tokens
 
-    def alternatives(self, depth: int) -> str | None:
+    def alternatives(self, depth: int) -> Query | None:
         if depth > _DEPTH_MAX:
             raise _NoQueryError
         parts = [self.sequence(depth)]
         while self.next_is("OR"):
-            self.place += 1
+            self.position += 1
             parts.append(self.sequence(depth))
-        return _joined(" OR ", parts)
+        return _joined(AnyOf, parts)
 
-    def sequence(self, depth: int) -> str | None:
-        wanted: list[str | None] = []
-        excluded: list[str | None] = []
+    def sequence(self, depth: int) -> Query | None:
+        wanted: list[Query | None] = []
+        excluded: list[Query | None] = []
         first = True
-        while first or not (self.place == len(self.tokens) or self.next_is("OR", ")")):
+        while first or not (self.position == len(self.tokens) or self.next_is("OR", ")")):
             joined = self.next_is("AND")
-            self.place += joined
+            self.position += joined
             negated = self.next_is("NOT")
-            self.place += negated
+            self.position += negated
             if first and (joined or negated):
                 raise _NoQueryError
             (excluded if negated else wanted).append(self.term(depth))
             first = False
-        found = _all(wanted)
-        without = _joined(" OR ", excluded)
-        return found if found is None or without is None else f"({found} NOT {without})"
+        found = _joined(AllOf, wanted)
+        without = _joined(AnyOf, excluded)
+        return found if found is None or without is None else Without(found, without)
 
-    def term(self, depth: int) -> str | None:
-        if self.place == len(self.tokens):
+    def term(self, depth: int) -> Query | None:
+        if self.position == len(self.tokens):
             raise _NoQueryError
-        kind, token, prefix = self.tokens[self.place]
-        self.place += 1
+        kind, token, prefix = self.tokens[self.position]
+        self.position += 1
         if kind == "column":
             found = self.term(depth + 1) if depth < _DEPTH_MAX else None
-            return None if found is None else f"{{{token}}} : ({found})"
+            return None if found is None else InColumn(token, found)
         if kind == "phrase":
             return _phrase(token, prefix)
         if kind == "word":
-            return _phrase(token.rstrip("*"), token.endswith("*"))
+            return _word(token)
         if token != "(":
             raise _NoQueryError
         found = self.alternatives(depth + 1)
         if not self.next_is(")"):
             raise _NoQueryError
-        self.place += 1
+        self.position += 1
         return found

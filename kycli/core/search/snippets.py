@@ -11,11 +11,13 @@ from bisect import bisect_right
 from itertools import accumulate
 
 from kycli.core.search.folding import fold
-from kycli.core.search.indexing import SCRATCH_ADD, scratch
+from kycli.core.sql.fts import MARK, UNMARK, TextIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from kycli.core.search.queries import Query
 
     Pieces = tuple[tuple[str, bool], ...]
     """Pieces of a text, each with whether it matched."""
@@ -30,24 +32,16 @@ _BEFORE = 24
 # How much of a value is looked through: further matches are not worth the time.
 _LOOKED_AT = 1 << 18
 
-_MARK, _UNMARK = "\x02", "\x03"
-_MARKED = f"""
-SELECT rowid, highlight(fts, 0, '{_MARK}', '{_UNMARK}'), highlight(fts, 1, '{_MARK}', '{_UNMARK}')
-FROM fts (?)"""
 
-
-def mark(texts: Iterable[tuple[str, str]], match: str) -> Iterator[tuple[Pieces, Pieces]]:
+def mark(texts: Iterable[tuple[str, str]], query: Query) -> Iterator[tuple[Pieces, Pieces]]:
     """Yield for each key and text of a value: the key, and a line of the text; in pieces."""
     shown = [(_on_a_line(key), _on_a_line(text[:_LOOKED_AT])) for key, text in texts]
-    connection = scratch()
+    index = TextIndex(keep_texts=True)
     try:
-        with connection:
-            connection.executemany(
-                SCRATCH_ADD, ((id, fold(key), fold(text)) for id, (key, text) in enumerate(shown))
-            )
-        marked = {id: found for id, *found in connection.execute(_MARKED, (match,))}
+        index.add((id, fold(key), fold(text)) for id, (key, text) in enumerate(shown))
+        marked = index.marked(query)
     finally:
-        connection.close()
+        index.close()
     for id, (key, text) in enumerate(shown):
         in_key, in_text = marked.get(id, ("", ""))
         yield _pieces(key, _spans(key, in_key), 0, len(key)), _line(text, _spans(text, in_text))
@@ -72,8 +66,8 @@ def _spans(text: str, marked: str) -> Spans:
         None if text.isascii() else list(accumulate(len(fold(c)) for c in text))
     )
     place = first = 0
-    for part in marked.replace(_UNMARK, _MARK + _UNMARK).split(_MARK):
-        if part[:1] == _UNMARK:
+    for part in marked.replace(UNMARK, MARK + UNMARK).split(MARK):
+        if part[:1] == UNMARK:
             spans.append(_unfolded(ends, first, place))
             part = part[1:]
         place += len(part)

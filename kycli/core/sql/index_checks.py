@@ -1,0 +1,181 @@
+"""Looking whether the search index fits the keys, and its words those of another index.
+
+SQLite is relied on for: FTS5's own check, its vocabulary tables (``fts5vocab``), and how it
+stores the sizes of texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kycli.core.sql.fts import render
+from kycli.core.sql.index import VALUE_COLUMNS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kycli.core.search.queries import Query
+    from kycli.core.sql.fts import TextIndex
+    from kycli.core.storage import Kycore
+
+    Rows = list[tuple[Any, ...]]
+
+# ---------------------------------------------------------------- the structure
+
+_INTEGRITY = "PRAGMA integrity_check('fts_kvstore')"
+_UNMATCHED = "SELECT count(*) FROM {} WHERE id NOT IN (SELECT id FROM {})"
+_KEYS_WITHOUT_TEXT = _UNMATCHED.format("fts_docs", "fts_kvstore_docsize")
+_TEXTS_WITHOUT_KEY = _UNMATCHED.format("fts_kvstore_docsize", "fts_docs")
+_BAD_STATES = """
+SELECT count(*) FROM fts_state WHERE id <> 1 OR (scope IS NULL) <> (key IS NULL)
+OR watermark > (SELECT ifnull(max(id), 0) FROM audit_log) OR watermark < 0"""
+# How many words a text has in each column: two varints, of 28 bits at most for a text that
+# is not longer than TEXT_MAX. Without them nothing is ranked.
+_VARINTS = ["[89A-F]?" * more + "[0-7]?" for more in range(4)]
+_BAD_SIZES = f"""
+SELECT count(*) FROM fts_kvstore_docsize WHERE NOT (
+    {" OR ".join(f"hex(sz) GLOB '{a}{b}'" for a in _VARINTS for b in _VARINTS)}
+)"""
+_LEFT_OUT = """
+SELECT count(*) FROM kvstore k
+WHERE k.seq <= ?1 AND (?2 IS NULL OR (k.scope, k.key) <= (?2, ?3))
+AND NOT EXISTS (SELECT 1 FROM fts_docs d WHERE d.scope = k.scope AND d.key = k.key)"""
+_INDEXED = f"""
+SELECT d.id, d.key, {VALUE_COLUMNS}
+FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key WHERE """
+_SAMPLE = _INDEXED + "d.id % (1 + (SELECT max(id) FROM fts_docs) / 1000) = 0 AND k.seq <= ?1"
+_SEEN = _INDEXED + "d.id > ?1 AND k.seq <= ?2 ORDER BY d.id LIMIT 500"
+_FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
+# Counts whatever has these words anywhere, so it is not for each of a thousand.
+_RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
+
+
+def integrity(store: Kycore) -> list[str]:
+    """Return what SQLite finds wrong with the structure of the index."""
+    return [text for (text,) in store._query(_INTEGRITY) if text != "ok"]
+
+
+def has_bad_state(store: Kycore) -> bool:
+    """Whether how far the index has got cannot be."""
+    return bool(_count(store, _BAD_STATES))
+
+
+def bad_sizes(store: Kycore) -> int:
+    """Return how many texts have no size to rank them by."""
+    return _count(store, _BAD_SIZES)
+
+
+def keys_without_text(store: Kycore) -> int:
+    return _count(store, _KEYS_WITHOUT_TEXT)
+
+
+def texts_without_key(store: Kycore) -> int:
+    return _count(store, _TEXTS_WITHOUT_KEY)
+
+
+def left_out(store: Kycore, watermark: int, cursor: tuple[str, str] | None) -> int:
+    """Return how many keys are not in the index that it has seen."""
+    return _count(store, _LEFT_OUT, (watermark, *(cursor or (None, None))))
+
+
+def _count(store: Kycore, sql: str, bindings: tuple[Any, ...] = ()) -> int:
+    return int(store._query(sql, bindings)[0][0])
+
+
+def sample(store: Kycore, watermark: int) -> Rows:
+    """Return number, key, kind, value and home of some thousand keys that the index has seen."""
+    return store._query(_SAMPLE, (watermark,))
+
+
+def seen(store: Kycore, after: int, watermark: int) -> Rows:
+    """Return the next keys that the index has seen, by their number; as ``sample``."""
+    return store._query(_SEEN, (after, watermark))
+
+
+def finds(store: Kycore, query: Query, number: int) -> bool:
+    """Whether a text of the index matches a query."""
+    return bool(store._query(_FOUND, (render(query), number)))
+
+
+def rank(store: Kycore, query: Query, number: int) -> None:
+    """Rank a text; an error if what it is ranked by is damaged."""
+    store._query(_RANKED, (render(query), number))
+
+
+# ---------------------------------------------------------------- word by word
+
+_OPEN = (
+    "CREATE VIRTUAL TABLE temp.index_words USING fts5vocab(main, fts_kvstore, instance)",
+    "CREATE TEMP TABLE index_stale (id INTEGER PRIMARY KEY)",
+)
+_NOTE_STALE = """
+INSERT INTO temp.index_stale
+SELECT d.id FROM fts_docs d LEFT JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
+WHERE k.seq IS NULL OR k.seq > ?1"""
+_ANY_STALE = "SELECT 1 FROM temp.index_stale LIMIT 1"
+_CLOSE = ("DROP TABLE IF EXISTS temp.index_words", "DROP TABLE IF EXISTS temp.index_stale")
+_OPEN_OTHER = "CREATE VIRTUAL TABLE words USING fts5vocab(fts, instance)"
+# For each word how often it is there, and sums that tell in which texts and places.
+_WORDS = """
+SELECT term, count(*), sum(doc % 1000003), sum((doc % 1009) * (offset % 1013 + 1) + (col = 'key'))
+FROM {0} WHERE term > ?1 {1} GROUP BY term LIMIT 20000"""
+_SIZES = "SELECT id, sz FROM {0} WHERE id > ?1 {1} ORDER BY id LIMIT 20000"
+_NOT_STALE = "AND {0} NOT IN (SELECT id FROM temp.index_stale)"
+# How many texts and words there are in all.
+_AVERAGES = "SELECT block FROM {0} WHERE id = 1"
+
+
+def open_words(store: Kycore, watermark: int) -> bool:
+    """Prepare for reading words; return whether any text is older than its key."""
+    for sql in _OPEN:
+        store._query(sql)
+    store._query(_NOTE_STALE, (watermark,))
+    return bool(store._query(_ANY_STALE))
+
+
+def close_words(store: Kycore) -> None:
+    """Undo ``open_words``, where that was done."""
+    for sql in _CLOSE:
+        store._query(sql)
+
+
+def open_other(other: TextIndex) -> None:
+    """Prepare another index for reading its words, which holds the texts once more."""
+    other.query(_OPEN_OTHER)
+
+
+def words(store: Kycore, other: TextIndex, some_stale: bool) -> tuple[Iterator[Rows], ...]:
+    """Return how often each word is where, in pages: of the index, and of the other one.
+
+    Parameters:
+        some_stale: leave out what ``open_words`` has found to be stale.
+    """
+    stale = _NOT_STALE.format("doc") if some_stale else ""
+    return (
+        _pages(store._query, _WORDS.format("temp.index_words", stale), ""),
+        _pages(other.query, _WORDS.format("words", ""), ""),
+    )
+
+
+def sizes(store: Kycore, other: TextIndex, some_stale: bool) -> tuple[Iterator[Rows], ...]:
+    """Return how many words each text has; as ``words``."""
+    stale = _NOT_STALE.format("id") if some_stale else ""
+    return (
+        _pages(store._query, _SIZES.format("fts_kvstore_docsize", stale), -1),
+        _pages(other.query, _SIZES.format("fts_docsize", ""), -1),
+    )
+
+
+def _pages(query: Callable[..., Rows], sql: str, after: Any) -> Iterator[Rows]:
+    while rows := query(sql, (after,)):
+        yield rows
+        after = rows[-1][0]
+
+
+def totals(store: Kycore, other: TextIndex) -> tuple[list[bytes], list[bytes]]:
+    """Return how many texts and words there are in all: in the index, and in the other one."""
+    ours = store._query(_AVERAGES.format("fts_kvstore_data"))
+    theirs = other.query(_AVERAGES.format("fts_data"))
+    # Zeros at the end are there or not, where no text is left.
+    return [block.rstrip(b"\0") for (block,) in ours], [b.rstrip(b"\0") for (b,) in theirs]
