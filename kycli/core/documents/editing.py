@@ -1,6 +1,6 @@
-"""Documents: reading and changing what is inside a JSON value.
+"""Documents: reading and changing parts of a JSON value.
 
-A place is named by a key and a path in one text, ``user.profile.email``: when no key has
+A part is named by a key and a path in one text, ``user.profile.email``: when no key has
 exactly that name, the longest existing key that it begins with, up to a ``.`` or ``[``, is
 the key, and the rest is the path. Keys may hold dots and brackets, so what exists decides.
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class _Target:
-    """A key, the path into its value, and the value, as they are in a transaction.
+    """A key, the path into its value, and the value, as read in a transaction.
 
     Attributes:
         value: MISSING when there is no such key.
@@ -170,24 +170,19 @@ def get_path(
     at: Time | None,
 ) -> Any:
     """Return what a path leads to, or ``default``."""
-    if at is not None:
-        return _past(store, path, default, key, scope, include_expired, at)
-    target = _Target(store, scope, path, key, include_expired)
-    if target.value is MISSING:
-        return default
-    found = _inside(target.key, target.value, target.steps)
+    if at is None:
+        target = _Target(store, scope, path, key, include_expired)
+        name, value, steps = target.key, target.value, target.steps
+    else:
+        name, value, steps = _past(store, path, key, scope, include_expired, at)
+    found = MISSING if value is MISSING else _inside(name, value, steps)
     return default if found is MISSING else found
 
 
 def _past(
-    store: Kycore,
-    path: str,
-    default: Any,
-    key: str | None,
-    scope: str | None,
-    include_expired: bool,
-    at: Time,
-) -> Any:
+    store: Kycore, path: str, key: str | None, scope: str | None, include_expired: bool, at: Time
+) -> tuple[str, Any, list[Step]]:
+    """Return the key that a path begins with, its value at a time or MISSING, and the rest."""
     if key is None:
         path = check_key(path)
         names = [path[:length] for length in reversed(_lengths(path))]
@@ -197,9 +192,8 @@ def _past(
         entry = store.get_entry(name, scope=scope, include_expired=include_expired, at=at)
         if entry is not None:
             steps = paths.parse(path) if key is not None else paths.parse_steps(path, len(name))
-            found = _inside(name, entry.value, steps)
-            return default if found is MISSING else found
-    return default
+            return name, entry.value, steps
+    return path, MISSING, []
 
 
 # Changing

@@ -487,9 +487,9 @@ cdef class _Surface:
             InvalidTTLError: when ``timeout`` is no positive length of time.
             ConflictError: when it is a cache already.
         """
-        from kycli.core.operations import scopes
+        from kycli.core.operations import caches
 
-        scopes.create_cache(self, check_scope(scope), parse_ttl(timeout))
+        caches.create_cache(self, check_scope(scope), parse_ttl(timeout))
 
     def set_cache(self, scope, timeout):
         """Change the timeout of a cache, for keys that are saved from now on.
@@ -497,9 +497,9 @@ cdef class _Surface:
         Raises:
             MissingKeyError: when it is no cache.
         """
-        from kycli.core.operations import scopes
+        from kycli.core.operations import caches
 
-        scopes.set_cache(self, check_scope(scope), parse_ttl(timeout))
+        caches.set_cache(self, check_scope(scope), parse_ttl(timeout))
 
     def drop_cache(self, scope):
         """Make a cache an ordinary namespace again; its keys keep the lifetime they have.
@@ -507,15 +507,15 @@ cdef class _Surface:
         Raises:
             MissingKeyError: when it is no cache.
         """
-        from kycli.core.operations import scopes
+        from kycli.core.operations import caches
 
-        scopes.drop_cache(self, check_scope(scope))
+        caches.drop_cache(self, check_scope(scope))
 
     def caches(self):
         """Return a dict of each cache and its timeout in seconds, sorted by name."""
-        from kycli.core.operations import scopes
+        from kycli.core.operations import caches
 
-        return scopes.caches(self)
+        return caches.caches(self)
 
     # -- documents
 

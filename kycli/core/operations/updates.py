@@ -1,8 +1,8 @@
-"""Changes that depend on what is there: counting, appending, lifetimes, copying.
+"""Changes that depend on the current value: counting, appending, lifetimes, copying.
 
-Each is one transaction that takes the write lock before it reads. Only ``update``, which
-calls a function of the caller's, reads and computes first, takes the lock when it is done,
-and begins again when the key has changed meanwhile.
+Each is one transaction that takes the write lock before it reads. ``update`` is the
+exception, because it calls a function of the caller's: it reads and computes without the
+lock, then takes it, and begins again if the key has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 
 from kycli.core.codec import decode, encode
 from kycli.core.expiry import parse_ttl, shown
+from kycli.core.operations.caches import is_cache, is_plain, not_a_cache
 from kycli.core.operations.numbers import parse_number
-from kycli.core.operations.scopes import is_cache, is_plain, not_a_cache
 from kycli.errors import (
     ConflictError,
     InvalidKeyError,
@@ -35,10 +35,10 @@ _MAX_PAUSE = 0.5
 """Longest pause between two attempts of ``update``, in seconds."""
 
 
-def _place(store: Kycore, key: str, scope: str | None) -> tuple[str, str]:
-    """Return the scope that a key is in, and the key as it is there."""
-    place = store._checked_scope(scope)
-    return place, store._key(place, key)
+def _checked(store: Kycore, key: str, scope: str | None) -> tuple[str, str]:
+    """Return the scope of a call, and the key as it is in that scope."""
+    scope = store._checked_scope(scope)
+    return scope, store._key(scope, key)
 
 
 def _rewrite(
@@ -56,29 +56,29 @@ def getset(
     store: Kycore, key: str, value: Any, default: Any, ttl: float | str | None, scope: str | None
 ) -> Any:
     """Save a value and return the one before, or ``default``."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     lifetime = None if ttl is None else parse_ttl(ttl)
     kind, stored, size = encode(value)
     with store.transaction():
         now = store._now()
-        row = store._live_row(now, place, key)
-        store._put(now, place, key, kind, stored, size, lifetime)
+        row = store._live_row(now, scope, key)
+        store._put(now, scope, key, kind, stored, size, lifetime)
     store._sweep_after(1)
     return default if row is None else decode(row[1], row[2])
 
 
 def pop(store: Kycore, key: str, default: Any, scope: str | None) -> Any:
     """Delete a key and return its value, or ``default`` unless that is ``...``."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     with store.transaction():
-        row = store._live_row(store._now(), place, key)
+        row = store._live_row(store._now(), scope, key)
         if row is not None:
-            store._remove(place, key)
+            store._remove(scope, key)
     store._sweep_after(1)
     if row is not None:
         return decode(row[1], row[2])
     if default is ...:
-        raise _missing(place, key)
+        raise _missing(scope, key)
     return default
 
 
@@ -91,7 +91,7 @@ def update(
     scope: str | None,
 ) -> Any:
     """Save what a function makes of the value, unless the key has changed meanwhile."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     if not callable(function):
         raise WrongTypeError(f"update takes a function, not {type(function).__name__}")
     if type(attempts) is not int:
@@ -103,27 +103,27 @@ def update(
     kind, stored, _ = (0, None, 0) if default is ... else encode(default)
     for attempt in range(1, attempts + 1):
         started = time.monotonic()
-        seen = store._live_row(store._now(), place, key)
+        seen = store._live_row(store._now(), scope, key)
         if seen is None and default is ...:
-            raise _missing(place, key)
-        # What the function is given is its own to change, the default too.
+            raise _missing(scope, key)
+        # The function may change what it is given, so it gets a copy, of the default too.
         value = function(decode(stored, kind) if seen is None else decode(seen[1], seen[2]))
         encoded = encode(value)
         with store.transaction():
             now = store._now()
-            row = store._live_row(now, place, key)
+            row = store._live_row(now, scope, key)
             if _is_same(row, seen):
                 if row is None:
-                    store._put(now, place, key, *encoded, None)
+                    store._put(now, scope, key, *encoded, None)
                 else:
-                    store._write(now, place, key, *encoded, row[4])
+                    store._write(now, scope, key, *encoded, row[4])
                 break
         if attempt == attempts:
             raise ConflictError(
                 f"the key {key!r} has changed during each of {attempts} attempts to update it",
                 hint="try again when fewer others write to it",
             )
-        # In proportion to what an attempt takes, so that those who compete get apart.
+        # In proportion to the time of an attempt, so that competing writers drift apart.
         pause = (time.monotonic() - started) * attempt
         time.sleep(random.uniform(0, min(pause, _MAX_PAUSE)))
     store._sweep_after(1)
@@ -143,16 +143,16 @@ def _missing(scope: str, key: str) -> MissingKeyError:
 
 def incr(store: Kycore, key: str, by: float, scope: str | None) -> int | float:
     """Add to a number and return the sum."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     if type(by) is not int and type(by) is not float:
         raise WrongTypeError(f"cannot add {shown(by)}", hint="an increment is a number")
     with store.transaction():
         now = store._now()
-        row = store._live_row(now, place, key)
+        row = store._live_row(now, scope, key)
         total = by if row is None else _sum(_number(key, decode(row[1], row[2])), by)
         if isinstance(total, float) and not math.isfinite(total):
             raise InvalidValueError(f"the sum is {total}, no finite number")
-        _rewrite(store, now, place, key, row, total)
+        _rewrite(store, now, scope, key, row, total)
     store._sweep_after(1)
     return total
 
@@ -176,7 +176,7 @@ def _sum(value: float, by: float) -> int | float:
 
 def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> int:
     """Append text or bytes to a value and return its new length."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     if isinstance(suffix, str):
         suffix = str.__str__(suffix)  # exactly, also for a member of a StrEnum
     elif type(suffix) is not bytes:
@@ -184,9 +184,9 @@ def append(store: Kycore, key: str, suffix: str | bytes, scope: str | None) -> i
     encode(suffix)  # refuses text that could not be stored
     with store.transaction():
         now = store._now()
-        row = store._live_row(now, place, key)
+        row = store._live_row(now, scope, key)
         whole = suffix if row is None else _joined(key, decode(row[1], row[2]), suffix)
-        _rewrite(store, now, place, key, row, whole)
+        _rewrite(store, now, scope, key, row, whole)
     store._sweep_after(1)
     return len(whole)
 
@@ -207,20 +207,20 @@ def _as_bytes(part: str | bytes) -> bytes:
 
 def expire(store: Kycore, key: str, ttl: float | str, scope: str | None) -> bool:
     """Give an existing key a new time to live, from now."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     lifetime = parse_ttl(ttl)
     with store.transaction():
-        if not is_plain(place) and not is_cache(store, place):
-            raise not_a_cache(place)
+        if not is_plain(scope) and not is_cache(store, scope):
+            raise not_a_cache(scope)
         now = store._now()
-        return _set_lifetime(store, now, place, key, now + lifetime)
+        return _set_lifetime(store, now, scope, key, now + lifetime)
 
 
 def persist(store: Kycore, key: str, scope: str | None) -> bool:
     """Make a key permanent."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     with store.transaction():
-        return _set_lifetime(store, store._now(), place, key, None)
+        return _set_lifetime(store, store._now(), scope, key, None)
 
 
 def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int | None) -> bool:
@@ -234,9 +234,9 @@ def _set_lifetime(store: Kycore, now: int, scope: str, key: str, expires_at: int
 
 def ttl(store: Kycore, key: str, scope: str | None) -> float | None:
     """Return the seconds that a key has left, infinity if permanent, None if missing."""
-    place, key = _place(store, key, scope)
+    scope, key = _checked(store, key, scope)
     now = store._now()
-    row = store._live_row(now, place, key)
+    row = store._live_row(now, scope, key)
     if row is None:
         return None
     return math.inf if row[4] is None else (row[4] - now) / 1000
@@ -252,9 +252,9 @@ def transfer(
     remove: bool,
 ) -> bool:
     """Copy a key to another name or scope and, with ``remove``, delete it where it was."""
-    source, key = _place(store, key, scope)
+    source, key = _checked(store, key, scope)
     to_key = key if to_key is None else to_key
-    target, to_key = _place(store, to_key, source if to_scope is None else to_scope)
+    target, to_key = _checked(store, to_key, source if to_scope is None else to_scope)
     if source == target and key == to_key:
         raise InvalidKeyError(f"{key!r} is both source and destination")
     with store.transaction():
