@@ -920,7 +920,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         finally:
             db.leave()
 
-    # -- for the engine's other modules
+    # -- for the modules beside the engine; only kycli.core.sql, doctor and migration hold SQL
 
     def _query(self, sql, bindings=()):
         """Execute one statement; return its rows as a list of tuples."""

@@ -237,7 +237,7 @@ def time_before_renaming(store: Kycore, scope: str | None, time: Time) -> int:
             new = renamed[1]
             raise InvalidTimeError(
                 f"scope {scope!r} was renamed to {new!r} after {time_text(at)}, "
-                "and its past with it",
+                "and its history went with it",
                 hint=f"go back in scope {new!r}, or first 'kycli rename-scope {new} {scope}'",
             )
     return at

@@ -1,9 +1,9 @@
-"""What is different: between two scopes, two times, or two versions of a key.
+"""Differences between two scopes, two times, or two versions of a key.
 
 Differences come sorted by key, and memory does not grow with their number. Two scopes are
 read side by side, in pages; large values are compared by their digests and read only where
-they differ. Between two times, the log names the keys; they are sorted in a temporary
-database of their own, which goes to the disk when it gets large.
+they differ. Between two times, the log names the keys, in the order of changes; they are
+sorted first (``sql.changed_keys``).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _page_of_scopes(
 ) -> tuple[list[Diff], str | None]:
     """Return the differences of a page, and where the next one begins, None for the end."""
     now = store._now()
-    pages = [rows.outlines(store, now, place, first, past, PAGE_ROWS) for place in (scope, other)]
+    pages = [rows.outlines(store, now, side, first, past, PAGE_ROWS) for side in (scope, other)]
     # What a side holds behind the last key of a full page is not known yet.
     full = [page[-1][0] for page in pages if len(page) == PAGE_ROWS]
     last = min(full) if full else None
@@ -118,7 +118,7 @@ def _page_of_scopes(
             break
         if _is_same(left.get(key), right.get(key)):
             continue
-        before, after = (_entry(store, now, place, key) for place in (scope, other))
+        before, after = (_entry(store, now, side, key) for side in (scope, other))
         diff = _diff(key, before, after)
         if diff is not None:
             found.append(diff)

@@ -163,8 +163,8 @@ def restore_to(
     with store.transaction():
         now = store._now()
         at = time_before_renaming(store, scope, time)
-        for place, key, found, expires_at in _earlier_states(store, scope, at, now):
-            count += _bring_back(store, now, place, key, found, expires_at)
+        for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
+            count += _bring_back(store, now, key_scope, key, found, expires_at)
     store._sweep_after(count)
     return count
 
@@ -179,10 +179,10 @@ def differences(
 
 def _differences(store: Kycore, scope: str | None, at: int) -> Iterator[Difference]:
     now = store._now()
-    for place, key, found, expires_at in _earlier_states(store, scope, at, now):
-        op = _needed(store._live_row(now, place, key), found, expires_at)
+    for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
+        op = _needed(store._live_row(now, key_scope, key), found, expires_at)
         if op is not None:
-            yield Difference(key, OPERATIONS[op], place)
+            yield Difference(key, OPERATIONS[op], key_scope)
 
 
 def _scope_or_all(store: Kycore, scope: str | None, all_scopes: bool) -> str | None:
@@ -196,15 +196,15 @@ def _scope_or_all(store: Kycore, scope: str | None, all_scopes: bool) -> str | N
 def _earlier_states(
     store: Kycore, scope: str | None, at: int, now: int
 ) -> Iterator[tuple[str, str, Row | None, int | None]]:
-    """Yield scope and key of what may have changed since a time, its value then, its expiry."""
+    """Yield scope and key of what may have changed since a time, its value then, and its expiry."""
     position, newest = position_at(store, at), log.newest(store)
     for states in (
         log.changed_since(store, position, newest, scope),
         rows.expired_between(store, at, now, position, scope),
     ):
-        for place, key, id in states:
+        for key_scope, key, id in states:
             found = alive(log.row(store, id), at)
-            yield place, key, found, _postponed(found, at, now)
+            yield key_scope, key, found, _postponed(found, at, now)
 
 
 # ---------------------------------------------------------------- one change
@@ -220,14 +220,14 @@ def undo(store: Kycore, change: int | None, scope: str | None, force: bool) -> i
     with store.transaction():
         now = store._now()
         number = _newest_change(store, scope) if change is None else change
-        for place, key, prev, at in _first_parts(store, number, conflicts):
-            _check_retained(store, place, number, at)
-            if log.change_of_head(store, head(store, place, key)) != number:
+        for key_scope, key, prev, at in _first_parts(store, number, conflicts):
+            _check_retained(store, key_scope, number, at)
+            if log.change_of_head(store, head(store, key_scope, key)) != number:
                 conflicts.append(key)
             if not conflicts or force:
                 found = alive(log.row(store, prev), at)
                 expires_at = _postponed(found, at, now)
-                count += _bring_back(store, now, place, key, found, expires_at)
+                count += _bring_back(store, now, key_scope, key, found, expires_at)
         if conflicts and not force:
             raise _conflict(number, conflicts)
     store._sweep_after(count)
@@ -286,7 +286,7 @@ def _last_row(store: Kycore, change: int) -> int:
         operation, whole = known
         if operation == EXPIRED:
             raise UnknownChangeError(
-                f"change {change} is the expiry of a key, which nobody did",
+                f"change {change} is the expiry of a key, which cannot be undone",
                 hint="'kyr KEY' brings back its value",
             )
         raise UnknownChangeError(f"{change} is no change but a part of change {whole}")
@@ -294,7 +294,7 @@ def _last_row(store: Kycore, change: int) -> int:
         return first.id
     if retained.end_of_incomplete(store, change) is not None:
         raise UnknownChangeError(
-            f"a part of change {change} was pruned, so nobody knows all that it did",
+            f"a part of change {change} was pruned, so it cannot be undone",
             hint="to bring back the value of one key: kyr KEY",
         )
     # Nothing interrupts a transaction of a program. Of a command, later transactions may

@@ -1,50 +1,49 @@
-"""How far back the history and the archive go, and giving back the space.
+"""How far back history and archive are retained: limits, pruning, and giving back space.
 
-Who prunes. ``compact`` prunes everything that is older than so many days. What is declared
-of a scope (``set_scope``) is enforced by writes, in steps of a few hundred rows, once in a
-while and outside of the write itself; a scope of which nothing is declared keeps its
-history until it is compacted.
+Who prunes. ``compact`` prunes everything that is older than so many days. The limits of a
+scope (``set_scope``) are enforced by writes, a few hundred rows at a time, at intervals and
+after the write itself. A scope without limits keeps its history until it is compacted.
 
-What goes. For each key a row of the log is the *boundary*: with ``history_days`` the newest
+What goes. For each key one row of the log is the *boundary*: with ``history_days`` the newest
 one that is older than that, with ``history_versions`` the last of so many. The rows before
-it in the key's chain go, so that the state at the time of the boundary, and all that came
-later, stays exact; ``horizon`` is moved up to that time in the same transaction. What stays
-is thus always the newer end of a chain, and a ``prev`` that names no row says that the rest
-was pruned. Three things follow from how rows refer to each other:
+it in the key's chain go, so that the state at the time of the boundary, and every later one,
+stays exact; the time up to which history is not complete any more (``sql.retained``) moves
+there in the same transaction. So what stays is always the newer end of a chain, and a
+``prev`` that names no row says that the rest was pruned. Three consequences:
 
-- The newest row of a live key is the boundary or newer than it, so it stays. It may be a
-  change of the lifetime alone, whose value is that of an older row; then that row stays,
-  the boundary's ``prev`` is set to it, and the rows between the two go. Otherwise a key
-  whose lifetime is renewed for ever would grow for ever. So the row that ``kvstore.home``
-  names, where a large value is kept, always stays.
-- A removal that is older than the limit says nothing any more, and goes itself.
+- The newest row of a live key is the boundary or newer, so it stays. It may be a change of
+  the lifetime alone, whose value is that of an older row; then that row stays too, the
+  boundary's ``prev`` is set to it, and the rows between the two go. Otherwise a key whose
+  lifetime is renewed for ever would grow for ever. So the row that ``kvstore.home`` names,
+  which holds a large value, always stays.
+- A removal that is older than the limit is of no use any more, and goes itself.
 - The newest row of the log stays, whatever it is: its id must not be given again. Where it
-  is a removal that is to go, ``compact`` first adds a note, which names nothing, behind it.
+  is a removal that is to go, ``compact`` first appends a note behind it.
 
-A change of which a part goes is noted (``core.history.wholeness``): it cannot be undone any
-more, and still counts from when it ended.
+A change that loses some of its rows is marked as incomplete (``history.incomplete``): it
+cannot be undone any more, and still counts from when it ended.
 
-How it is found. There is no index on the log for it, which every write would pay for. But
-ids are in the order of time: walking from the oldest id upwards, each row that is old
-enough makes those before it in its chain superfluous, and these are a few, because the walk
-has already been where they are. ``sweeps`` remembers how far it has come: once for each
-number of days, as scopes with the same number walk together, and once for the numbers of
-versions, where it follows the end of the log and looks at the keys that were written since.
-The walk stops at the first row that is too young. Changing what is declared starts it anew.
+How they are found. No index on the log helps, because every write would pay for it. But ids
+are in the order of time. The walk goes from the oldest id up; each row that is old enough
+makes the rows before it in its chain superfluous, and these are few, because the walk has
+already been where they are. ``sweeps`` remembers how far each walk has come: one for each
+number of days, which scopes with the same number share, and one for the numbers of versions,
+which follows the end of the log and looks at the keys that were written since. A walk stops
+at the first row that is too young. When a limit changes, all walks start again.
 
 The archive is walked in the same way. A removed key that leaves it cannot be found any
-more, so the horizon moves up to its removal.
+more, so history is complete only from its removal on.
 
-Caches learn of changes from the log. Where a row goes, a newer one of the same key is there
-to be noticed, except for a removal or a note; if one of these goes so soon that a cache may
-not have seen it, a newer note tells all caches to forget everything.
+Caches learn of changes from the log. Where a row is pruned, they notice a newer one of the
+same key, unless the row was a removal or a note. If one of these goes so soon that a cache
+may not have seen it, a newer note tells all caches to forget everything.
 
-Giving back. SQLite reuses the pages that became free, and only ``VACUUM`` makes the file
-smaller. It holds up writers for as long as it takes, about a second for 100 MB that stay,
-needs twice their space meanwhile, and leaves the file as it was when it is interrupted. So
-it is done where it takes no more than some two seconds, or when asked for. Giving pages
-back in small steps needs ``auto_vacuum``, which was tried: it made ``save_many`` 20 to
-60 % slower, also where nothing is ever pruned.
+Giving back space. SQLite reuses free pages, and only ``VACUUM`` makes the file smaller. It
+holds up writers for as long as it takes, about a second for 100 MB that stay, needs twice
+their space meanwhile, and leaves the file as it was when it is interrupted. So it is done
+where it takes no more than some two seconds, or when asked for. Giving pages back in small
+steps needs ``auto_vacuum``, which was tried: it made ``save_many`` 20 to 60 % slower, also
+where nothing is ever pruned.
 """
 
 from __future__ import annotations
@@ -252,17 +251,10 @@ def _drop(store: Kycore, doomed: Collection[int], now: int) -> None:
     """Delete rows of the log; the one place that does."""
     if not doomed:
         return
-    ids = id_list(doomed)
-    newest = log.newest(store)
-    removal = pruning.last_removal(store, ids)
-    changes = pruning.changes_of(store, ids)
-    pruning.drop(store, LOG, ids)
+    recent = log.newest(store) - CATCH_UP_ROWS
+    changes, removal = pruning.drop_changes(store, id_list(doomed))
     mark_incomplete(store, changes)
-    if (
-        removal is not None
-        and removal >= newest - CATCH_UP_ROWS
-        and not pruning.has_note_since(store, removal)
-    ):
+    if removal is not None and removal >= recent and not pruning.has_note_since(store, removal):
         log.note_bypass(store, now)
 
 
@@ -276,7 +268,7 @@ def _drop_removed(store: Kycore, doomed: list[int], now: int) -> int:
             reached[scope] = max(at, reached.get(scope, 0))
         _advance_retained(store, {seq for _, _, seq in traces}, reached)
         _drop_chains(store, pruning.forgotten_chains(store, ids), now)
-        pruning.drop(store, ARCHIVE, ids)
+        pruning.drop_removed(store, ids)
     return len(doomed)
 
 
@@ -300,11 +292,10 @@ def sweep(store: Kycore, written: int) -> bool:
 
 def _declared_walks(store: Kycore) -> list[_Walk]:
     """Return the walks that enforce the limits that scopes have now."""
-    names: tuple[tuple[str, Table], ...] = (("history_days", LOG), ("archive_days", ARCHIVE))
     walks = [
-        _Walk(f"{name} {days!r}", table, days)
-        for name, table in names
-        for days in pruning.limits_in_days(store, table)
+        _Walk(name, table, days)
+        for table in (LOG, ARCHIVE)
+        for name, days in pruning.limits_in_days(store, table).items()
     ]
     if pruning.any_limit_in_versions(store):
         walks.append(_Walk("history_versions", LOG, None))
@@ -333,7 +324,7 @@ def _sweep(store: Kycore, walk: _Walk, span: int) -> bool:
 
 
 def _next(store: Kycore, walk: _Walk) -> int | None:
-    """Return the first id that a walk has not seen."""
+    """Return the first id that a walk has not seen yet."""
     return pruning.next_id(store, walk.table, pruning.position(store, walk.name))
 
 
@@ -391,7 +382,7 @@ def _walk_through(store: Kycore, walk: _Walk, progress: Progress | None) -> int:
 
 
 def _drop_orphans(store: Kycore) -> None:
-    """Take the names of keys from the search index that it has not seen the removal of."""
+    """Remove keys from the search index whose removal it has not seen."""
     from kycli.core.search import indexing
 
     try:
@@ -412,6 +403,7 @@ def _give_back(store: Kycore, vacuum: bool | None) -> None:
             if vacuum:
                 raise
             return  # busy, or no space for it: what is free is used by what is written later
-    # The log holds what VACUUM wrote until it is moved into the file, which then ends
-    # earlier. Neither waits for readers of older states; who closes last finishes it.
+    # The -wal file holds what VACUUM wrote until a checkpoint moves it into the database,
+    # which gets smaller then. This one does not wait for readers of older states; the last
+    # connection to close finishes it.
     pruning.checkpoint(store)

@@ -165,7 +165,7 @@ def _from_glob(glob: str) -> str:
 
 
 def _class_of_glob(glob: str, at: int) -> tuple[str, int]:
-    """Return the class that begins behind a bracket, or "", and the place behind it."""
+    """Return the class that begins behind a bracket, or "", and the position behind it."""
     start = at
     negated = glob[at : at + 1] in ("!", "^")
     at += negated
@@ -189,7 +189,7 @@ def _class_of_glob(glob: str, at: int) -> tuple[str, int]:
 
 
 def _member(glob: str, at: int) -> tuple[str, int]:
-    """Return one character of a class, which may be escaped, and the place behind it."""
+    """Return one character of a class, which may be escaped, and the position behind it."""
     if glob[at] == "\\" and at + 1 < len(glob):
         at += 1
     return glob[at], at + 1

@@ -1,13 +1,11 @@
-"""Whether the search index holds what it should: each key that it has seen, by its words.
+"""Checking the search index: whether it holds each key that it has seen, by its words.
 
 ``check`` looks at the structure, and at some thousand keys. ``compare`` indexes everything
-once more, in a temporary file, and compares word by word; that takes as long as building
-the index. What the index has not seen yet, or is of keys that are gone, is left out.
+once more, in a temporary file, and compares word by word, which takes as long as building
+the index. Both leave out keys that the index has not seen yet, and removed keys.
 """
 
 from __future__ import annotations
-
-from itertools import zip_longest
 
 from kycli.core.search.folding import fold, words
 from kycli.core.search.indexing import State, searchable
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
     from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
-_COUNTS = {
-    "texts in the index have no size to rank them by": index_checks.bad_sizes,
-    "keys have no text in the index": index_checks.keys_without_text,
-    "texts in the index have no key": index_checks.texts_without_key,
-}
-
 _GLANCE = 400
 """How many characters of a value are looked at for its first words."""
 
@@ -45,34 +37,19 @@ def check(store: Kycore) -> list[str]:
 
 
 def _problems(store: Kycore) -> list[str]:
-    problems = index_checks.integrity(store)
-    if problems:
+    problems = index_checks.structure(store)
+    watermark = State(store).watermark if not problems else None
+    if watermark is None:
         return problems
-    state = State(store)
-    if index_checks.has_bad_state(store):
-        problems.append("how far the index has got cannot be")
-    for what, counted in _COUNTS.items():
-        count = counted(store)
-        if count:
-            problems.append(f"{count} {what}")
-    if state.watermark is None:
-        return problems
-    count = index_checks.left_out(store, state.watermark, state.cursor)
-    if count:
-        problems.append(f"{count} keys are not in the index")
-    if not problems:
-        sample = index_checks.sample(store, state.watermark)
-        queries = [(_by_words(store, *row), number) for number, *row in sample]
-        found = [index_checks.finds(store, query, number) for query, number in queries if query]
-        if not all(found):
-            missed = found.count(False)
-            problems.append(f"{missed} of {len(sample)} keys are not found by their words")
-        else:
-            for query, number in queries:
-                if query:
-                    index_checks.rank(store, query, number)
-                    break
-    return problems
+    sample = index_checks.sample(store, watermark)
+    by_words = [(_by_words(store, *row), number) for number, *row in sample]
+    queries = [(query, number) for query, number in by_words if query is not None]
+    missed = sum(not index_checks.finds(store, *query) for query in queries)
+    if missed:
+        return [f"{missed} of {len(sample)} keys are not found by their words"]
+    if queries:
+        index_checks.rank(store, *queries[0])
+    return []
 
 
 def _by_words(store: Kycore, key: str, kind: int, value: Any, home: int | None) -> Query | None:
@@ -110,22 +87,7 @@ def _differences(store: Kycore, again: TextIndex, progress: Progress | None) -> 
         return []
     some_stale = index_checks.open_words(store, watermark)
     again.add(_seen(store, watermark, progress))
-    index_checks.open_other(again)
-    problems = []
-    if _differ(*index_checks.words(store, again, some_stale)):
-        problems.append("the index has other words than the keys")
-    if _differ(*index_checks.sizes(store, again, some_stale)):
-        problems.append("the index has other sizes of texts than the keys")
-    if not some_stale:
-        ours, theirs = index_checks.totals(store, again)
-        if ours != theirs:
-            problems.append("the index counts other words than the keys have")
-    return problems
-
-
-def _differ(*pages: Iterator[list[tuple[Any, ...]]]) -> bool:
-    """Whether two tables differ, which are read side by side in pages."""
-    return any(ours != theirs for ours, theirs in zip_longest(*pages))
+    return index_checks.word_differences(store, again, some_stale)
 
 
 def _seen(

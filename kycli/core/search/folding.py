@@ -1,7 +1,7 @@
 """Text as the search index takes it: without case and accents, words apart in any script.
 
 SQLite's tokenizer ``unicode61`` finds words between blanks, and folds letters one by one.
-What it cannot do is done to the text before it gets there, and to queries alike:
+Texts and queries are prepared for it:
 
 - accents, case and compatibility forms are folded by Unicode's own tables ("Straße" is
   found by "strasse", "Łódź" by "lodz", full-width by plain letters);
@@ -10,7 +10,7 @@ What it cannot do is done to the text before it gets there, and to queries alike
   that any part of them is found, as a phrase;
 - each emoji is a word.
 
-Every character is folded by itself, so a place in the folded text is a place in the text.
+Every character is folded by itself, so each position in the folded text has one in the text.
 ASCII text is left as it is, and costs nothing.
 """
 
@@ -102,9 +102,9 @@ def _adorns(char: str, category: str) -> bool:
     """Whether a character is an accent, a vowel point or the colour of an emoji."""
     if category[0] == "M":
         # Classes below 10 and those of one script (84 to 132) are part of the spelling.
-        place = unicodedata.combining(char)
+        combining = unicodedata.combining(char)
         variant = "\ufe00" <= char <= "\ufe0f" or char >= "\U000e0000"
-        return variant or 10 <= place <= 36 or place >= 200
+        return variant or 10 <= combining <= 36 or combining >= 200
     return category == "Sk" and char >= "\U0001f3fb"
 
 

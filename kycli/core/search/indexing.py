@@ -1,12 +1,12 @@
-"""The search index: catching up with the log, building and merging it.
+"""The search index: catching up with the log, and building it.
 
 Writes leave the index alone. Before a search, ``catch_up`` takes in what has changed: the
-log above the watermark says which keys, and each of them is indexed as it is now, however
-often it changed. The first time, or when a tool has changed rows behind the log's back,
-the index is built from all keys, in their order.
+log above the watermark names the keys, and each of them is indexed as it is now, however
+often it changed. The index is built from all keys, in their order, the first time and when
+another program has changed rows without the log.
 
-All of it goes in steps of some 50 ms, each a transaction that starts from what is on file:
-so it can be stopped and killed anywhere, several processes can do it at once, and others
+The work is done in steps of some 50 ms, each a transaction that starts from what is on file.
+So it can be stopped or killed at any point, several processes can do it at once, and others
 can write in between.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
 
 STEP_SECONDS = 0.05
-"""How long other writers have to wait for a step, about."""
+"""About how long other writers wait for a step."""
 
 _STEP_ROWS = 2000
 _STEP_BYTES = 1 << 20
@@ -95,21 +95,21 @@ def rebuild(store: Kycore, progress: Progress | None = None) -> None:
 
 
 def forget(store: Kycore) -> None:
-    """Have the index built anew by whoever needs it next."""
+    """Drop the state of the index; the next search builds it anew."""
     index.set_state(store, None, None)
 
 
 def rename(store: Kycore, scope: str, to_scope: str) -> None:
-    """Follow a scope that gets another name, whose keys and log are renamed alike."""
+    """Rename a scope in the index, as its keys and log are renamed in the same transaction."""
     if State(store).cursor is not None:
-        # It is being built in the order of names, which is another one now.
+        # It is being built in the order of scopes, which changes now.
         forget(store)
     else:
         index.rename(store, scope, to_scope)
 
 
 def drop_orphans(store: Kycore) -> None:
-    """Remove what is left of keys whose removal was pruned before the index has seen it."""
+    """Remove keys from the index whose removal was pruned before the index had seen it."""
     last = 0
     while orphans := index.orphans(store, last):  # most often there is none
         with store.transaction():
@@ -126,7 +126,7 @@ def _left(store: Kycore, state: State) -> int:
 
 
 def _step(store: Kycore, state: State, goal: int) -> int:
-    """Do what can be done in a while; return how many keys or changes that was."""
+    """Index for about ``STEP_SECONDS``; return how many keys or changes that were."""
     end = time.monotonic() + STEP_SECONDS
     done = 0
     if state.watermark is None:

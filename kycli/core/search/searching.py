@@ -1,10 +1,11 @@
-"""Search: the index and what it has yet to see, read as of one moment.
+"""Search: the index, and what it does not have yet, read in one snapshot.
 
-A search first has the index catch up. What somebody else commits between that and the
-reading, and all that is new where nothing can be written (a read-only file, a snapshot, a
-database that another process keeps locked), is searched as well: in a scratch index, which
-lasts for the one search. The order of results is by BM25, which weighs a word by how rare
-it is; the scratch index knows only its own keys, so among those the order is approximate.
+A search first lets the index catch up. Some keys may still be missing: those that another
+process changes between that and the reading, and all new ones where nothing can be written
+(a read-only file, a snapshot, a database that another process keeps locked). They are
+searched in a temporary index, which lasts for the one search. Results are ordered by BM25,
+which weighs a word by how rare it is; the temporary index knows only its own keys, so the
+order of these is approximate.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kycli.core.search import indexing
 from kycli.core.search.folding import fold
 from kycli.core.search.queries import parse
 from kycli.core.sql import index
+from kycli.core.sql.fts import TextIndex
 from kycli.core.sql.log import PAGE_ROWS
 from kycli.errors import BusyError, DiskFullError, WrongTypeError
 
@@ -69,7 +71,7 @@ def search(
     _catch_up(store, progress)
     most = -1 if limit is None else limit
     with store.snapshot():
-        # Where it was current a moment ago, it most often still is.
+        # It was current a moment ago, and most often still is.
         state = indexing.State(store)
         now = store._now()
         found: list[Found] = []
@@ -79,8 +81,8 @@ def search(
             found += _unindexed(store, parsed, scope, most, keys_only, state)
             found = sorted(found, key=lambda row: row[0])[:limit]
     hits = [
-        Hit(place, key, None if keys_only else decode(value, kind), rank)
-        for rank, place, key, value, kind in found
+        Hit(key_scope, key, None if keys_only else decode(value, kind), rank)
+        for rank, key_scope, key, value, kind in found
     ]
     if not snippets:
         return hits
@@ -99,7 +101,7 @@ def _text(value: Any) -> str:
 
 
 def _catch_up(store: Kycore, progress: Progress | None) -> None:
-    """Have the index catch up, where that can be done now."""
+    """Let the index catch up, where that is possible now."""
     if store.read_only or store._in_snapshot():
         return
     try:
@@ -108,15 +110,13 @@ def _catch_up(store: Kycore, progress: Progress | None) -> None:
         pass  # reading does not depend on it
 
 
-# What the index has yet to see
+# What the index does not have yet
 
 
 def _unindexed(
     store: Kycore, query: Query, scope: str | None, most: int, keys_only: bool, state: State
 ) -> list[Found]:
     """Return what is found among the keys that the index does not know as they are now."""
-    from kycli.core.sql.fts import TextIndex
-
     scratch = TextIndex()
     try:
         scratch.add_keys(_texts(store, scope, state))
@@ -125,7 +125,7 @@ def _unindexed(
         scratch.close()
     if keys_only:
         return [(*row, None, None) for row in best]
-    return [(rank, place, key, *index.stored(store, place, key)) for rank, place, key in best]
+    return [(*row, *index.stored(store, *row[1:])) for row in best]
 
 
 def _texts(store: Kycore, scope: str | None, state: State) -> Iterator[tuple[str, str, str, str]]:

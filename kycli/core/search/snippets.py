@@ -1,7 +1,8 @@
-"""What of a text matched a query: the places, and a line around the first of them.
+"""Snippets: which parts of a text matched a query, and a line around the first of them.
 
-The texts are indexed once more, by themselves, and FTS5 marks what it finds in them. It
-sees them folded; since every character is folded by itself, the places can be told.
+The texts are indexed once more, by themselves, and FTS5 marks the matches in them. It
+sees folded texts; since every character is folded by itself, each mark has a position in the
+text.
 """
 
 from __future__ import annotations
@@ -60,18 +61,18 @@ def _joins(char: str) -> bool:
 
 
 def _spans(text: str, marked: str) -> Spans:
-    """Return the places in a text of what is marked in its folded form."""
+    """Return the spans of a text that are marked in its folded form."""
     spans: Spans = []
     ends: list[int] | None = (
         None if text.isascii() else list(accumulate(len(fold(c)) for c in text))
     )
-    place = first = 0
+    end = first = 0
     for part in marked.replace(UNMARK, MARK + UNMARK).split(MARK):
         if part[:1] == UNMARK:
-            spans.append(_unfolded(ends, first, place))
+            spans.append(_unfolded(ends, first, end))
             part = part[1:]
-        place += len(part)
-        first = place - len(part)
+        end += len(part)
+        first = end - len(part)
     return spans
 
 

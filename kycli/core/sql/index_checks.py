@@ -6,8 +6,10 @@ stores the sizes of texts.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
+from kycli.core.sql import index
 from kycli.core.sql.fts import render
 from kycli.core.sql.index import VALUE_COLUMNS
 
@@ -25,11 +27,6 @@ if TYPE_CHECKING:
 
 _INTEGRITY = "PRAGMA integrity_check('fts_kvstore')"
 _UNMATCHED = "SELECT count(*) FROM {} WHERE id NOT IN (SELECT id FROM {})"
-_KEYS_WITHOUT_TEXT = _UNMATCHED.format("fts_docs", "fts_kvstore_docsize")
-_TEXTS_WITHOUT_KEY = _UNMATCHED.format("fts_kvstore_docsize", "fts_docs")
-_BAD_STATES = """
-SELECT count(*) FROM fts_state WHERE id <> 1 OR (scope IS NULL) <> (key IS NULL)
-OR watermark > (SELECT ifnull(max(id), 0) FROM audit_log) OR watermark < 0"""
 # How many words a text has in each column: two varints, of 28 bits at most for a text that
 # is not longer than TEXT_MAX. Without them nothing is ranked.
 _VARINTS = ["[89A-F]?" * more + "[0-7]?" for more in range(4)]
@@ -37,6 +34,14 @@ _BAD_SIZES = f"""
 SELECT count(*) FROM fts_kvstore_docsize WHERE NOT (
     {" OR ".join(f"hex(sz) GLOB '{a}{b}'" for a in _VARINTS for b in _VARINTS)}
 )"""
+_BAD_STATES = """
+SELECT count(*) FROM fts_state WHERE id <> 1 OR (scope IS NULL) <> (key IS NULL)
+OR watermark > (SELECT ifnull(max(id), 0) FROM audit_log) OR watermark < 0"""
+_COUNTS = {
+    "texts in the index have no size to rank them by": _BAD_SIZES,
+    "keys have no text in the index": _UNMATCHED.format("fts_docs", "fts_kvstore_docsize"),
+    "texts in the index have no key": _UNMATCHED.format("fts_kvstore_docsize", "fts_docs"),
+}
 _LEFT_OUT = """
 SELECT count(*) FROM kvstore k
 WHERE k.seq <= ?1 AND (?2 IS NULL OR (k.scope, k.key) <= (?2, ?3))
@@ -51,36 +56,19 @@ _FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
 _RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
 
 
-def integrity(store: Kycore) -> list[str]:
-    """Return what SQLite finds wrong with the structure of the index."""
-    return [text for (text,) in store._query(_INTEGRITY) if text != "ok"]
-
-
-def has_bad_state(store: Kycore) -> bool:
-    """Whether how far the index has got cannot be."""
-    return bool(_count(store, _BAD_STATES))
-
-
-def bad_sizes(store: Kycore) -> int:
-    """Return how many texts have no size to rank them by."""
-    return _count(store, _BAD_SIZES)
-
-
-def keys_without_text(store: Kycore) -> int:
-    return _count(store, _KEYS_WITHOUT_TEXT)
-
-
-def texts_without_key(store: Kycore) -> int:
-    return _count(store, _TEXTS_WITHOUT_KEY)
-
-
-def left_out(store: Kycore, watermark: int, cursor: tuple[str, str] | None) -> int:
-    """Return how many keys are not in the index that it has seen."""
-    return _count(store, _LEFT_OUT, (watermark, *(cursor or (None, None))))
-
-
-def _count(store: Kycore, sql: str, bindings: tuple[Any, ...] = ()) -> int:
-    return int(store._query(sql, bindings)[0][0])
+def structure(store: Kycore) -> list[str]:
+    """Return what is wrong with the tables of the index, or missing there, one line each."""
+    problems = [text for (text,) in store._query(_INTEGRITY) if text != "ok"]
+    if problems:
+        return problems
+    if store._query(_BAD_STATES)[0][0]:
+        problems.append("how far the index has got cannot be")
+    counts = {what: store._query(sql)[0][0] for what, sql in _COUNTS.items()}
+    watermark, cursor, _ = index.state(store)
+    if watermark is not None:
+        seen = (watermark, *(cursor or (None, None)))
+        counts["keys are not in the index"] = store._query(_LEFT_OUT, seen)[0][0]
+    return problems + [f"{count} {what}" for what, count in counts.items() if count]
 
 
 def sample(store: Kycore, watermark: int) -> Rows:
@@ -123,7 +111,7 @@ FROM {0} WHERE term > ?1 {1} GROUP BY term LIMIT 20000"""
 _SIZES = "SELECT id, sz FROM {0} WHERE id > ?1 {1} ORDER BY id LIMIT 20000"
 _NOT_STALE = "AND {0} NOT IN (SELECT id FROM temp.index_stale)"
 # How many texts and words there are in all.
-_AVERAGES = "SELECT block FROM {0} WHERE id = 1"
+_TOTALS = "SELECT block FROM {0} WHERE id = 1"
 
 
 def open_words(store: Kycore, watermark: int) -> bool:
@@ -140,42 +128,40 @@ def close_words(store: Kycore) -> None:
         store._query(sql)
 
 
-def open_other(other: TextIndex) -> None:
-    """Prepare another index for reading its words, which holds the texts once more."""
-    other.query(_OPEN_OTHER)
-
-
-def words(store: Kycore, other: TextIndex, some_stale: bool) -> tuple[Iterator[Rows], ...]:
-    """Return how often each word is where, in pages: of the index, and of the other one.
+def word_differences(store: Kycore, other: TextIndex, some_stale: bool) -> list[str]:
+    """Compare the index with another one that holds the same texts; return what differs.
 
     Parameters:
         some_stale: leave out what ``open_words`` has found to be stale.
     """
-    stale = _NOT_STALE.format("doc") if some_stale else ""
-    return (
-        _pages(store._query, _WORDS.format("temp.index_words", stale), ""),
-        _pages(other.query, _WORDS.format("words", ""), ""),
-    )
+    other.query(_OPEN_OTHER)
 
+    def differ(sql: str, here: str, there: str, number: str, first: Any) -> bool:
+        ours = sql.format(here, _NOT_STALE.format(number) if some_stale else "")
+        pages = (
+            _pages(store._query, ours, first),
+            _pages(other.query, sql.format(there, ""), first),
+        )
+        return any(one != another for one, another in zip_longest(*pages))
 
-def sizes(store: Kycore, other: TextIndex, some_stale: bool) -> tuple[Iterator[Rows], ...]:
-    """Return how many words each text has; as ``words``."""
-    stale = _NOT_STALE.format("id") if some_stale else ""
-    return (
-        _pages(store._query, _SIZES.format("fts_kvstore_docsize", stale), -1),
-        _pages(other.query, _SIZES.format("fts_docsize", ""), -1),
-    )
+    problems = []
+    if differ(_WORDS, "temp.index_words", "words", "doc", ""):
+        problems.append("the index has other words than the keys")
+    if differ(_SIZES, "fts_kvstore_docsize", "fts_docsize", "id", -1):
+        problems.append("the index has other sizes of texts than the keys")
+    if not some_stale:
+        totals = (
+            store._query(_TOTALS.format("fts_kvstore_data")),
+            other.query(_TOTALS.format("fts_data")),
+        )
+        # Zeros at the end are there or not, where no text is left.
+        one, another = ([block.rstrip(b"\0") for (block,) in rows] for rows in totals)
+        if one != another:
+            problems.append("the index counts other words than the keys have")
+    return problems
 
 
 def _pages(query: Callable[..., Rows], sql: str, after: Any) -> Iterator[Rows]:
     while rows := query(sql, (after,)):
         yield rows
         after = rows[-1][0]
-
-
-def totals(store: Kycore, other: TextIndex) -> tuple[list[bytes], list[bytes]]:
-    """Return how many texts and words there are in all: in the index, and in the other one."""
-    ours = store._query(_AVERAGES.format("fts_kvstore_data"))
-    theirs = other.query(_AVERAGES.format("fts_data"))
-    # Zeros at the end are there or not, where no text is left.
-    return [block.rstrip(b"\0") for (block,) in ours], [b.rstrip(b"\0") for (b,) in theirs]

@@ -48,6 +48,19 @@ IdList = NewType("IdList", str)
 """Ids as one binding: a JSON list, made once however many statements take it."""
 
 
+class Dropped(NamedTuple):
+    """What was deleted from the log.
+
+    Attributes:
+        changes: the changes of many rows that lost some, with the latest time of these, in
+            the order of their ids.
+        last_removal: the newest of the rows that gave no value: a removal or a note.
+    """
+
+    changes: list[tuple[int, int]]
+    last_removal: int | None
+
+
 def id_list(ids: Collection[int]) -> IdList:
     return IdList(json.dumps([*ids]))
 
@@ -106,9 +119,9 @@ SELECT min(id) FROM {table} WHERE id >= ?1 AND id <= ?2 AND {time} >= ?3 AND {ti
 }
 
 
-def limits_in_days(store: Kycore, table: Table) -> list[float]:
-    """Return the different numbers of days to which scopes limit their history or archive."""
-    return [days for (days,) in store._query(_DAYS[table])]
+def limits_in_days(store: Kycore, table: Table) -> dict[str, float]:
+    """Return the different limits in days that scopes have, by the name of their sweep."""
+    return {f"{_LIMITS[table]} {days!r}": days for (days,) in store._query(_DAYS[table])}
 
 
 def any_limit_in_versions(store: Kycore) -> bool:
@@ -299,21 +312,6 @@ def newest_times(store: Kycore, ids: IdList) -> dict[str, int]:
     return dict(store._query(_NEWEST_TIMES, (ids,)))
 
 
-def changes_of(store: Kycore, ids: IdList) -> list[tuple[int, int]]:
-    """Return the changes of many rows that some rows of the log are part of.
-
-    Returns:
-        Each change with the latest time of these rows of it, in the order of their ids.
-    """
-    return store._query(_CHANGES_OF, (ids,))
-
-
-def last_removal(store: Kycore, ids: IdList) -> int | None:
-    """Return the newest of some rows of the log that is no value: a removal or a note."""
-    found: int | None = store._query(_LAST_REMOVAL, (ids,))[0][0]
-    return found
-
-
 def has_note_since(store: Kycore, id: int) -> bool:
     """Whether caches are told to forget by a row of the log after an id."""
     return bool(store._query(_NOTED_SINCE, (id,)))
@@ -330,8 +328,17 @@ def relink(store: Kycore, id: int | None, prev: int) -> None:
     store._query(_RELINK, (id, prev))
 
 
-def drop(store: Kycore, table: Table, ids: IdList) -> None:
-    store._query(_DROP[table], (ids,))
+def drop_changes(store: Kycore, ids: IdList) -> Dropped:
+    """Delete rows of the log."""
+    changes = store._query(_CHANGES_OF, (ids,))
+    last_removal = store._query(_LAST_REMOVAL, (ids,))[0][0]
+    store._query(_DROP[LOG], (ids,))
+    return Dropped(changes, last_removal)
+
+
+def drop_removed(store: Kycore, ids: IdList) -> None:
+    """Delete rows of the archive."""
+    store._query(_DROP[ARCHIVE], (ids,))
 
 
 # ---------------------------------------------------------------- space
