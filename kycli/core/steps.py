@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeAlias
 
-Progress: TypeAlias = "Callable[[int, int], object]"
-"""Called with how much of how much is done."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[int, int], object]
+    """Called with how much of how much is done."""
 
 # Longer than a waiting writer sleeps between two tries, so that it gets its turn.
 _PAUSE_SECONDS = 0.004

@@ -19,7 +19,7 @@ from __future__ import annotations
 from kycli.core.codec import check_key, decode, encode
 from kycli.core.documents import paths
 from kycli.core.documents.paths import MISSING, kind_of
-from kycli.core.sql import rows
+from kycli.core.sql.documents import longest_key
 from kycli.errors import (
     ConflictError,
     InvalidPathError,
@@ -76,7 +76,7 @@ class _Target:
         self.steps = [] if key is None else paths.parse(text)
         self.before: tuple[int, Any, int] | None = None
         self.key, self.value, self.expires_at = name, MISSING, None
-        found = rows.longest_key(store, self.now, self.scope, name, lengths, bool(include_expired))
+        found = longest_key(store, self.now, self.scope, name, lengths, bool(include_expired))
         if found is not None:
             self.key, stored, kind, self.expires_at = found
             self.value = decode(stored, kind)

@@ -157,7 +157,7 @@ cdef object _lifetime_in(_Session db, str scope, object lifetime):
     if lifetime is None:
         return cache_ms
     if cache_ms is None:
-        from kycli.core.operations.caches import not_a_cache
+        from kycli.core.operations.lifetimes import not_a_cache
 
         raise not_a_cache(scope)
     return lifetime

@@ -1,10 +1,10 @@
-"""Caches: named namespaces whose keys expire, and the rules for which keys may."""
+"""Caches: namespaces whose keys have a lifetime by default."""
 
 from __future__ import annotations
 
-from kycli.core.names import DEFAULT, split_scope
+from kycli.core.operations.lifetimes import how_to_declare, is_cache, is_plain, not_a_cache
 from kycli.core.sql import scopes as sql
-from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, MissingKeyError
+from kycli.errors import ConflictError, InvalidScopeError, MissingKeyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def create_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
 def set_cache(store: Kycore, scope: str, timeout_ms: int) -> None:
     """Change the timeout of a cache."""
     with store.transaction():
-        _check_cache(store, scope, _how_to_declare(scope))
+        _check_cache(store, scope, how_to_declare(scope))
         declare_cache(store, scope, timeout_ms)
 
 
@@ -48,22 +48,12 @@ def caches(store: Kycore) -> dict[str, float]:
     return {row.scope: row.cache_ms / 1000 for row in declared if row.cache_ms is not None}
 
 
-def is_plain(scope: str) -> bool:
-    """Whether each key of the scope may have a lifetime of its own."""
-    return split_scope(scope)[1] == DEFAULT
-
-
 def _check_namespace(scope: str) -> None:
     if is_plain(scope):
         raise InvalidScopeError(
             f"{scope!r} names no namespace: keys of a plain scope have a TTL each",
-            hint=_how_to_declare(scope),
+            hint=how_to_declare(scope),
         )
-
-
-def is_cache(store: Kycore, scope: str) -> bool:
-    """Whether keys of the scope may have a lifetime because it is declared a cache."""
-    return store._lifetime_in(scope, None) is not None
 
 
 def check_lifetimes(store: Kycore, scope: str) -> None:
@@ -77,19 +67,3 @@ def check_lifetimes(store: Kycore, scope: str) -> None:
 def _check_cache(store: Kycore, scope: str, hint: str) -> None:
     if not is_cache(store, scope):
         raise MissingKeyError(f"{scope!r} is not a cache", hint=hint)
-
-
-def _how_to_declare(scope: str) -> str:
-    """Say how to make a scope a cache, or a namespace of it where it is a plain scope."""
-    if is_plain(scope):
-        scope += ".cache"
-        return f"a cache is a namespace: kycli admin create-cache {scope} timeout=SEC"
-    return f"to make it one: kycli admin create-cache {scope} timeout=SEC"
-
-
-def not_a_cache(scope: str) -> InvalidTTLError:
-    """Return the error for a TTL in a namespace that was not declared a cache."""
-    return InvalidTTLError(
-        f"{scope!r} is not a cache, so its keys take no TTL",
-        hint=_how_to_declare(scope),
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kycli.core.operations.caches import check_lifetimes, declare_cache, is_plain
+from kycli.core.operations.caches import check_lifetimes, declare_cache
+from kycli.core.operations.lifetimes import is_plain
 from kycli.core.sql import log, pruning, retained
 from kycli.core.sql import scopes as sql
 from kycli.errors import ConflictError, MissingKeyError

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kycli.core.layout import LIVE, VALUE
+from kycli.core.layout import LIVE
 from kycli.core.sql.log import PAGE_ROWS, KeyState, Row
 
 TYPE_CHECKING = False
@@ -41,13 +41,6 @@ SELECT expires_at, scope, key, seq FROM kvstore
 WHERE (expires_at, scope, key) > (?1, ?2, ?3) AND expires_at <= ?4 AND seq <= ?5
     AND (?6 IS NULL OR scope = ?6) AND key >= ?7 AND key < ?8
 ORDER BY expires_at, scope, key LIMIT {PAGE_ROWS}"""
-
-# ?4 holds the lengths of all names that may be the key.
-_LONGEST_KEY = f"""
-SELECT k.key, {VALUE}, k.kind, k.expires_at
-FROM json_each(?4) p CROSS JOIN kvstore k
-WHERE k.scope = ?2 AND k.key = substr(?3, 1, p.value) AND (?5 OR {LIVE})
-ORDER BY p.value DESC LIMIT 1"""
 
 
 def archived(store: Kycore, scope: str, key: str) -> Row | None:
@@ -81,17 +74,3 @@ def expired_between(
         for _, *state in rows:
             yield KeyState(*state)
         last = rows[-1][:3]
-
-
-def longest_key(
-    store: Kycore, now: int, scope: str, text: str, lengths: list[int], include_expired: bool
-) -> tuple[str, Any, int, int | None] | None:
-    """Return the longest key that a text begins with: key, stored value, kind, expiry.
-
-    Parameters:
-        lengths: how many characters the key may have.
-    """
-    rows: list[tuple[str, Any, int, int | None]] = store._query(
-        _LONGEST_KEY, (now, scope, text, str(lengths), include_expired)
-    )
-    return rows[0] if rows else None
