@@ -64,6 +64,33 @@ def remove_if_empty(path: str) -> None:
         pass  # the caller reports why the database could not be created
 
 
+def remove_if_unused(path: str) -> None:
+    """Remove a database that was created for something that failed.
+
+    It stays where another process has it open, or where anything was ever written to it.
+    """
+    try:
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            # In this mode the first access takes an exclusive lock, or fails.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            if not connection.execute(_ANYTHING).get:
+                # SQLite would not remove it once the database is gone. Under the lock nobody
+                # else can have created one.
+                if os.path.exists(path + "-wal"):
+                    os.unlink(path + "-wal")
+                os.unlink(path)
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    except (apsw.Error, OSError):
+        pass  # the caller reports what failed
+
+
+_ANYTHING = "SELECT EXISTS (SELECT 1 FROM audit_log) OR EXISTS (SELECT 1 FROM sys_namespaces)"
+
+
 def create_tables(connection: apsw.Connection) -> None:
     """Create the tables of an empty database in one transaction, unless they exist by now."""
     connection.execute(f"PRAGMA page_size = {layout.PAGE_SIZE}")

@@ -10,7 +10,7 @@ import apsw
 
 from kycli.core.layout import APPLICATION_ID, FORMAT
 from kycli.core.location import MEMORY
-from kycli.errors import CorruptError, NotADatabaseError, ReadOnlyError
+from kycli.errors import CorruptError, KycliError, NotADatabaseError, ReadOnlyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
         _keep_wal_on_close(connection, wal_exists)
         try:
             _set_up(connection, path, durability, busy)
+        except apsw.NotADBError:
+            raise _no_database(path) from None
         except (apsw.CantOpenError, apsw.ReadOnlyError):
             if os.access(os.path.dirname(path), os.W_OK):
                 raise
@@ -120,10 +122,19 @@ def _prepare_file(path: str) -> bool:
             raise NotADatabaseError(f"{path}: not a regular file", hint=_ANOTHER)
         # SQLite treats a file that is too short for a header as an empty one.
         if 0 < status.st_size < 100:
-            raise NotADatabaseError(f"{path}: the file is not a kycli database", hint=_ANOTHER)
+            raise _no_database(path)
         if status.st_size == 0:
             _check_truncated(path)
     return False
+
+
+def _no_database(path: str) -> KycliError:
+    """Return the error for a file that is no database; an earlier kycli may have written it."""
+    from kycli.core.migration.formats import old_file
+
+    return old_file(path) or NotADatabaseError(
+        f"{path}: the file is not a kycli database", hint=_ANOTHER
+    )
 
 
 def _check_truncated(path: str) -> None:

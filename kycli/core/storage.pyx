@@ -941,6 +941,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         finally:
             db.leave()
 
+    def _connection(self):
+        """Return the connection itself, to be used inside a transaction of this store."""
+        return self._db.connection
+
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
         return self._db.depth > 0 and self._db.lock.is_held_here()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cli.harness import Call
 from legacy.old_release import KEY, OTHER_KEY
+from legacy.reading import open_old, read_rows
 
 from kycli import Kycore
 from kycli.core.migration import legacy
@@ -165,9 +166,9 @@ def test_every_workspace_comes_over(
     name: str, call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = taken(name, home / "source.db")
-    with legacy.open_old(str(source), [KEY, OTHER_KEY]) as opened:
+    with open_old(str(source), [KEY, OTHER_KEY]) as opened:
         keys = [KEY, OTHER_KEY]
-        rows = {row.key: row for row in opened.rows()}
+        rows = {row.key: row for row in read_rows(opened)}
         items = list(opened.queue())
     for key in keys:  # it was rotated, or not
         monkeypatch.setenv("KYCLI_MASTER_KEY", key)
@@ -222,8 +223,8 @@ def test_decrypting_in_place(call: Call, home: Path, monkeypatch: pytest.MonkeyP
     assert call("kycli", "migrate", str(path)).failed_clearly
     assert path.read_bytes() == before
     monkeypatch.setenv("KYCLI_MASTER_KEY", KEY)
-    with legacy.open_old(str(path), KEY) as old:
-        rows = {row.key: row.value for row in old.rows() if row.kind is not None}
+    with open_old(str(path), KEY) as old:
+        rows = {row.key: row.value for row in read_rows(old) if row.kind is not None}
     assert call("kycli", "migrate", str(path), "--decrypt", "--no-backup").code == 0
     with Kycore(path) as kv:
         assert {key: kv.getkey(key) for key in rows if key in kv} == rows
@@ -291,7 +292,7 @@ def test_queue_items_stay_encrypted_unless_they_may_be_plain(
     call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = taken("0.4.0-queue", home / "source.db")
-    with legacy.open_old(str(source), KEY) as opened:
+    with open_old(str(source), KEY) as opened:
         plain = [item.value for item in opened.queue()]
     assert plain
     monkeypatch.setenv("KYCLI_MASTER_KEY", KEY)

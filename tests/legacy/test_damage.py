@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy.old_release import KEY, OTHER_KEY
+from legacy.reading import open_old, read_archive, read_history, read_rows
 
 from kycli.core.layout import BYTES, DELETED, TEXT
 from kycli.core.migration import legacy
@@ -55,12 +56,12 @@ def everything(path: Path, key: Any = None) -> dict[str, Any]:
     """Read all there is, and check that reading changed nothing."""
     before = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
     try:
-        with legacy.open_old(str(path), key) as old:
+        with open_old(str(path), key) as old:
             old.check()
             return {
-                "rows": list(old.rows()),
-                "history": list(old.history()),
-                "archive": list(old.archive()),
+                "rows": list(read_rows(old)),
+                "history": list(read_history(old)),
+                "archive": list(read_archive(old)),
                 "queue": list(old.queue()),
                 "counts": old.counts(),
             }
@@ -142,7 +143,7 @@ def test_what_no_release_wrote_is_not_taken_for_an_old_store(
     path.write_bytes(content)
     assert legacy.identify(str(path)) is None
     with pytest.raises(NotADatabaseError):
-        legacy.open_old(str(path))
+        open_old(str(path))
 
 
 def test_other_sqlite_databases_are_not_taken_for_old_stores(tmp_path: Path) -> None:
@@ -438,11 +439,11 @@ def test_a_wrong_key_is_an_error_before_anything(taken: Taking) -> None:
     for name in ("0.1.8-encrypted.db", "0.4.0-encrypted.db"):
         path = taken(name)
         with pytest.raises(MasterKeyError):
-            legacy.open_old(str(path), "wrong")
+            open_old(str(path), "wrong")
         with pytest.raises(MasterKeyError):
-            legacy.open_old(str(path), ["wrong", "wrong again"])
-        with legacy.open_old(str(path), ["wrong", KEY]) as old:
-            assert {row.key: row.value for row in old.rows()}["secret"] == "s3cret: ключ"
+            open_old(str(path), ["wrong", "wrong again"])
+        with open_old(str(path), ["wrong", KEY]) as old:
+            assert {row.key: row.value for row in read_rows(old)}["secret"] == "s3cret: ключ"
 
 
 def test_without_a_key_values_stay_what_they_are(taken: Taking) -> None:
@@ -468,8 +469,10 @@ def test_a_missing_library_is_said(taken: Taking, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(legacy_values, "_loaded", None)
     for name in ("0.1.8-encrypted.db", "0.2.0-encrypted.db"):
         with pytest.raises(MissingLibraryError) as caught:
-            legacy.open_old(str(taken(name)), KEY)
-        assert "kycli[encryption]" in str(caught.value.hint)
+            open_old(str(taken(name)), KEY)
+        # The package of the name kycli on PyPI is the earlier program.
+        assert "pip install cryptography" in str(caught.value.hint)
+        assert "install 'kycli" not in str(caught.value.hint)
     # Nothing else needs it.
     assert everything(taken("0.1.8-encrypted.db"))["counts"].sealed == 20
     assert everything(taken("0.4.0-plain.db"), KEY)["counts"].sealed == 0
@@ -506,7 +509,7 @@ def test_names_that_mean_something_elsewhere_are_just_names(
         shutil.move(f"{path}{ending}", f"{target}{ending}")
     assert [row.key for row in everything(target)["rows"]] == ["counter", "name"]
     monkeypatch.chdir(target.parent)
-    with legacy.open_old(name) as old:
+    with open_old(name) as old:
         assert old.counts().keys == 2
 
 
@@ -539,8 +542,8 @@ def test_the_journal_of_a_crash_is_played_back_into_a_copy(taken: Taking) -> Non
 
 def test_a_database_that_another_program_writes_to_is_not_mixed_up(taken: Taking) -> None:
     path = taken("0.1.8-plain.db")
-    with legacy.open_old(str(path)) as old:
-        rows = old.rows()
+    with open_old(str(path)) as old:
+        rows = read_rows(old)
         next(rows)
         changed(path, "UPDATE kvstore SET value = 'other'")
         with pytest.raises(BusyError, match="another program"):
@@ -561,14 +564,14 @@ def test_a_database_that_is_locked_is_one_clear_error(taken: Taking) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"locked\n"
         with pytest.raises(BusyError):
-            legacy.open_old(str(path))
+            open_old(str(path))
 
 
 def test_a_store_can_be_closed_in_the_middle_and_again(taken: Taking) -> None:
-    old = legacy.open_old(str(taken("0.1.8-plain.db")))
-    rows = old.rows()
+    old = open_old(str(taken("0.1.8-plain.db")))
+    rows = read_rows(old)
     next(rows)
     old.close()
     old.close()
     with pytest.raises(KycliError):
-        list(old.rows())
+        list(read_rows(old))

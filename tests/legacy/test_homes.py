@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from legacy.old_release import KEY, OTHER_KEY
+from legacy.reading import open_old, read_rows
 
 from kycli.core.migration import legacy
 
@@ -33,8 +34,8 @@ def test_a_database_and_its_wal_left_behind_are_brought_together(home: Path) -> 
     assert one.wal == str(home / "kydata.db-wal")
     assert one.note is not None
     assert "kydata.db-wal" in one.note
-    with legacy.open_old(one) as old:
-        assert {row.key: row.value for row in old.rows()} == {"name": "Alice", "counter": "2"}
+    with open_old(one) as old:
+        assert {row.key: row.value for row in read_rows(old)} == {"name": "Alice", "counter": "2"}
         old.check()
     assert {p: p.read_bytes() for p in home.rglob("*") if p.is_file()} == before
 
@@ -50,13 +51,13 @@ def test_what_a_later_release_took_over_is_found_beside_what_it_made_of_it(home:
     assert [f.workspace for f in found.values()] == ["kydata", "default", "default"]
     assert [f.variant.family for f in found.values()] == ["blob", "blob", "plain"]
     keys = [KEY, OTHER_KEY]
-    with legacy.open_old(found["kydata.db"]) as old:
-        assert [(row.key, row.value) for row in old.rows()] == [("library", [1])]
-    with legacy.open_old(found[".kycli/data/default.db.legacy.sqlite"], keys) as old:
-        before = {row.key: (row.value, row.kind) for row in old.rows()}
+    with open_old(found["kydata.db"]) as old:
+        assert [(row.key, row.value) for row in read_rows(old)] == [("library", [1])]
+    with open_old(found[".kycli/data/default.db.legacy.sqlite"], keys) as old:
+        before = {row.key: (row.value, row.kind) for row in read_rows(old)}
         assert old.counts().archive == 1
-    with legacy.open_old(found[".kycli/data/default.db"], keys) as old:
-        after = {row.key: (row.value, row.kind) for row in old.rows()}
+    with open_old(found[".kycli/data/default.db"], keys) as old:
+        after = {row.key: (row.value, row.kind) for row in read_rows(old)}
     # Its values were encrypted when they were taken over, and then once more.
     assert after == {**before, "later": ("saved by 0.2.3", 0)}
 
@@ -70,16 +71,16 @@ def test_all_workspaces_and_the_pickle_are_found(home: Path) -> None:
         ".kycli/data/jobs.db": "jobs",
         ".kycli/data/work-2.db": "work-2",
     }
-    with legacy.open_old(found[".kycli/data/jobs.db"]) as old:
+    with open_old(found[".kycli/data/jobs.db"]) as old:
         assert old.settings() == {"type": "priority_queue"}
         assert [(item.value, item.priority) for item in old.queue()] == [
             ("second", 1),
             ("first", 2),
         ]
-    with legacy.open_old(found[".kycli/data/work-2.db"]) as old:
-        assert [row.value for row in old.rows()] == ["at work"]
-    with legacy.open_old(found[".kycli/kydata.pkl"]) as old:
-        assert [(row.key, row.value) for row in old.rows()] == [("ancient", "from 0.0.1")]
+    with open_old(found[".kycli/data/work-2.db"]) as old:
+        assert [row.value for row in read_rows(old)] == ["at work"]
+    with open_old(found[".kycli/kydata.pkl"]) as old:
+        assert [(row.key, row.value) for row in read_rows(old)] == [("ancient", "from 0.0.1")]
 
 
 def test_a_home_without_old_stores_is_empty(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy.old_release import KEY, OTHER_KEY
+from legacy.reading import open_old, read_archive, read_history, read_rows
 
 from kycli import Kycore
 from kycli.core import layout
@@ -74,22 +75,24 @@ def check_all(path: Path, old: legacy.OldStore, added: int) -> None:
         key: ((kind, value), expires_at)
         for key, value, kind, expires_at in rows(
             path,
-            f"SELECT k.key, {layout.VALUE}, k.kind, k.expires_at FROM kvstore k",
+            f"SELECT k.key, {layout.VALUE}, k.kind, k.expires_at FROM kvstore k "
+            "WHERE k.scope = 'default'",
         )
     }
     assert live == {
         renamed(key): (kept(value, kind), expires_at)
-        for key, value, kind, expires_at, _ in old.rows()
+        for key, value, kind, expires_at, _ in read_rows(old)
     }
     log = defaultdict(list)
     for key, value, kind, op, time in rows(
-        path, "SELECT key, value, kind, op, timestamp FROM audit_log ORDER BY id"
+        path,
+        "SELECT key, value, kind, op, timestamp FROM audit_log WHERE scope = 'default' ORDER BY id",
     ):
         # NULL in the old history is a deletion, or the value None of a key that lives.
         gone = op in (layout.DELETED, layout.EXPIRED) or kind == layout.NONE
         log[key].append((None if gone else (kind, value), time))
     changes = defaultdict(list)
-    for change in old.history():
+    for change in read_history(old):
         gone = change.operation == layout.DELETED or change.kind == layout.NONE
         value = None if gone else kept(change.value, change.kind)
         changes[renamed(change.key)].append((value, change.timestamp))
@@ -104,7 +107,7 @@ def check_all(path: Path, old: legacy.OldStore, added: int) -> None:
     )
     removed_before = Counter(
         (renamed(key), *kept(value, kind)[:1], repr(kept(value, kind)[1]), op, time)
-        for key, value, kind, op, time in old.archive()
+        for key, value, kind, op, time in read_archive(old)
     )
     assert removed_before <= archive
 
@@ -115,7 +118,7 @@ def test_all_of_every_release_has_arrived(name: str, tmp_path: Path) -> None:
     done = migrate(str(path))
     assert done is not None
     assert done.moved is not None
-    with legacy.open_old(str(copied(name, tmp_path / "old"))) as old:
+    with open_old(str(copied(name, tmp_path / "old"))) as old:
         check_all(path, old, done.moved.added)
     with Kycore(path) as kv:
         for entry in kv.entries(include_expired=True):
@@ -131,7 +134,7 @@ def test_with_its_key_a_database_is_decrypted(name: str, keys: list[str], tmp_pa
     done = migrate(str(path), keyring=Keyring(keys))
     assert done is not None
     assert done.moved is not None
-    with legacy.open_old(str(copied(name, tmp_path / "old")), keys) as old:
+    with open_old(str(copied(name, tmp_path / "old")), keys) as old:
         check_all(path, old, done.moved.added)
 
 
@@ -283,11 +286,11 @@ def test_tables_that_do_not_agree_still_make_one_history(
     shutil.copy(path, copy)
     migrate(str(path))
     found = invariants.check(path)
-    with legacy.open_old(str(copy)) as old:
-        assert {key: found["default", key][1::-1] for _, key in found} == {
-            row.key: kept(row.value, row.kind) for row in old.rows()
+    with open_old(str(copy)) as old:
+        assert {key: row[1::-1] for (scope, key), row in found.items() if scope == "default"} == {
+            row.key: kept(row.value, row.kind) for row in read_rows(old)
         }
-        wanted = Counter((r.key, repr(r.value), r.deleted_at) for r in old.archive())
+        wanted = Counter((r.key, repr(r.value), r.deleted_at) for r in read_archive(old))
     removed = rows(path, "SELECT key, value, kind, deleted_at FROM archive")
     assert wanted <= Counter((k, repr(decode(v, kind)), time) for k, v, kind, time in removed)
     times = rows(path, "SELECT timestamp FROM audit_log ORDER BY id")

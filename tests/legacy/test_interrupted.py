@@ -22,7 +22,7 @@ import pytest
 
 from kycli import Kycore
 from kycli.core.layout import FORMAT
-from kycli.core.migration.formats import examine, is_current, migrate
+from kycli.core.migration.formats import examine, migrate
 from kycli.errors import MigrationNeeded
 
 FORMAT_2 = Path(__file__).parent.parent / "formats" / "format-2.sqlite"
@@ -132,7 +132,7 @@ def formatted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PROGRAM = """
 import sys
-from kycli.core.migration.formats import examine, is_current, migrate
+from kycli.core.migration.formats import examine, migrate
 from kycli.errors import MigrationNeeded
 print("begun", flush=True)
 migrate(sys.argv[1])
@@ -193,7 +193,7 @@ def test_two_hundred_migrations_that_are_killed(huge: Path, tmp_path: Path) -> N
 
 LIMITED = """
 import resource, sys
-from kycli.core.migration.formats import examine, is_current, migrate
+from kycli.core.migration.formats import examine, migrate
 from kycli.errors import MigrationNeeded
 from kycli.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
@@ -230,7 +230,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_database(
 FAILING = """
 import os, signal, sys
 import apsw
-from kycli.core.migration.formats import examine, is_current, migrate
+from kycli.core.migration.formats import examine, migrate
 from kycli.errors import MigrationNeeded
 from kycli.errors import KycliError
 
@@ -440,7 +440,7 @@ def killed(large: Path, tmp_path: Path) -> Path:
 def test_a_migration_that_was_killed_in_its_commit_is_not_taken_for_finished(
     large: Path, killed: Path
 ) -> None:
-    assert not is_current(str(killed))
+    assert examine(str(killed)) is not None
     before = killed.read_bytes()
     found = examine(str(killed))
     assert found is not None
@@ -449,7 +449,7 @@ def test_a_migration_that_was_killed_in_its_commit_is_not_taken_for_finished(
     with pytest.raises(MigrationNeeded):
         Kycore(killed)
     assert migrate(str(killed)) is not None
-    assert is_current(str(killed))
+    assert examine(str(killed)) is None
     with Kycore(killed) as store:
         assert store.count() == len(contents(large)[0])
 
@@ -466,4 +466,4 @@ def test_the_commands_know_it_too(large: Path, killed: Path, tmp_path: Path) -> 
         assert target.count(scope="old") == len(contents(large)[0])
     said = kycli("migrate", "--no-backup", killed)
     assert (said.returncode, "already" in said.stderr) == (0, False), said.stderr
-    assert is_current(str(killed))
+    assert examine(str(killed)) is None

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from stat import S_ISREG
 from typing import NamedTuple
 
 import apsw
@@ -26,20 +28,23 @@ import apsw
 from kycli.core import layout
 from kycli.core.faults import cannot_open, translate
 from kycli.core.layout.triggers import WHOLE
-from kycli.core.location import sync_directory
+from kycli.core.migration.backup import back_up
 from kycli.core.migration.legacy.aside import Aside
-from kycli.core.migration.legacy.identify import has_journal, identify, variant_of
-from kycli.core.migration.legacy.store import open_old
+from kycli.core.migration.legacy.identify import Found, damage, has_journal, identify, variant_of
+from kycli.core.migration.legacy.store import OldStore
 from kycli.core.migration.legacy.values import Decoder, Keyring
 from kycli.core.migration.legacy.variant import PLAIN, Variant
+from kycli.core.migration.notes import Note, keep
 from kycli.core.migration.plain import Move, Moved, Source
 from kycli.core.migration.steps import STEPS
-from kycli.core.names import DEFAULT
+from kycli.core.names import DEFAULT, check_name
 from kycli.errors import (
     BusyError,
     CannotOpenError,
+    ConflictError,
     CorruptError,
     DiskFullError,
+    InvalidScopeError,
     KycliError,
     MigrationNeeded,
     NewerFormatError,
@@ -50,7 +55,7 @@ from kycli.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     Progress = Callable[[int, int], None]
@@ -61,25 +66,22 @@ _MAGIC = b"SQLite format 3\0"
 
 _CACHE = "PRAGMA cache_size = -81920"  # KiB; a sort takes as much once more
 _STEPS_BETWEEN_SIGNALS = 500_000
-_CHUNK = 1 << 20
-# What a copy counts for itself: which change the version of SQLite belongs to, changes of
-# the schema, changes (SQLite file format, 1.3); from the end of the header backwards.
-_COUNTERS = (slice(92, 100), slice(40, 44), slice(24, 28))
-_HOW = (
-    "'kycli migrate' changes it in place, all or nothing, and keeps a copy beside it; "
-    "in Python, Kycore(path, migrate=True) does so without a copy"
-)
 
 
 # ---------------------------------------------------------------- formats
 
 
-def bring_up(connection: apsw.Connection, version: int) -> None:
-    """Take a database of ours from one format to the newest, inside a transaction."""
-    _drop_objects(connection)
+def bring_up(connection: apsw.Connection, version: int) -> list[Note]:
+    """Take a database of ours from one format to the newest, inside a transaction.
+
+    Returns:
+        notes on what other programs had made in it, and that cannot be made again.
+    """
+    dropped = _drop_objects(connection)
     for number in range(version, layout.FORMAT):
         STEPS[number](connection)
     make_objects(connection)
+    return _make_again(connection, dropped)
 
 
 def make_objects(connection: apsw.Connection) -> None:
@@ -90,17 +92,45 @@ def make_objects(connection: apsw.Connection) -> None:
             connection.execute(sql)
 
 
-def _drop_objects(connection: apsw.Connection) -> None:
-    """Drop the indexes, triggers and views, and a search index of another make."""
-    made = connection.execute(
-        "SELECT type, name FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL"
-    )
-    for kind, name in made.fetchall():
-        connection.execute(f'DROP {kind} "{name}"')
+# What earlier formats had made, and is not to be taken for another program's.
+_FORMER_OBJECTS = {
+    *("kvstore_created", "kvstore_changed", "kvstore_replaced", "archive_moved"),  # of format 1
+    *("kvstore_bypassed", "kvstore_lost"),  # of format 2
+}
+
+
+def _drop_objects(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+    """Drop the indexes, triggers and views, and a search index of another make.
+
+    Returns:
+        type, name and SQL of those that another program had made.
+    """
+    ours = _FORMER_OBJECTS | {name for _, name, _ in objects_of_layout()}
+    made: list[Any] = connection.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL"
+    ).fetchall()
+    for kind, name, _ in made:
+        connection.execute(f"DROP {kind} {_quoted(name)}")
     search = "SELECT sql FROM sqlite_schema WHERE name = 'fts_kvstore'"
     wanted = {name: sql for _, name, sql in objects_of_layout()}["fts_kvstore"]
     if connection.execute(search).get not in (None, wanted):
         connection.execute("DROP TABLE fts_kvstore")
+    return [(kind, name, sql) for kind, name, sql in made if name not in ours]
+
+
+def _make_again(connection: apsw.Connection, objects: list[tuple[str, str, str]]) -> list[Note]:
+    """Make what another program had made; return notes on what cannot be made any more."""
+    notes = []
+    for kind, name, sql in objects:
+        try:
+            connection.execute(sql)
+        except apsw.SQLError:  # of a column or table that is gone, or a name that is taken
+            notes.append(Note(kind, name, {"sql": sql}))
+    return notes
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def objects_of_layout() -> list[tuple[str, str, str]]:
@@ -154,13 +184,22 @@ _OLD_TABLES = {
     "audit_log": ("id", "key", "value", "timestamp"),
     "archive": ("id", "key", "value", "deleted_at"),
 }
+_OLD_OBJECTS = {"fts_kvstore", "idx_audit_key", "trg_kv_ai", "trg_kv_ad", "trg_kv_au"}
 
 
 def _plan(
     connection: apsw.Connection, path: str, keyring: Keyring | None, progress: Progress | None
 ) -> Move:
     """Look through a database of KyCLI 0.0 or 0.1; nothing of it is changed."""
-    source = source_of(_variant(connection, path), keyring)
+    source = source_of(_variant(connection, path), keyring, path)
+    wanted = {name for _, name, _ in objects_of_layout()} - _OLD_TABLES.keys() - _OLD_OBJECTS
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_schema"):
+        if name in wanted:
+            raise ConflictError(
+                f"{path}: another program has made the {kind} {name!r} in it, "
+                "and kycli makes one of that name",
+                hint=f"rename or drop the {kind} in a copy with sqlite3, and migrate that",
+            )
     for name in ("audit_log", "archive"):
         if name not in _tables(connection):
             columns = ", ".join(_OLD_TABLES[name]).replace("id,", "id INTEGER PRIMARY KEY,")
@@ -171,15 +210,17 @@ def _plan(
     return move
 
 
-def _lay_out_anew(connection: apsw.Connection, move: Move) -> Moved:
-    """Move a database of KyCLI 0.0 or 0.1 to the newest format, inside a transaction."""
+def _lay_out_anew(connection: apsw.Connection, move: Move) -> tuple[Moved, list[Note]]:
+    """Move a database of KyCLI 0.0 or 0.1 to the newest format, inside a transaction.
+
+    Returns:
+        what was moved, and notes on what could not be moved as it was.
+    """
+    present = _tables(connection)
+    notes = _drop_what_is_on_old_tables(connection)
     if move.misnamed:
         move.rename_keys()
         move.plan()
-    present = _tables(connection)
-    triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-    for (name,) in triggers.fetchall():
-        connection.execute(f'DROP TRIGGER "{name}"')
     # Dropped at the end: what is freed now and written again would go through the journal.
     for name in (*_OLD_TABLES, "fts_kvstore"):
         schema = "main" if name in present else "temp"
@@ -192,21 +233,40 @@ def _lay_out_anew(connection: apsw.Connection, move: Move) -> Moved:
         "INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES (?, 1, ?)",
         (move.scope, move.now),
     )
+    notes += move.notes()
     for name in (*_OLD_TABLES, "fts_kvstore"):
         connection.execute(f"DROP TABLE IF EXISTS old_{name}")
     connection.execute("DROP TABLE IF EXISTS sqlite_stat1")
     make_objects(connection)
-    return moved
+    return moved, notes
 
 
-def source_of(variant: Variant, keyring: Keyring | None = None) -> Source:
+def _drop_what_is_on_old_tables(connection: apsw.Connection) -> list[Note]:
+    """Drop the triggers on the old tables; return notes on what is lost with the tables."""
+    made = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema "
+        "WHERE type IN ('trigger', 'index') AND sql IS NOT NULL"
+    )
+    notes = []
+    for kind, name, table, sql in made.fetchall():
+        if str(table).lower() not in _OLD_TABLES:
+            continue
+        if kind == "trigger":
+            connection.execute(f"DROP TRIGGER {_quoted(str(name))}")
+        if name not in _OLD_OBJECTS:
+            notes.append(Note(str(kind), str(name), {"sql": sql}))
+    return notes
+
+
+def source_of(variant: Variant, keyring: Keyring | None, path: str) -> Source:
     """Return how an old database keeps its values.
 
     Parameters:
         variant: of the database.
         keyring: what opens its encrypted values; without, they stay as they are.
+        path: what to call it in errors.
     """
-    return Source(Decoder(variant, keyring), variant.is_json, variant.may_encrypt)
+    return Source(Decoder(variant, keyring), variant.is_json, variant.may_encrypt, path)
 
 
 def _variant(connection: apsw.Connection, path: str) -> Variant:
@@ -225,77 +285,122 @@ class Examined(NamedTuple):
     Attributes:
         version: its format, 0 before there were formats.
         description: what it is, in words.
-        counts: how much is in it: ``keys``, ``changes``, ``removed`` and ``encrypted``.
+        found: what the readers of old files know of it, where the version is 0.
     """
 
     version: int
     description: str
-    counts: dict[str, int]
+    found: Found | None
 
 
 def examine(path: str) -> Examined | None:
-    """Look at a database; nothing is changed.
+    """Look at a database, as it is when a journal beside it has been played back.
+
+    Nothing is changed.
 
     Returns:
-        What it is, or None when it is of this format, or no database of ours that can be
-        migrated in place.
+        What it is, or None when it is of this format.
 
     Raises:
-        CannotOpenError, NewerFormatError, CorruptError: when it cannot be read.
+        CannotOpenError, CorruptError: when it cannot be read.
+        MigrationNeeded: when it is an old file that is not migrated in place; the hint says
+            what to do.
+        NotADatabaseError, NewerFormatError: when there is nothing to migrate.
     """
+    header = _header(path)
     found = identify(path)
     if found is not None:
         if found.variant.family != PLAIN:
-            return None
-        with open_old(path) as old:
+            raise _to_bring_in(found)
+        return Examined(0, found.description, found)
+    version = _format_of(path, header)
+    if version is None:
+        raise NotADatabaseError(f"{path}: {_what_it_is(header)}")
+    if version == layout.FORMAT:
+        return None
+    check_version(version, path)
+    what = f"a database of format {version}, which becomes format {layout.FORMAT}"
+    return Examined(version, what, None)
+
+
+def count_rows(path: str, examined: Examined) -> dict[str, int]:
+    """Return how much is in a database: ``keys``, ``changes``, ``removed``, ``encrypted``."""
+    if examined.found is not None:
+        with OldStore(examined.found, Keyring()) as old:
             counts = old.counts()
         told = {"changes": counts.history, "removed": counts.archive, "encrypted": counts.sealed}
-        return Examined(0, found.description, {"keys": counts.keys, **told})
-    if _format_of(path) in (None, layout.FORMAT):
+        return {"keys": counts.keys, **told}
+    tables = (("keys", "kvstore"), ("changes", "audit_log"), ("removed", "archive"))
+    with closing(Aside(path)) as aside:
+        try:
+            return {
+                name: aside.connection.execute(f"SELECT count(*) FROM {table}").get
+                for name, table in tables
+            }
+        except apsw.Error as error:
+            raise translate(error, path, 0) from error
+
+
+def old_file(path: str) -> KycliError | None:
+    """Return the error for a file that is no database, if an earlier kycli wrote it."""
+    found = identify(path)
+    if found is None or found.variant.family == PLAIN:
         return None
-    aside = Aside(path)
-    connection = aside.connection
+    return _to_bring_in(found)
+
+
+def _to_bring_in(found: Found) -> MigrationNeeded:
+    what = shlex.quote(found.path)
     try:
-        version = version_of(connection, path)
-        tables = (("keys", "kvstore"), ("changes", "audit_log"), ("removed", "archive"))
-        counted = {
-            name: connection.execute(f"SELECT count(*) FROM {table}").get for name, table in tables
-        }
-        what = f"a database of format {version}, which becomes format {layout.FORMAT}"
-        return Examined(version, what, counted)
-    except apsw.Error as error:
-        raise translate(error, path, 0) from error
-    finally:
-        aside.close()
+        check_name(found.workspace)
+    except InvalidScopeError:  # its name is no name of a scope
+        what += f" --map {shlex.quote(f'{found.workspace}=old')}"
+    return MigrationNeeded(
+        f"{found.path}: this is {found.description}",
+        hint=f"bring it into a database of this version: kycli migrate --from {what}",
+    )
 
 
-def is_current(path: str) -> bool:
-    """Whether a file is a database of this format; it stays as it is."""
-    return _format_of(path) == layout.FORMAT
+def _header(path: str) -> bytes:
+    """Return the first 100 bytes of a file.
+
+    Raises:
+        CannotOpenError: when it cannot be read.
+        NotADatabaseError: when it is no file, such as a pipe, which would be waited for.
+    """
+    try:
+        if not S_ISREG(os.stat(path).st_mode):
+            raise NotADatabaseError(f"{path}: not a regular file")
+        with open(path, "rb") as file:
+            return file.read(100)
+    except OSError as error:
+        raise cannot_open(path, error) from error
 
 
-def _format_of(path: str) -> int | None:
+def _what_it_is(header: bytes) -> str:
+    """Say of a file that is not one of ours what it is."""
+    if not header:
+        return "the file is empty, so there is nothing to migrate"
+    if header.startswith(_MAGIC):
+        return "this is no kycli database"
+    return "this is no SQLite database"
+
+
+def _format_of(path: str, header: bytes) -> int | None:
     """Return the format of a database of ours, or None when the file is none.
 
     By its header; where a crash has left a rollback journal, by that of a copy into which
     the journal is played back, since the header in the file was never committed.
     """
-    try:
-        with open(path, "rb") as file:
-            header = file.read(100)
-    except OSError as error:
-        raise cannot_open(path, error) from error
     if not header.startswith(_MAGIC):
         return None
     if has_journal(path):
-        aside = Aside(path)
-        try:
-            mark = aside.connection.pragma("application_id")
-            version = aside.connection.pragma("user_version")
-        except apsw.Error as error:
-            raise translate(error, path, 0) from error
-        finally:
-            aside.close()
+        with closing(Aside(path)) as aside:
+            try:
+                mark = aside.connection.pragma("application_id")
+                version = aside.connection.pragma("user_version")
+            except apsw.Error as error:
+                raise translate(error, path, 0) from error
     else:
         mark, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     return int(version) if mark == layout.APPLICATION_ID else None
@@ -307,16 +412,23 @@ class Migrated(NamedTuple):
     Attributes:
         version: the format that the file had; 0 before there were formats.
         moved: what was moved out of a file of version 0.
+        notes: how many notes of each kind there are on what could not be kept as it was; they
+            are in the scope that ``notes.notes_scope`` gives for the default one.
+        backup: the copy of the file as it was, or None.
+        free_bytes: how much of the file is free for what is written later.
     """
 
     version: int
     moved: Moved | None
+    notes: dict[str, int]
+    backup: str | None
+    free_bytes: int
 
 
 def migrate(
     path: str,
     *,
-    backup: str | None = None,
+    backup: str | Sequence[str] = (),
     keyring: Keyring | None = None,
     progress: Progress | None = None,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
@@ -327,7 +439,9 @@ def migrate(
 
     Parameters:
         path: the file, absolute.
-        backup: where to put a verified copy first, or None for none.
+        backup: where to put a verified copy first: the first of several names that is free, or
+            that such a copy has; none for no copy. A copy that was made is removed again when
+            the migration fails.
         keyring: what opens values that an earlier kycli encrypted, which are then kept
             decrypted; without, they stay as they are.
         progress: called with the rows done and all rows, now and then.
@@ -344,8 +458,9 @@ def migrate(
     _check_file(path)
     with _alone_in(os.path.dirname(path)):
         connection = _take(path, busy_timeout_ms)
+        names = [backup] if isinstance(backup, str) else backup
         try:
-            return _migrate(connection, path, backup, keyring, progress)
+            return _migrate(connection, path, names, keyring, progress)
         except (apsw.Error, UnicodeError) as error:
             raise translate(error, path, busy_timeout_ms) from error
         finally:
@@ -355,7 +470,7 @@ def migrate(
 def _migrate(
     connection: apsw.Connection,
     path: str,
-    backup: str | None,
+    names: Sequence[str],
     keyring: Keyring | None,
     progress: Progress | None,
 ) -> Migrated | None:
@@ -363,28 +478,42 @@ def _migrate(
     if version == layout.FORMAT:
         return None
     connection.execute(_CACHE)
-    move = None
-    if version:
-        _check_sound(connection, path)
-    else:
-        # Reads every row, so whatever is damaged shows now.
-        _check_size(connection, path)
-        move = _plan(connection, path, keyring, progress)
-    _check_space(connection, path, backup)
+    _check_sound(connection, path, version)
+    move = None if version else _plan(connection, path, keyring, progress)
+    _check_space(connection, path, names)
     # From here on the file may be written.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     if connection.pragma("journal_mode", "delete") != "delete":
         raise _in_use(path)
-    if backup is not None:
-        _back_up(connection, path, backup)
+    copy = back_up(path, names) if names else None
+    try:
+        moved, notes = _change(connection, version, move)
+    except BaseException:
+        # Where the file could not be put back, the copy is what is left of it.
+        if copy is not None and copy.is_new and not has_journal(path):
+            os.unlink(copy.path)
+        raise
+    free_bytes = connection.pragma("freelist_count") * connection.pragma("page_size")
+    connection.pragma("journal_mode", "wal")
+    return Migrated(version, moved, notes, None if copy is None else copy.path, free_bytes)
+
+
+def _change(
+    connection: apsw.Connection, version: int, move: Move | None
+) -> tuple[Moved | None, dict[str, int]]:
+    """Bring a database to the newest format in one transaction."""
     moved = None
+    # What other programs have made in the file goes on meaning what it says.
+    connection.execute("PRAGMA legacy_alter_table = ON")
     connection.execute("BEGIN EXCLUSIVE")
     try:
         if move is not None:
-            moved = _lay_out_anew(connection, move)
+            moved, notes = _lay_out_anew(connection, move)
         else:
-            bring_up(connection, version)
+            notes = bring_up(connection, version)
         check_schema(connection)
+        now = move.now if move is not None else time.time_ns() // 1_000_000
+        kept = keep(connection, DEFAULT, notes, now)
         connection.execute(f"PRAGMA user_version = {layout.FORMAT}")
         connection.execute(f"PRAGMA application_id = {layout.APPLICATION_ID}")
         connection.execute("COMMIT")
@@ -392,8 +521,7 @@ def _migrate(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.pragma("journal_mode", "wal")
-    return Migrated(version, moved)
+    return moved, kept
 
 
 def needed(connection: apsw.Connection, path: str) -> KycliError:
@@ -411,7 +539,11 @@ def needed(connection: apsw.Connection, path: str) -> KycliError:
         variant = variant_of(connection, path)
         releases = variant.releases if variant else "0.0 or 0.1"
         what = f"this is a database of an earlier KyCLI, {releases}"
-    return MigrationNeeded(f"{path}: {what}", hint=_HOW)
+    return MigrationNeeded(
+        f"{path}: {what}",
+        hint=f"migrate it in place, all or nothing: kycli migrate {shlex.quote(path)} "
+        "(keeps a copy beside it); in Python, Kycore(path, migrate=True) does so without a copy",
+    )
 
 
 def version_of(connection: apsw.Connection, path: str) -> int:
@@ -457,13 +589,9 @@ def _check_file(path: str) -> None:
             f"{path}: this is a symbolic link",
             hint=f"migrate the file that it means: {os.path.realpath(path)}",
         )
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(16)
-    except OSError as error:
-        raise cannot_open(path, error) from error
-    if magic != _MAGIC:
-        raise NotADatabaseError(f"{path}: this is no SQLite database")
+    header = _header(path)
+    if not header.startswith(_MAGIC):
+        raise old_file(path) or NotADatabaseError(f"{path}: {_what_it_is(header)}")
     if not (os.access(path, os.W_OK) and os.access(directory, os.W_OK)):
         raise ReadOnlyError(
             f"{path}: the file and its directory must be writable to migrate it",
@@ -490,6 +618,8 @@ def _take(path: str, busy_timeout_ms: int) -> apsw.Connection:
     try:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(has_wal))
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        # Triggers, of other programs too, are for what people write.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         connection.set_busy_timeout(busy_timeout_ms)
         # Being called is enough: Python then sees to Ctrl-C.
         connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)
@@ -523,21 +653,18 @@ def _check_size(connection: apsw.Connection, path: str) -> None:
         )
 
 
-def _check_sound(connection: apsw.Connection, path: str) -> None:
-    """Refuse a damaged database."""
+def _check_sound(connection: apsw.Connection, path: str, version: int) -> None:
+    """Refuse a damaged database; of an old one the search index, which is not kept, may be."""
     _check_size(connection, path)
-    try:
-        verdict = connection.execute("PRAGMA quick_check(1)").get
-    except apsw.CorruptError as error:
-        verdict = str(error)
-    if verdict != "ok":
+    wrong = damage(connection, with_search=bool(version))
+    if wrong is not None:
         raise CorruptError(
-            f"{path}: the database is damaged: {' '.join(verdict.split())}",
+            f"{path}: the database is damaged: {wrong}",
             hint="keep it, and try sqlite3's .recover command on a copy",
         )
 
 
-def _check_space(connection: apsw.Connection, path: str, backup: str | None) -> None:
+def _check_space(connection: apsw.Connection, path: str, names: Sequence[str]) -> None:
     """Refuse to begin what would fill the disk.
 
     The new tables stand beside the old ones until the end, and take about as much again,
@@ -545,8 +672,8 @@ def _check_space(connection: apsw.Connection, path: str, backup: str | None) -> 
     """
     size = connection.pragma("page_count") * connection.pragma("page_size")
     needed = {os.path.dirname(path): 2 * size}
-    if backup is not None:
-        directory = os.path.dirname(backup)
+    if names:
+        directory = os.path.dirname(names[0])
         needed[directory] = needed.get(directory, 0) + size
     for directory, count in needed.items():
         about = os.statvfs(directory)
@@ -557,64 +684,3 @@ def _check_space(connection: apsw.Connection, path: str, backup: str | None) -> 
                 f"and {free >> 20} MB are free",
                 hint="nothing was changed; free some space and try again",
             )
-
-
-def _back_up(connection: apsw.Connection, path: str, backup: str) -> None:
-    """Copy a database page by page, and compare the copy with it.
-
-    Raises:
-        CannotOpenError: when there is a file of that name, or it cannot be made.
-        StorageError: when the copy is not the same.
-    """
-    try:
-        mode = os.stat(path).st_mode & 0o777
-        os.close(os.open(backup, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
-    except FileExistsError:
-        raise CannotOpenError(
-            f"{backup}: there is a file of that name already",
-            hint="name another one with --backup",
-        ) from None
-    except OSError as error:
-        raise cannot_open(backup, error) from error
-    try:
-        copy = apsw.Connection(backup, flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            with copy.backup("main", connection, "main") as work:
-                while not work.done:
-                    work.step(10_000)
-        finally:
-            copy.close()
-        if not _same(path, backup):
-            raise StorageError(f"{backup}: the copy is not the same as the database")
-        sync_directory(os.path.dirname(backup))
-    except BaseException as error:
-        os.unlink(backup)
-        if isinstance(error, apsw.Error):
-            raise translate(error, backup, 0) from error
-        raise
-
-
-def _same(path: str, copy: str) -> bool:
-    """Whether two files are the same, byte for byte, but for the counters of changes.
-
-    Read through SQLite's own file objects: to close a file that was opened in another way
-    would drop the locks that this process has on it.
-    """
-    flags = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
-    files = [apsw.VFSFile("", name, [flags, 0]) for name in (path, copy)]
-    try:
-        size = files[0].xFileSize()
-        if size != files[1].xFileSize():
-            return False
-        for offset in range(0, size, _CHUNK):
-            count = min(_CHUNK, size - offset)
-            one, other = (bytearray(file.xRead(count, offset)) for file in files)
-            if offset == 0:
-                for counter in _COUNTERS:
-                    one[counter] = other[counter] = b""
-            if one != other:
-                return False
-        return True
-    finally:
-        for file in files:
-            file.xClose()

@@ -26,6 +26,9 @@ from typing import Any, NamedTuple, Protocol
 import apsw
 
 from kycli.core import layout
+from kycli.core.codec import digest
+from kycli.core.migration.notes import DELETION, RENAMED, Note
+from kycli.core.migration.past import IN_ARCHIVE, IN_HISTORY, IN_KVSTORE, Event, Past
 from kycli.errors import CorruptError
 
 KVSTORE, AUDIT_LOG, ARCHIVE = "old_kvstore", "old_audit_log", "old_archive"
@@ -49,11 +52,13 @@ class Source(NamedTuple):
         decoder: for the values that SQL cannot tell.
         is_json: values are JSON where they can be read as that.
         expires: keys can expire, and a deletion is a NULL in the history.
+        path: what to call it in errors.
     """
 
     decoder: Decoder
     is_json: bool
     expires: bool
+    path: str
 
 
 class Moved(NamedTuple):
@@ -166,184 +171,10 @@ class _Values:
         return first[1] is not None and first == second
 
 
-def _digest(stored: Any) -> bytes:
-    from hashlib import blake2b
-
-    data = stored.encode() if isinstance(stored, str) else stored
-    return blake2b(data, digest_size=16).digest()
-
-
 def key_for(key: Any) -> str:
     """Return the name that a key gets which cannot be one of ours."""
     data = key.encode(errors="surrogatepass") if isinstance(key, str) else key or b""
-    return f"renamed-{_digest(data).hex()}" if data else "renamed-empty-key"
-
-
-# ---------------------------------------------------------------- odd keys
-
-
-class _Event(NamedTuple):
-    """One change of an odd key, in the order in which they happened.
-
-    Attributes:
-        first: whether the key had none before it.
-        op, version: as in ``audit_log``.
-        row: the row of the old history that it is, or None when it was added.
-        at: its time.
-        after, before: between which rows of the old history it stands.
-        source, value: the table, by its place among the three, and the row there of the
-            value that it set or removed.
-    """
-
-    key: str
-    first: bool
-    op: int
-    version: int
-    row: int | None
-    at: int
-    after: int
-    before: int | None
-    source: int
-    value: int
-
-
-_HISTORY, _ARCHIVE, _LIVE = range(3)
-_END = (1 << 62,)
-
-
-class Past:
-    """What happened to one key, put together from what the three tables know of it.
-
-    Parameters:
-        key: the key.
-        history: its rows, oldest first: id, time, and whether the value is NULL.
-        archive: its rows, oldest first: id and time.
-        live: the row that lives, or None.
-        expires: whether keys can expire.
-        now: the time of what has no known time.
-        same: whether the values of two rows, each a table and a row of it, are the same.
-    """
-
-    def __init__(
-        self,
-        key: str,
-        history: list[tuple[int, int, bool]],
-        archive: list[tuple[int, int]],
-        live: int | None,
-        *,
-        expires: bool,
-        now: int,
-        same: Callable[[tuple[int, int], tuple[int, int]], bool],
-    ) -> None:
-        self.key = key
-        self.events: list[_Event] = []
-        self.dropped: list[int] = []
-        self._same = same
-        self._value: tuple[int, int] | None = None
-        self._version = 0
-        self._rows = [id for id, _, _ in history]
-        self._seen = 0
-        self._tell(history, archive, live, expires, now)
-
-    def _tell(
-        self,
-        history: list[tuple[int, int, bool]],
-        archive: list[tuple[int, int]],
-        live: int | None,
-        expires: bool,
-        now: int,
-    ) -> None:
-        removal, loose = self._matched(history, archive, expires)
-        places = self._places(history, loose)
-        gone = layout.EXPIRED if expires else layout.DELETED
-        for place in range(len(history) + 1):
-            for id, at in places.get(place, ()):
-                self._hold((_ARCHIVE, id), at)
-                self._remove(gone, (_ARCHIVE, id), at)
-            if place == len(history):
-                break
-            row, at, is_null = history[place]
-            is_value = not (is_null and expires)
-            if live is not None and place == len(history) - 1 and row not in removal:
-                # Also what lives with NULL for its value, which is None.
-                is_value = is_value or self._same((_HISTORY, row), (_LIVE, live))
-            if is_value:
-                self._set(None, (_HISTORY, row), at, row)
-            elif row in removal:
-                self._hold((_ARCHIVE, removal[row]), at)
-                self._remove(layout.DELETED, (_ARCHIVE, removal[row]), at, row)
-            elif self._value is not None:
-                self._remove(layout.DELETED, self._value, at, row)
-            else:  # the value that was deleted is not known any more
-                self.dropped.append(row)
-            self._seen = place + 1
-        if live is not None:
-            self._hold((_LIVE, live), now)
-        elif self._value is not None:
-            self._remove(layout.DELETED, self._value, now)
-
-    @staticmethod
-    def _matched(
-        history: list[tuple[int, int, bool]], archive: list[tuple[int, int]], expires: bool
-    ) -> tuple[dict[int, int], list[tuple[int, int]]]:
-        """Return which row of the archive each deletion made, and the rows that none did."""
-        removal: dict[int, int] = {}
-        loose = list(archive)
-        for row, at, is_null in reversed(history):
-            if not (is_null and expires):
-                continue
-            for place in range(len(loose) - 1, -1, -1):
-                # The archive knows whole seconds, and may have been written just before.
-                if -1000 <= at - loose[place][1] < 2000:
-                    removal[row] = loose.pop(place)[0]
-                    break
-        return removal, loose
-
-    def _places(
-        self, history: list[tuple[int, int, bool]], loose: list[tuple[int, int]]
-    ) -> dict[int, list[tuple[int, int]]]:
-        """Return before which row of the history each of these rows of the archive belongs."""
-        places: dict[int, list[tuple[int, int]]] = {}
-        lowest = 0
-        for id, at in loose:
-            place = lowest
-            while place < len(history) and history[place][1] < at:
-                place += 1
-            highest = place
-            while highest < len(history) and history[highest][1] < at + 1000:
-                highest += 1
-            # Within its second, it is behind the value that it removed.
-            for candidate in range(highest, place, -1):
-                if self._same((_HISTORY, history[candidate - 1][0]), (_ARCHIVE, id)):
-                    place = candidate
-                    break
-            places.setdefault(place, []).append((id, at))
-            lowest = place
-        return places
-
-    def _hold(self, value: tuple[int, int], at: int) -> None:
-        """Make sure that the key has this value now."""
-        if self._value is None or not self._same(self._value, value):
-            self._set(layout.IMPORTED, value, at)
-
-    def _set(self, op: int | None, value: tuple[int, int], at: int, row: int | None = None) -> None:
-        if op is None:
-            op = layout.CREATED if self._value is None else layout.OVERWRITTEN
-        self._version += 1
-        self._value = value
-        self._add(op, value, at, row)
-
-    def _remove(self, op: int, value: tuple[int, int], at: int, row: int | None = None) -> None:
-        self._value = None
-        self._add(op, value, at, row)
-
-    def _add(self, op: int, value: tuple[int, int], at: int, row: int | None) -> None:
-        if row is None and self.events:
-            at = max(at, self.events[-1].at)
-        after = self._rows[self._seen - 1] if self._seen else 0
-        before = self._rows[self._seen] if self._seen < len(self._rows) else None
-        event = _Event(self.key, not self.events, op, self._version, row, at, after, before, *value)
-        self.events.append(event)
+    return f"renamed-{digest(data).hex()}" if data else "renamed-empty-key"
 
 
 # ---------------------------------------------------------------- the tables
@@ -422,6 +253,7 @@ class Move:
         self._is_whole = True
         self._change = "NULL" if change is None else str(change)
         self._counted = "" if progress is None else "+ kycli_tick()"
+        self._are_renamed = False
         self.misnamed = 0
         prefix = "" if renamed else "old_"
         self._k, self._h, self._a = (
@@ -466,6 +298,17 @@ class Move:
         self._advance(self._total - self._done)
         return self._count()
 
+    def notes(self) -> Iterator[Note]:
+        """Yield what did not come over as it was, after ``run`` and while the old tables are."""
+        if self._are_renamed:
+            for name, was in self._db.execute("SELECT name, was FROM renamed ORDER BY name"):
+                yield Note(RENAMED, str(name), {"was": was})
+        dropped = self._db.execute(
+            f"SELECT row, key, timestamp FROM dropped JOIN {self._h} h ON h.id = row ORDER BY row"
+        )
+        for row, key, at in dropped:
+            yield Note(DELETION, f"{row:019}", {"key": key, "at": at})
+
     def _get(self, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
         return self._db.execute(sql, bindings).get
 
@@ -487,7 +330,7 @@ class Move:
             ("kycli_kind", values.kind, 1),
             ("kycli_stored", values.stored, 1),
             ("kycli_same", values.same, 2),
-            ("kycli_digest", _digest, 1),
+            ("kycli_digest", digest, 1),
             ("kycli_key", key_for, 1),
             ("kycli_tick", self._tick, 0),
         ]
@@ -510,7 +353,9 @@ class Move:
             rows, bad = self._get(f"SELECT count(*), min({timeless}) FROM {table}")
             self._total += rows
             if bad is not None:
-                raise CorruptError(f"row {bad} of {name} has no time that can be read")
+                raise CorruptError(
+                    f"{self._source.path}: row {bad} of {name} has no time that can be read"
+                )
         self.misnamed, foreign = self._get(
             f"SELECT total({_MISNAMED}), total(NOT {_IS_ASCII.format(v='key')}) FROM {self._k}"
         )
@@ -522,7 +367,14 @@ class Move:
 
     def rename_keys(self) -> None:
         """Give a name to the keys that cannot keep theirs, inside a transaction."""
-        for table in (self._k, self._h, self._a):
+        tables = (self._k, self._h, self._a)
+        every = " UNION ".join(f"SELECT key FROM {t} WHERE {_MISNAMED}" for t in tables)
+        self._db.execute("DROP TABLE IF EXISTS temp.renamed")
+        self._db.execute(
+            f"CREATE TEMP TABLE renamed AS SELECT kycli_key(key) AS name, key AS was FROM ({every})"
+        )
+        self._are_renamed = True
+        for table in tables:
             self._db.execute(f"UPDATE {table} SET key = kycli_key(key) WHERE {_MISNAMED}")
 
     def _find_odd_keys(self) -> None:
@@ -581,15 +433,15 @@ class Move:
     def _tell_their_past(self) -> None:
         if not self._get("SELECT count(*) FROM odd"):
             return
-        insert = f"INSERT INTO event VALUES (NULL{', ?' * len(_Event._fields)}, NULL, NULL)"
+        insert = f"INSERT INTO event VALUES (NULL{', ?' * len(Event._fields)}, NULL, NULL)"
         self._db.executemany(insert, self._events())
 
-    def _events(self) -> Iterator[_Event]:
+    def _events(self) -> Iterator[Event]:
         rows = self._db.execute(
-            f"SELECT key, {_HISTORY}, id, {_ms('timestamp')}, value IS NULL FROM {self._h} "
+            f"SELECT key, {IN_HISTORY}, id, {_ms('timestamp')}, value IS NULL FROM {self._h} "
             "WHERE key IN (SELECT key FROM odd) "
-            f"UNION ALL SELECT key, {_ARCHIVE}, id, {_ms('deleted_at')}, 0 FROM {self._a} "
-            f"UNION ALL SELECT key, {_LIVE}, rowid, 0, 0 FROM {self._k} "
+            f"UNION ALL SELECT key, {IN_ARCHIVE}, id, {_ms('deleted_at')}, 0 FROM {self._a} "
+            f"UNION ALL SELECT key, {IN_KVSTORE}, rowid, 0, 0 FROM {self._k} "
             "WHERE key IN (SELECT key FROM odd) ORDER BY 1, 2, 3"
         )
         compare = self._db.cursor()
@@ -602,9 +454,9 @@ class Move:
         for key, group in groupby(rows, itemgetter(0)):
             history, archive, live = [], [], None
             for _, table, id, at, is_null in group:
-                if table == _HISTORY:
+                if table == IN_HISTORY:
                     history.append((id, at, bool(is_null)))
-                elif table == _ARCHIVE:
+                elif table == IN_ARCHIVE:
                     archive.append((id, at))
                 else:
                     live = id
@@ -786,8 +638,8 @@ class Move:
         if not self._get("SELECT count(*) FROM odd"):
             return
         raw = f"""CASE e.source
-            WHEN {_HISTORY} THEN (SELECT value FROM {self._h} WHERE id = e.value)
-            WHEN {_ARCHIVE} THEN (SELECT value FROM {self._a} WHERE id = e.value)
+            WHEN {IN_HISTORY} THEN (SELECT value FROM {self._h} WHERE id = e.value)
+            WHEN {IN_ARCHIVE} THEN (SELECT value FROM {self._a} WHERE id = e.value)
             ELSE (SELECT value FROM {self._k} WHERE rowid = e.value) END"""
         events = f"""SELECT e.*, {self._kind("e.raw")} AS told FROM (
                 SELECT e.*, {raw} AS raw, b.id AS prev, b.at AS updated_at,
@@ -814,7 +666,7 @@ class Move:
                 scope, key, value, kind, op, version, seq, prev, updated_at, deleted_at
             ) SELECT ?1, key, {_STORED}, op, version, ?2 + id, ?2 + prev, updated_at,
                 ifnull((SELECT {_ms("deleted_at")} FROM {self._a}
-                        WHERE source = {_ARCHIVE} AND id = e.value), at)
+                        WHERE source = {IN_ARCHIVE} AND id = e.value), at)
             FROM ({events}) e WHERE {_EVER} AND is_removal""",
             (self.scope, self._base),
         )
@@ -838,8 +690,8 @@ class Move:
         )
         if keys != had or newest != changes or changes < history:
             raise CorruptError(
-                f"of {had} keys {keys} would arrive, of {history} changes {changes}: "
-                "the indexes of the database do not agree with its tables",
+                f"{self._source.path}: of {had} keys {keys} would arrive, of {history} changes "
+                f"{changes}: the indexes of the database do not agree with its tables",
                 hint="repair a copy with sqlite3's REINDEX, and migrate that",
             )
         encrypted = self._get(

@@ -7,24 +7,37 @@ first row says when it came.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
 from kycli.core import layout
-from kycli.core.codec import encode
+from kycli.core.create import remove_if_unused
 from kycli.core.faults import translate
 from kycli.core.migration.formats import source_of
 from kycli.core.migration.legacy import Decoder, Found, Item, Keyring, OldStore
+from kycli.core.migration.notes import (
+    SETTING,
+    TABLE,
+    Note,
+    beside,
+    declare,
+    keep,
+    notes_scope,
+    put,
+)
 from kycli.core.migration.plain import ARCHIVE, AUDIT_LOG, KVSTORE, Move
 from kycli.core.names import check_name, check_scope
-from kycli.core.opening import connect
-from kycli.core.storage import Kycore
 from kycli.core.values import Opaque
 from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, UsageError
+
+if TYPE_CHECKING:
+    from kycli.core.storage import Kycore
 
 
 class Arrival(NamedTuple):
@@ -36,25 +49,20 @@ class Arrival(NamedTuple):
     @property
     def queue_scope(self) -> str:
         """The scope of its queue items."""
-        return f"{self.scope}-queue" if "." in self.scope else f"{self.scope}.queue"
+        return beside(self.scope, "queue")
 
 
-class _Patience:
-    """SQLite's busy handler for a connection of ours."""
+class Brought(NamedTuple):
+    """What has come of one file.
 
-    def __init__(self, timeout_ms: int) -> None:
-        self._timeout = timeout_ms / 1000
-        self._began = 0.0
+    Attributes:
+        counts: how much: ``keys``, ``changes``, ``removed``, ``added``, ``encrypted``, ``queue``.
+        notes: how many notes of each kind there are on what did not come as it was; they are in
+            the scope that ``notes.notes_scope`` gives.
+    """
 
-    def __call__(self, tries: int) -> bool:
-        now = time.monotonic()
-        if tries == 0:
-            self._began = now
-        time.sleep(min(0.05, 0.001 * (tries + 1)))
-        return now - self._began < self._timeout
-
-    def check_signals(self) -> bool:
-        return False
+    counts: dict[str, int]
+    notes: dict[str, int]
 
 
 def plan(found: Sequence[Found], mapping: dict[str, str]) -> list[Arrival]:
@@ -99,68 +107,67 @@ def bring_in(
     path: str,
     arrivals: Sequence[Arrival],
     keyring: Keyring,
+    open_target: Callable[[], Kycore],
     *,
     decrypt: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    busy_timeout_ms: int = 5000,
-) -> list[dict[str, int]]:
+) -> list[Brought]:
     """Bring files into a database, which is made when there is none: all or nothing.
 
     Parameters:
         path: the database, absolute.
         arrivals: the files and their scopes.
         keyring: what opens encrypted files and values.
+        open_target: opens the database at ``path`` as a store, or makes it.
         decrypt: keep values decrypted that were encrypted each by itself.
         progress: called with the rows done and all rows of a file, now and then.
-        busy_timeout_ms: how long to wait for other writers.
 
     Returns:
-        For each file how much has come: ``keys``, ``changes``, ``removed``, ``added``,
-        ``encrypted`` and ``queue``.
+        what has come of each file.
 
     Raises:
         ConflictError: when a scope has keys, or had, already.
         MasterKeyError, CorruptError, BusyError, DiskFullError: nothing was changed.
     """
-    patience = _Patience(busy_timeout_ms)
-    try:
-        with ExitStack() as stack:
-            # All are opened before the database is made, in case one cannot be.
-            sources = [stack.enter_context(OldStore(a.found, keyring)) for a in arrivals]
-            Kycore(path).close()
-            connection = connect(path, "normal", patience)
-            stack.callback(connection.close)
-            opener = keyring if decrypt else None
-            return _bring_in(connection, arrivals, sources, opener, progress)
-    except (apsw.Error, UnicodeError) as error:
-        raise translate(error, path, busy_timeout_ms) from error
+    with ExitStack() as stack:
+        # All are looked at before the database is made, in case one cannot be read.
+        sources = [stack.enter_context(OldStore(a.found, keyring)) for a in arrivals]
+        for source in sources:
+            source.check()
+        is_new = not os.path.exists(path)
+        try:
+            with open_target() as store:
+                opener = keyring if decrypt else None
+                return _bring_in(store, arrivals, sources, opener, progress)
+        except BaseException:
+            if is_new:
+                remove_if_unused(path)
+            raise
 
 
 def _bring_in(
-    connection: apsw.Connection,
+    store: Kycore,
     arrivals: Sequence[Arrival],
     sources: Sequence[OldStore],
     opener: Keyring | None,
     progress: Callable[[int, int], None] | None,
-) -> list[dict[str, int]]:
-    results: list[dict[str, int]] = []
-    connection.execute("PRAGMA temp_store = FILE; PRAGMA cache_size = -65536")
-    connection.execute("BEGIN IMMEDIATE")
+) -> list[Brought]:
+    connection = store._connection()
     try:
-        for arrival in arrivals:
-            _check_free(connection, arrival.scope)
-            _check_free(connection, arrival.queue_scope)
-        now = time.time_ns() // 1_000_000
-        connection.execute(layout.NOTE_BYPASS, (now,))
-        change: int = connection.last_insert_rowid()
-        for arrival, old in zip(arrivals, sources, strict=True):
-            results.append(_one(connection, arrival, old, opener, change, now, progress))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return results
+        connection.execute("PRAGMA temp_store = FILE; PRAGMA cache_size = -65536")
+        with store.transaction():
+            for arrival in arrivals:
+                for scope in (arrival.scope, arrival.queue_scope, notes_scope(arrival.scope)):
+                    _check_free(connection, scope)
+            now = time.time_ns() // 1_000_000
+            connection.execute(layout.NOTE_BYPASS, (now,))
+            change: int = connection.last_insert_rowid()
+            return [
+                _one(connection, arrival, old, opener, change, now, progress)
+                for arrival, old in zip(arrivals, sources, strict=True)
+            ]
+    except (apsw.Error, UnicodeError) as error:
+        raise translate(error, store.path, 0) from error
 
 
 def _check_free(connection: apsw.Connection, scope: str) -> None:
@@ -180,30 +187,60 @@ def _one(
     change: int,
     now: int,
     progress: Callable[[int, int], None] | None,
-) -> dict[str, int]:
+) -> Brought:
     _copy_rows(connection, old)
-    source = source_of(old.variant, keyring)
+    source = source_of(old.variant, keyring, arrival.found.path)
     move = Move(connection, source, arrival.scope, now, progress, renamed=True, change=change)
     move.plan()
     if move.misnamed:
         move.rename_keys()
         move.plan()
-    cache_ms = _cache_ms(connection, arrival, old.settings())
+    settings = old.settings()
+    cache_ms = _cache_ms(connection, arrival, settings)
     moved = move.run()
-    for table in (KVSTORE, AUDIT_LOG, ARCHIVE):
-        connection.execute(f"DROP TABLE temp.{table}")
-    declare = (
+    declared = (
         "INSERT INTO sys_namespaces (scope, cache_ms, fold_keys, created_at) VALUES (?, ?, 1, ?)"
     )
-    connection.execute(declare, (arrival.scope, cache_ms, now))
+    connection.execute(declared, (arrival.scope, cache_ms, now))
     items = old.queue(Decoder(old.variant, keyring))
-    queue, sealed = _put_queue(connection, arrival.queue_scope, old, items, change, now)
+    queue, sealed = _put_queue(connection, arrival.queue_scope, settings, items, change, now)
+    left = _left_behind(
+        old,
+        settings,
+        is_cache=cache_ms is not None,
+        has_items=queue > 0,
+        opened=keyring is not None,
+    )
+    notes = keep(connection, arrival.scope, chain(move.notes(), left), now, change)
+    for table in (KVSTORE, AUDIT_LOG, ARCHIVE):
+        connection.execute(f"DROP TABLE temp.{table}")
     counts = moved._asdict()
-    return {**counts, "encrypted": counts["encrypted"] + sealed, "queue": queue}
+    return Brought({**counts, "encrypted": counts["encrypted"] + sealed, "queue": queue}, notes)
+
+
+def _left_behind(
+    old: OldStore, settings: dict[str, str], *, is_cache: bool, has_items: bool, opened: bool
+) -> Iterator[Note]:
+    """Yield what stays in a file because nothing here corresponds to it."""
+    for name, value in settings.items():
+        # The kind of a queue is said with each item, and the lifetime of a cache declared.
+        if name == "type" and (has_items or value == "kv"):
+            continue
+        if name == "default_ttl" and (is_cache or value == "0"):
+            continue
+        about: dict[str, Any] = {"value": value}
+        if name == "access_key" and old.found.encrypted and not opened:
+            about = {"left_out": "it is a secret, and the file was encrypted"}
+        yield Note(SETTING, name, about)
+    for table, rows in old.other_tables():
+        yield Note(TABLE, table, {"rows": rows})
 
 
 def _copy_rows(connection: apsw.Connection, old: OldStore) -> None:
-    """Copy the old tables, as they are, into temporary ones of this connection."""
+    """Copy the old tables, as they are, into temporary ones of this connection.
+
+    What is wrong with the old ones is said by the reader, and so of their file.
+    """
     connection.execute(
         f"""CREATE TEMP TABLE {KVSTORE} (key TEXT PRIMARY KEY, value TEXT, expires_at TEXT);
         CREATE TEMP TABLE {AUDIT_LOG} (id INTEGER PRIMARY KEY, key TEXT, value TEXT,
@@ -211,19 +248,15 @@ def _copy_rows(connection: apsw.Connection, old: OldStore) -> None:
         CREATE TEMP TABLE {ARCHIVE} (id INTEGER PRIMARY KEY, key TEXT, value TEXT,
             deleted_at TEXT)"""
     )
-    theirs = old.connection
     for table, name in ((KVSTORE, "kvstore"), (AUDIT_LOG, "audit_log"), (ARCHIVE, "archive")):
-        columns = [n for (n,) in theirs.execute("SELECT name FROM pragma_table_info(?)", (name,))]
+        columns, rows = old.stored(name)
         if not columns:
             continue
-        listed = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         connection.executemany(
-            f"INSERT INTO temp.{table} ({listed}) VALUES ({marks})",
-            theirs.execute(f"SELECT {listed} FROM {name}"),
+            f"INSERT INTO temp.{table} ({', '.join(columns)}) VALUES ({marks})", rows
         )
     connection.execute(f"CREATE INDEX temp.old_audit_key ON {AUDIT_LOG} (key)")
-    old.check()
 
 
 def _cache_ms(
@@ -253,7 +286,7 @@ def _cache_ms(
 def _put_queue(
     connection: apsw.Connection,
     scope: str,
-    old: OldStore,
+    settings: dict[str, str],
     items: Iterable[Item],
     change: int,
     now: int,
@@ -264,19 +297,16 @@ def _put_queue(
         How many there are, and how many of them stay encrypted.
     """
     count = sealed = 0
-    for key, value in _items(old, items):
+    for key, value in _items(settings.get("type", "queue"), items):
         sealed += isinstance(value["value"], Opaque)
-        _put(connection, scope, key, value, change, now)
+        put(connection, scope, key, value, now, change)
         count += 1
     if count:
-        connection.execute(
-            "INSERT INTO sys_namespaces (scope, created_at) VALUES (?, ?)", (scope, now)
-        )
+        declare(connection, scope, now)
     return count, sealed
 
 
-def _items(old: OldStore, items: Iterable[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
-    kind = old.settings().get("type", "queue")
+def _items(kind: str, items: Iterable[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
     for item in items:
         value = item.value
         if item.kind is None:
@@ -292,22 +322,3 @@ def _items(old: OldStore, items: Iterable[Item]) -> Iterator[tuple[str, dict[str
             "receipt_id": item.receipt_id,
         }
         yield f"{item.id:019}", {k: v for k, v in fields.items() if v is not None or k == "value"}
-
-
-def _put(
-    connection: apsw.Connection, scope: str, key: str, value: Any, change: int, now: int
-) -> None:
-    kind, stored, size = encode(value)
-    id: int = connection.execute("SELECT max(id) + 1 FROM audit_log").get
-    connection.execute(
-        "INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp, change) "
-        "VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)",
-        (id, scope, key, stored, kind, layout.IMPORTED, now, change),
-    )
-    large = size > layout.INLINE_MAX
-    connection.execute(
-        "INSERT INTO kvstore (scope, key, value, kind, home, digest, version, seq, updated_at) "
-        "VALUES (?1, ?2, iif(?6, NULL, ?3), ?4, iif(?6, ?5, NULL), "
-        "iif(?6, kycli_digest(?3), NULL), 1, ?5, ?7)",
-        (scope, key, stored, kind, id, large, now),
-    )

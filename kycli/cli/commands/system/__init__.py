@@ -39,8 +39,9 @@ Without --from and PATH, and if the database in effect is of this version, it
 says which files there are.
 Migrated keys keep ignoring case. Encrypted values and queue items stay
 encrypted unless --decrypt is given. The key is KYCLI_MASTER_KEY (one key a
-line), or it is asked for on the terminal. --dry-run counts and changes
-nothing.""",
+line), or it is asked for on the terminal.
+What cannot be kept as it is, such as a key that has to be renamed, is listed
+and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         examples=(
             "kycli migrate ~/kydata.db",
             "kycli migrate ~/kydata.db --dry-run",

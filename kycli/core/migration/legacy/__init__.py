@@ -7,10 +7,7 @@ Three families of files:
 - ``blob`` (0.2 to 0.4): a compressed dump in SQL, encrypted under a master key or not.
 
 ``identify`` says what a file is, ``find_defaults`` where the old programs kept theirs, and
-``open_old`` reads one, whatever it is, in bounded memory::
-
-    with open_old(path, master_key) as old:
-        for key, value, kind, expires_at, updated_at in old.rows(): ...
+``OldStore`` reads one, whatever it is, in bounded memory.
 
 A value comes as the old release returned it. Where that is impossible the value is not
 lost: what a key does not open is given as its ciphertext, and what no value of ours can
@@ -18,11 +15,11 @@ express as the text or the bytes that were stored.
 """
 
 from kycli.core.migration.legacy.identify import Found, find_defaults, find_in, identify
-from kycli.core.migration.legacy.store import Change, Counts, Item, OldStore, Removed, Row, open_old
+from kycli.core.migration.legacy.store import Counts, Item, OldStore, holds_encrypted
 from kycli.core.migration.legacy.values import (
+    HOW_TO_GIVE_KEYS,
     Decoder,
     Keyring,
-    decode_value,
     is_ciphertext,
     keys_of,
 )
@@ -32,18 +29,15 @@ __all__ = [
     "identify",
     "find_defaults",
     "find_in",
-    "open_old",
+    "holds_encrypted",
+    "HOW_TO_GIVE_KEYS",
     "Found",
     "Variant",
     "OldStore",
-    "Row",
-    "Change",
-    "Removed",
     "Item",
     "Counts",
     "Decoder",
     "Keyring",
-    "decode_value",
     "is_ciphertext",
     "keys_of",
 ]

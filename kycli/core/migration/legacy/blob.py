@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import apsw
 
-from kycli.core.migration.legacy.values import Keyring
+from kycli.core.migration.legacy.values import HOW_TO_GIVE_KEYS, Keyring
 from kycli.core.migration.legacy.variant import DUMPED, QUEUE_BEFORE_0_4
 from kycli.errors import CorruptError, MasterKeyError
 
@@ -100,8 +100,8 @@ def _compressed(file: BinaryIO, path: str, keyring: Keyring) -> Iterator[bytes]:
         return
     if not keyring:
         raise MasterKeyError(
-            f"{path}: it is encrypted",
-            hint="give its master key: KYCLI_MASTER_KEY",
+            f"{path}: it is encrypted, and its master key is needed",
+            hint=HOW_TO_GIVE_KEYS,
         )
     size = os.fstat(file.fileno()).st_size
     body = len(HEADER) + _NONCE
@@ -124,8 +124,9 @@ def _compressed(file: BinaryIO, path: str, keyring: Keyring) -> Iterator[bytes]:
                 yield decryptor.update(piece)
             return
     raise MasterKeyError(
-        f"{path}: the master key does not open it, or the file is damaged",
-        hint="the master key is the one that the file was last written or rotated with",
+        f"{path}: {keyring.refused} it, or the file is damaged",
+        hint="its master key is the one that it was last written or rotated with; "
+        + HOW_TO_GIVE_KEYS,
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from stat import S_ISREG
+from typing import Any
 
 import apsw
 
@@ -16,7 +18,15 @@ from kycli.core.migration.legacy.aside import Aside
 from kycli.core.migration.legacy.blob import is_blob, is_encrypted
 from kycli.core.migration.legacy.pickled import looks_pickled
 from kycli.core.migration.legacy.values import is_ciphertext
-from kycli.core.migration.legacy.variant import EXPIRES, KVSTORE, PICKLE, PLAIN, TABLES, Variant
+from kycli.core.migration.legacy.variant import (
+    BLOB,
+    EXPIRES,
+    KVSTORE,
+    PICKLE,
+    PLAIN,
+    TABLES,
+    Variant,
+)
 from kycli.errors import CorruptError, KycliError
 
 _SQLITE = b"SQLite format 3\0"
@@ -32,7 +42,6 @@ class Found:
         variant: how it was written.
         size: bytes, with those of the ``-wal`` file.
         encrypted: whether it holds anything encrypted; None when nobody looked.
-        keys: how many keys, the expired included; None when nobody counted.
         wal: the ``-wal`` file that belongs to it, where that is not beside it.
         note: what else there is to say about it, or None.
         damage: why it cannot be read, where that is known already, or None.
@@ -42,7 +51,6 @@ class Found:
     variant: Variant
     size: int
     encrypted: bool | None = None
-    keys: int | None = None
     wal: str | None = None
     note: str | None = None
     damage: str | None = None
@@ -52,6 +60,11 @@ class Found:
         """The name of its workspace, or what is like one: the file's name."""
         name = os.path.basename(self.path).partition(".legacy.sqlite")[0]
         return name.removesuffix(".db").removesuffix(".pkl")
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nothing of it can be read without its master key."""
+        return self.variant.family == BLOB and bool(self.encrypted)
 
     @property
     def description(self) -> str:
@@ -64,7 +77,7 @@ class Found:
         return f"{'an encrypted' if self.encrypted else 'a'} workspace of {releases}"
 
 
-def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Found | None:
+def identify(path: str, *, wal: str | None = None) -> Found | None:
     """Return what an old release's file is, or None when no old release wrote it.
 
     Reads some hundred bytes, and of a plain database its schema; the file and what is
@@ -72,7 +85,6 @@ def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Fo
 
     Parameters:
         path: of the file.
-        thorough: also look for encrypted values and count the keys of a plain database.
         wal: its ``-wal`` file, when it is not beside it.
 
     Raises:
@@ -96,14 +108,18 @@ def identify(path: str, *, thorough: bool = False, wal: str | None = None) -> Fo
     marked = start[68:72] == APPLICATION_ID.to_bytes(4, "big") and not has_journal(path)
     if start.startswith(_SQLITE) and not marked:
         _make_sure_that_the_end_is_there(path, start, status.st_size)
-        return _identify_plain(path, status.st_size, thorough, wal)
+        return _identify_plain(path, status.st_size, wal)
     return None
 
 
 def has_journal(path: str) -> bool:
-    """Whether a rollback journal that is not empty stands beside a database."""
+    """Whether beside a database stands a rollback journal that is to be played back.
+
+    One that is done with may be left there, and then begins with zeros.
+    """
     try:
-        return os.path.getsize(os.path.realpath(path) + "-journal") > 0
+        with open(os.path.realpath(path) + "-journal", "rb") as file:
+            return file.read(1) not in (b"", b"\0")
     except OSError:
         return False
 
@@ -119,21 +135,17 @@ def _make_sure_that_the_end_is_there(path: str, start: bytes, size: int) -> None
         )
 
 
-def _identify_plain(path: str, size: int, thorough: bool, wal: str | None) -> Found | None:
+def _identify_plain(path: str, size: int, wal: str | None) -> Found | None:
     aside = Aside(path, wal)
     try:
         connection = aside.connection
         variant = variant_of(connection, path)
         if variant is None:
             return None
-        keys: int | None = None
-        encrypted: bool | None = None if variant.may_encrypt else False
-        if thorough:
-            keys = connection.execute("SELECT count(*) FROM kvstore").get
-            encrypted = variant.may_encrypt and holds_ciphertext(connection)
+        encrypted = None if variant.may_encrypt else False
         beside = wal or os.path.realpath(path) + "-wal"
         size += os.path.getsize(beside) if os.path.exists(beside) else 0
-        return Found(path, variant, size, encrypted, keys, wal)
+        return Found(path, variant, size, encrypted, wal)
     except apsw.Error as error:
         raise translate(error, path, 0) from error
     finally:
@@ -193,6 +205,27 @@ def holds_ciphertext(connection: apsw.Connection) -> bool:
         if any(is_ciphertext(text) for (text,) in rows):
             return True
     return False
+
+
+def damage(connection: apsw.Connection, *, with_search: bool = False) -> str | None:
+    """Return what SQLite finds wrong with a database, or None.
+
+    Parameters:
+        with_search: whether a search index that does not go with the rows is damage, too. In
+            old databases it often does not, and it is not brought over.
+    """
+    try:
+        found: list[Any] = connection.execute(f"PRAGMA quick_check({_MOST_FINDINGS})").fetchall()
+    except apsw.CorruptError as error:
+        found = [(str(error),)]
+    for (line,) in found:
+        if line != "ok" and (with_search or not _OF_SEARCH.search(line)):
+            return " ".join(line.split())
+    return None
+
+
+_MOST_FINDINGS = 100
+_OF_SEARCH = re.compile(r"table (main\.)?fts_kvstore|\bfts5\b", re.IGNORECASE)
 
 
 def find_in(directory: str) -> list[Found]:

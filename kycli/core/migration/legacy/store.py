@@ -7,7 +7,7 @@ from a private database that they are loaded into, on disk as far as they are la
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,64 +16,19 @@ from typing import Any, NamedTuple
 import apsw
 
 from kycli.core.faults import cannot_open, translate
-from kycli.core.layout import CREATED, DELETED, EXPIRED, OVERWRITTEN, TEXT
+from kycli.core.layout import TEXT
 from kycli.core.migration.legacy import blob, pickled
 from kycli.core.migration.legacy import variant as variants
 from kycli.core.migration.legacy.aside import Aside, scratch
-from kycli.core.migration.legacy.identify import Found, identify, tables_with_values
+from kycli.core.migration.legacy.identify import (
+    Found,
+    damage,
+    holds_ciphertext,
+    tables_with_values,
+)
 from kycli.core.migration.legacy.values import Decoder, Keyring, is_ciphertext
-from kycli.core.migration.legacy.variant import BLOB, EXPIRES, PLAIN, Variant
-from kycli.errors import ClosedError, CorruptError, MasterKeyError, NotADatabaseError
-
-
-class Row(NamedTuple):
-    """A key of an old store, which may have expired.
-
-    Attributes:
-        key: as it was stored, in lower case as a rule.
-        value: as the old release returned it; its ciphertext where no key opens it.
-        kind: one of ``layout``'s kinds; None for a ciphertext.
-        expires_at: milliseconds since the epoch, or None.
-        updated_at: when the history says that the key was changed last, or None.
-    """
-
-    key: str
-    value: Any
-    kind: int | None
-    expires_at: int | None
-    updated_at: int | None
-
-
-class Change(NamedTuple):
-    """A row of the old history.
-
-    Attributes:
-        key, value, kind: as in ``Row``; value and kind are None for a deletion.
-        operation: CREATED, OVERWRITTEN or DELETED of ``layout``.
-        timestamp: milliseconds since the epoch.
-    """
-
-    key: str
-    value: Any
-    kind: int | None
-    operation: int
-    timestamp: int
-
-
-class Removed(NamedTuple):
-    """A row of the old archive.
-
-    Attributes:
-        key, value, kind: as in ``Row``.
-        operation: DELETED or, where the history shows that nobody deleted it, EXPIRED.
-        deleted_at: milliseconds since the epoch, whole seconds.
-    """
-
-    key: str
-    value: Any
-    kind: int | None
-    operation: int
-    deleted_at: int
+from kycli.core.migration.legacy.variant import BLOB, PLAIN, TABLES, Variant
+from kycli.errors import ClosedError, CorruptError, MasterKeyError
 
 
 class Item(NamedTuple):
@@ -113,37 +68,30 @@ class Counts(NamedTuple):
     sealed: int
 
 
-def open_old(
-    path: str | Found, master_key: str | Sequence[str] | None = None, *, wal: str | None = None
-) -> OldStore:
-    """Open what an old release wrote, for reading; it stays as it is to the last byte.
+def holds_encrypted(found: Found) -> bool:
+    """Whether there is anything encrypted in what ``identify`` or ``find_defaults`` found."""
+    if found.encrypted is not None and not (found.variant.family == BLOB and not found.encrypted):
+        return found.encrypted
+    with OldStore(found, Keyring()) as old:
+        return holds_ciphertext(old.connection)
+
+
+class OldStore:
+    """What an old release wrote, open for reading; it stays as it is to the last byte.
+
+    Use it in a ``with``, or close it.
 
     Parameters:
-        path: of the file, or what ``identify`` or ``find_defaults`` found.
-        master_key: what its encrypted values, or all of it, are encrypted under; several
-            where the file holds values under several. Without it such values are given as
-            they are stored, but a file that is encrypted as a whole cannot be opened.
-        wal: the ``-wal`` file of a plain database, when it is not beside it.
+        found: what ``identify`` or ``find_defaults`` found.
+        keyring: what its encrypted values, or all of it, are encrypted under. Without a key
+            such values are given as they are stored, but a file that is encrypted as a whole
+            cannot be opened.
 
     Raises:
-        NotADatabaseError: no old release wrote the file.
         MasterKeyError: a key is needed, or none of those given opens anything.
         MissingLibraryError: the library for that is not installed.
         CorruptError: the file is cut off, damaged, or changed by somebody else.
         BusyError: another program is writing to it.
-    """
-    if isinstance(path, Found):
-        name, wal = path.path, path.wal if wal is None else wal
-    else:
-        name = path
-    found = identify(name, wal=wal)
-    if found is None:
-        raise NotADatabaseError(f"{name}: no earlier KyCLI wrote this file")
-    return OldStore(found, Keyring(master_key))
-
-
-class OldStore:
-    """An old store, made by ``open_old``. Use it in a ``with``, or close it.
 
     Attributes:
         found: what it is, as far as the whole file tells.
@@ -206,81 +154,6 @@ class OldStore:
 
     # What is in it
 
-    def rows(self) -> Iterator[Row]:
-        """Yield all keys in the order of the keys, the expired included."""
-        expires = f"k.{EXPIRES}" if self._expires() else "NULL"
-        if "audit_log" in self._tables:
-            time = "a.timestamp"
-            history = (
-                "LEFT JOIN (SELECT key, max(rowid) AS row FROM audit_log GROUP BY key) n "
-                "ON n.key = k.key LEFT JOIN audit_log a ON a.rowid = n.row"
-            )
-        else:
-            time, history = "NULL", ""
-        query = (
-            f"SELECT {_text('k.key')}, {_value('k.value')}, {expires}, {time} "
-            f"FROM kvstore k {history} ORDER BY k.key"
-        )
-        for key, form, raw, expires_at, timestamp in self._query(query):
-            name = self._key(key)
-            value, kind = self._decoder.value(_raw(form, raw))
-            yield Row(name, value, kind, self._time(expires_at, name), self._time(timestamp, name))
-
-    def history(self) -> Iterator[Change]:
-        """Yield all changes that were recorded, the oldest first.
-
-        To 0.1.6 deletions were not, and expiry never was; from the archive and from what
-        keys there are it can be told that there must have been one.
-        """
-        if "audit_log" not in self._tables:
-            return
-        # Whether a row made its key is worked out first and by itself: rows that are sorted
-        # with their values on board take three times as long.
-        self._run(
-            "CREATE TEMP TABLE IF NOT EXISTS created AS SELECT row FROM ("
-            "    SELECT rowid AS row, value IS NOT NULL AS kept, lag(value IS NOT NULL, 1, 0)"
-            "        OVER (PARTITION BY +key ORDER BY rowid) AS existed"
-            "    FROM audit_log"
-            ") WHERE kept AND NOT existed"
-        )
-        self._run("CREATE INDEX IF NOT EXISTS temp.created_row ON created (row)")
-        query = (
-            f"SELECT {_text('key')}, {_value('value')}, timestamp, "
-            "NOT EXISTS (SELECT 1 FROM temp.created c WHERE c.row = a.rowid) "
-            "FROM audit_log a ORDER BY a.rowid"
-        )
-        for key, form, raw, timestamp, existed in self._query(query):
-            name = self._key(key)
-            time = self._some_time(timestamp, name)
-            if form == "null":
-                yield Change(name, None, None, DELETED, time)
-                continue
-            value, kind = self._decoder.value(_raw(form, raw))
-            yield Change(name, value, kind, OVERWRITTEN if existed else CREATED, time)
-
-    def archive(self) -> Iterator[Removed]:
-        """Yield all removed values that are kept, in the order of their removal."""
-        if "archive" not in self._tables:
-            return
-        # A deletion is in the history too, in the same second: to 0.1.6 it was not, and where
-        # the history does not reach back so far there is no telling.
-        deleted = "1"
-        if self.variant.may_encrypt and "audit_log" in self._tables:
-            deleted = (
-                "EXISTS (SELECT 1 FROM audit_log a WHERE a.key = r.key AND a.value IS NULL "
-                "AND a.timestamp BETWEEN r.deleted_at AND datetime(r.deleted_at, '+2 seconds')) "
-                "OR r.deleted_at < (SELECT min(timestamp) FROM audit_log)"
-            )
-        query = (
-            f"SELECT {_text('r.key')}, {_value('r.value')}, r.deleted_at, {deleted} "
-            "FROM archive r ORDER BY r.id"
-        )
-        for key, form, raw, deleted_at, by_hand in self._query(query):
-            name = self._key(key)
-            value, kind = self._decoder.value(_raw(form, raw))
-            operation = DELETED if by_hand else EXPIRED
-            yield Removed(name, value, kind, operation, self._some_time(deleted_at, name))
-
     def queue(self, decoder: Decoder | None = None) -> Iterator[Item]:
         """Yield the items of a typed workspace, in the order in which they were pushed.
 
@@ -316,6 +189,23 @@ class OldStore:
         rows = self._query("SELECT key, value FROM workspace_meta ORDER BY key")
         return {key: value for key, value in rows if value is not None}
 
+    def stored(self, table: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Return the columns of one of its tables, and its rows as they are."""
+        columns = [name for (name,) in self._query(_COLUMNS, (table,))]
+        if not columns:
+            return [], iter(())
+        return columns, self._query(f"SELECT {', '.join(columns)} FROM {table}")
+
+    def other_tables(self) -> Iterator[tuple[str, int]]:
+        """Yield the tables that another program made in a database, and how many rows they have."""
+        if self._aside is None:
+            return
+        for (name,) in list(self._query(_OWN_TABLES)):
+            if name not in ("kvstore", *TABLES, "fts_kvstore"):
+                quoted = '"' + name.replace('"', '""') + '"'
+                ((rows,),) = self._query(f"SELECT count(*) FROM {quoted}")
+                yield name, rows
+
     def counts(self) -> Counts:
         """Count everything; for ``sealed`` all encrypted values are tried."""
         tables = ("kvstore", "audit_log", "archive", "queue_items")
@@ -335,42 +225,20 @@ class OldStore:
         if self._aside is None:
             return  # all of it has been read, and its checksum held
         with self._told():
-            answer = self._connection.pragma("quick_check", 1)
-        if answer != "ok":
+            wrong = damage(self._connection)
+        if wrong is not None:
             raise CorruptError(
-                f"{self.found.path}: the database is damaged: {answer}",
+                f"{self.found.path}: the database is damaged: {wrong}",
                 hint="keep a copy of the file, and try sqlite3's .recover command",
             )
 
     # Reading
 
-    def _query(self, query: str) -> Iterator[tuple[Any, ...]]:
+    def _query(self, query: str, bindings: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         with self._told():
-            yield from self._connection.execute(query)
+            yield from self._connection.execute(query, bindings)
             if self._aside is not None:
                 self._aside.make_sure_that_it_is_unchanged()
-
-    def _run(self, statement: str) -> None:
-        with self._told():
-            self._connection.execute(statement)
-
-    def _expires(self) -> bool:
-        names = self._query("SELECT name FROM pragma_table_xinfo('kvstore')")
-        return (EXPIRES,) in list(names)
-
-    def _key(self, raw: bytes | None) -> str:
-        try:
-            if raw is not None:
-                return raw.decode()
-        except UnicodeDecodeError:
-            pass
-        raise CorruptError(f"{self.found.path}: a key is no text: {raw!r}")
-
-    def _some_time(self, text: Any, what: str) -> int:
-        time = self._time(text, what)
-        if time is None:
-            raise CorruptError(f"{self.found.path}: a time of {what!r} is missing")
-        return time
 
     def _time(self, text: Any, what: str) -> int | None:
         """Return a time of the file, UTC in words, in milliseconds since the epoch."""
@@ -407,7 +275,7 @@ class OldStore:
             tried = True
         if tried:
             raise MasterKeyError(
-                f"{self.found.path}: the master key opens none of its encrypted values",
+                f"{self.found.path}: {self._keyring.refused} any of its encrypted values",
                 hint="without a key they come over as they are, encrypted",
             )
 
@@ -442,19 +310,18 @@ class OldStore:
             raise ClosedError(f"{self.found.path}: the old store was closed")
         try:
             yield
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise translate(error, self.found.path, 0) from error
         except OSError as error:
             raise cannot_open(self.found.path, error) from error
 
 
+_COLUMNS = "SELECT name FROM pragma_table_info(?1)"
+_OWN_TABLES = r"""
+SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')
+AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name"""
 _EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = datetime.resolution * 1000
-
-
-def _text(column: str) -> str:
-    """Return an expression for a text that may not be UTF-8, which APSW would refuse."""
-    return f"CAST({column} AS BLOB)"
 
 
 def _value(column: str) -> str:

@@ -27,6 +27,8 @@ from kycli.core.layout import BYTES, NONE, TEXT
 from kycli.core.migration.legacy.variant import Variant
 from kycli.errors import MasterKeyError, MissingLibraryError
 
+HOW_TO_GIVE_KEYS: Final = "give it in KYCLI_MASTER_KEY; several keys, one a line"
+
 _ENCRYPTED: Final = "enc:"
 _COMPRESSED: Final = "cmp:zlib:"
 _NONCE, _TAG = 12, 16
@@ -81,6 +83,12 @@ class Keyring:
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._keys)
+
+    @property
+    def refused(self) -> str:
+        """The beginning of a sentence that no key fits: ``none of the master keys opens``."""
+        several = len(self._waiting) + len(self._keys) > 1
+        return "none of the master keys opens" if several else "the master key does not open"
 
     def _all(self) -> list[bytes]:
         while self._waiting:
@@ -138,7 +146,8 @@ class _Library:
         except ImportError as error:
             raise MissingLibraryError(
                 "to open encrypted values kycli needs the package 'cryptography'",
-                hint="install it: pip install 'kycli[encryption]'",
+                hint="install it in the same environment: pip install cryptography, "
+                "or in a checkout of kycli pip install '.[encryption]'",
             ) from error
         self.AESGCM, self.AES, self.GCM = AESGCM, AES, GCM
         self.Cipher, self.InvalidTag = Cipher, InvalidTag
@@ -226,10 +235,3 @@ def _from_json(text: str) -> tuple[Any, int | None]:
         # in lists without end. The text says the same, and it can be kept.
         return text, TEXT
     return value, kind
-
-
-def decode_value(
-    raw: str | bytes | None, variant: Variant, keyring: Keyring | None = None
-) -> tuple[Any, int | None]:
-    """Return one stored value and its kind: see ``Decoder.value``."""
-    return Decoder(variant, keyring).value(raw)
