@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from kycli.core.migration import plain as migration_plain
 from kycli.core.migration.formats import migrate
 from kycli.core.migration.legacy import Decoder, Keyring
 from kycli.core.migration.legacy.variant import of_plain
+from kycli.core.migration.oldvalues import add_functions
 from kycli.core.migration.plain import key_for
 from kycli.core.values import Opaque
 from kycli.errors import CorruptError, InvalidKeyError, KycliError, MigrationNeeded
@@ -127,6 +129,14 @@ def test_all_of_every_release_has_arrived(name: str, tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_so_it_has_where_sqlite_loads_no_extensions(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_plain, "add_functions", lambda connection: False)
+    test_all_of_every_release_has_arrived(name, tmp_path)
+
+
 @pytest.mark.parametrize("name", ENCRYPTED)
 @pytest.mark.parametrize("keys", [[KEY], [KEY, OTHER_KEY]])
 def test_with_its_key_a_database_is_decrypted(name: str, keys: list[str], tmp_path: Path) -> None:
@@ -214,10 +224,9 @@ def test_sql_tells_a_value_as_the_reader_does(raws: list[Any], is_json: bool) ->
     connection.create_scalar_function("kycli_stored", values.stored, 1)
     connection.execute("CREATE TABLE old (id INTEGER PRIMARY KEY, value TEXT)")
     connection.executemany("INSERT INTO old (value) VALUES (?)", [(raw,) for raw in raws])
+    assert add_functions(connection)
     told = connection.execute(
-        f"SELECT {migration_plain._STORED} FROM (SELECT value AS raw, "
-        f"{migration_plain._kind('value', is_json)} AS told FROM old ORDER BY id LIMIT -1) "
-        f"WHERE {migration_plain._EVER}"
+        f"SELECT {migration_plain._stored('value', is_json)} FROM old ORDER BY id"
     )
     rows: list[Any] = told.fetchall()
     for raw, (stored, kind) in zip(raws, rows, strict=True):
@@ -342,3 +351,42 @@ def test_keys_that_cannot_be_ours_get_another_name(tmp_path: Path) -> None:
     with Kycore(path, migrate=True) as kv:
         assert dict(kv.scan()) == {key_for(""): "empty", key_for(long): "long"}
         assert [row.value for row in kv.get_history(key_for(""))] == ["empty", "before"]
+
+
+@pytest.mark.parametrize("jumps", [[0], [0] * 20 + [-300, 300]])
+def test_what_was_added_stands_behind_the_newest_row_that_is_not_later(
+    tmp_path: Path, jumps: list[int]
+) -> None:
+    path = tmp_path / "old.db"
+    old_database(path, "")
+    connection = apsw.Connection(str(path))
+    chance = random.Random(7)
+    # With jumps, the clock was put back and ahead meanwhile.
+    seconds = [n + chance.choice(jumps) for n in range(1, 1001)]
+    moments = [f"2026-01-01 00:{s // 60 % 60:02}:{s % 60:02}.500" for s in map(abs, seconds)]
+    connection.executemany(
+        "INSERT INTO audit_log (key, value, timestamp) VALUES (?, 'v', ?)",
+        ((f"k{n}", moment) for n, moment in enumerate(moments)),
+    )
+    connection.execute("INSERT INTO kvstore SELECT key, value, NULL FROM audit_log")
+    connection.executemany(
+        "INSERT INTO archive (key, value, deleted_at) VALUES (?, 'gone', ?)",
+        ((f"gone{n}", chance.choice(moments)[:19]) for n in range(200)),
+    )
+    source = migration_plain.Source(Decoder(of_plain({"archive"}, True, True)), True, True, "it")
+    move = migration_plain.Move(connection, source, "default", 1 << 50)
+    move.plan()
+    times: dict[Any, Any] = dict(
+        connection.execute(f"SELECT id, {migration_plain._ms('timestamp')} FROM audit_log")
+    )
+    placed: list[Any] = connection.execute(
+        "SELECT place, at FROM event WHERE row IS NULL"
+    ).fetchall()
+    assert len(placed) == 400
+    for place, at in placed:
+        earlier = [id for id, time in times.items() if time <= at]
+        newest = max(earlier, default=0)
+        assert place in (0, *earlier)
+        # Among the rows between two that are remembered, a clock may have jumped.
+        assert place == newest if len(jumps) == 1 else newest - place < 400
+    connection.close()

@@ -28,6 +28,7 @@ import apsw
 from kycli.core import layout
 from kycli.core.codec import digest
 from kycli.core.migration.notes import DELETION, RENAMED, Note
+from kycli.core.migration.oldvalues import add_functions
 from kycli.core.migration.past import IN_ARCHIVE, IN_HISTORY, IN_KVSTORE, Event, Past
 from kycli.errors import CorruptError
 
@@ -79,63 +80,22 @@ class Moved(NamedTuple):
 
 # ---------------------------------------------------------------- values
 
-# 14 digits and a point are exact in a double, and few enough for any way of reading them.
-_SHORT = "octet_length({v}) < 16 AND octet_length({v}) = length({v})"
-_IS_NUMBER = (
-    f"{{v}} GLOB '[-0-9]*' AND {_SHORT} AND {{v}} NOT GLOB '*[^-.0-9]*' AND json_valid({{v}})"
-)
-# What Python wrote itself: without escapes and NUL, and not deep. Not where an object is in
-# it, of whose members two may have one name.
-_IS_LIST = r"""{v} GLOB '[[]*' AND instr({v}, '\') = 0 AND instr({v}, '{{') = 0
-    AND octet_length({v}) < 400 AND octet_length({v}) = length({v})
-    AND {v} NOT GLOB '*[0-9]e[-+0-9]*' AND {v} NOT GLOB '*[0-9]E[-+0-9]*' AND json_valid({v})"""
-# Blanks before JSON are allowed in it, and so are Python's NaN and Infinity.
-_IS_TEXT = "{v} GLOB '[^-0-9[{{\"tfnNIec' || char(32, 9, 10, 13) || ']*'"
-_IS_WORD = (
-    "{v} GLOB '[tfnNIec]*' AND {v} NOT IN ('true', 'false', 'null', 'NaN', 'Infinity')"
-    " AND {v} NOT GLOB 'enc:*' AND {v} NOT GLOB 'cmp:*'"
-    " AND {v} NOT GLOB '*[' || char(32, 9, 10, 13) || ']'"
-)
-# Text that is not ASCII may not be UTF-8 either, which Python tells.
-_IS_ASCII = "{v} NOT GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
 
-
-# What Python has told the kind of, which has then the value, too.
-_TOLD = 16
-
-
-def _kind(value: str, is_json: bool) -> str:
-    """Return an SQL expression for the kind of a value, and _TOLD if it was Python's to tell."""
-    known = f"WHEN {_IS_ASCII} THEN {layout.TEXT}"
-    if is_json:
-        known = f"""WHEN {_IS_TEXT} THEN iif({_IS_ASCII}, {layout.TEXT}, kycli_kind({{v}}))
-        WHEN {_IS_NUMBER} THEN iif(instr({{v}}, '.'), {layout.FLOAT}, {layout.INT})
-        WHEN {{v}} IN ('true', 'false') THEN {layout.BOOL}
-        WHEN {{v}} = 'null' THEN {layout.NONE}
-        WHEN ({_IS_WORD}) AND {_IS_ASCII} THEN {layout.TEXT}
-        WHEN {_IS_LIST} THEN {layout.JSON}"""
-    python = "kycli_kind({v})"
-    return f"CASE WHEN typeof({{v}}) <> 'text' THEN {python} {known} ELSE {python} END".format(
-        v=value
-    )
-
-
-# Of a row that has the value as 'raw' and what _kind gave as 'told'.
-_STORED = f"""CASE told WHEN {layout.TEXT} THEN raw WHEN {layout.INT} THEN CAST(raw AS INTEGER)
-    WHEN {layout.FLOAT} THEN CAST(raw AS REAL) WHEN {layout.BOOL} THEN raw = 'true'
-    WHEN {layout.NONE} THEN NULL WHEN {layout.JSON} THEN json(raw)
-    ELSE kycli_stored(raw) END, told & {_TOLD - 1}"""
-# Keeps SQLite from writing the subquery out, and so from telling the kind again and again.
-_ONCE = "LIMIT -1"
-_EVER = "told IS NOT -1"
+def _stored(value: str, is_json: bool) -> str:
+    """Return SQL expressions for what a column of ours keeps of a value, and for its kind."""
+    quick = f"kycli_quick({value}, {int(is_json)})"
+    return f"""CASE {quick} WHEN {layout.TEXT} THEN {value}
+        WHEN {layout.INT} THEN CAST({value} AS INTEGER)
+        WHEN {layout.FLOAT} THEN CAST({value} AS REAL) WHEN {layout.BOOL} THEN {value} = 'true'
+        WHEN {layout.NONE} THEN NULL WHEN {layout.JSON} THEN json({value})
+        ELSE kycli_stored({value}) END,
+        ifnull({quick}, kycli_kind({value}))"""
 
 
 def _ms(time: str) -> str:
     """Return an SQL expression for a time in milliseconds; what is finer is cut off."""
-    return (
-        f"(unixepoch(substr({time}, 1, 19)) * 1000"
-        f" + CAST(substr(substr({time}, 21) || '000', 1, 3) AS INTEGER))"
-    )
+    return f"""ifnull(kycli_ms({time}), unixepoch(substr({time}, 1, 19)) * 1000
+        + CAST(substr(substr({time}, 21) || '000', 1, 3) AS INTEGER))"""
 
 
 class _Values:
@@ -157,7 +117,7 @@ class _Values:
 
     def kind(self, raw: Any) -> int:
         self._read(raw)
-        return _TOLD | self._kind
+        return self._kind
 
     def stored(self, raw: Any) -> Any:
         self._read(raw)
@@ -171,6 +131,17 @@ class _Values:
         return first[1] is not None and first == second
 
 
+class _Misnamed(Exception):
+    """A key cannot be one of ours."""
+
+
+def _hash(key: Any, value: Any) -> int:
+    """The hash of a row, where the faster function for it cannot be had."""
+    if not isinstance(key, str) or not key or "\0" in key or len(key.encode()) > _KEY_MAX:
+        raise _Misnamed
+    return hash((key, value)) >> 20
+
+
 def key_for(key: Any) -> str:
     """Return the name that a key gets which cannot be one of ours."""
     data = key.encode(errors="surrogatepass") if isinstance(key, str) else key or b""
@@ -182,20 +153,32 @@ def key_for(key: Any) -> str:
 _SCRATCH = """
 CREATE TEMP TABLE odd (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE expiring (key TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID;
+CREATE TEMP TABLE several (key TEXT PRIMARY KEY, last INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE event (
     n INTEGER PRIMARY KEY, key TEXT, first INTEGER, op INTEGER, version INTEGER, row INTEGER,
     at INTEGER, after INTEGER, before INTEGER, source INTEGER, value INTEGER,
     place INTEGER, id INTEGER
 );
 CREATE TEMP TABLE dropped (row INTEGER PRIMARY KEY);
-CREATE TEMP TABLE mark (id INTEGER PRIMARY KEY, at INTEGER);
+CREATE TEMP TABLE mark (id INTEGER PRIMARY KEY, lowest INTEGER);
 CREATE TEMP TABLE shift (place INTEGER PRIMARY KEY, count INTEGER);
 CREATE TEMP TABLE number (row INTEGER PRIMARY KEY, id INTEGER);
 CREATE TEMP TABLE chain (
     row INTEGER PRIMARY KEY, prev INTEGER, version INTEGER, is_last INTEGER
 );
 """
-_SCRATCH_TABLES = ("odd", "expiring", "event", "dropped", "mark", "shift", "number", "chain")
+_SCRATCH_TABLES = (
+    "odd",
+    "expiring",
+    "event",
+    "dropped",
+    "mark",
+    "shift",
+    "number",
+    "chain",
+    "several",
+    "told",
+)
 
 # Keys that cannot be ours.
 _MISNAMED = f"""(typeof(key) <> 'text' OR octet_length(key) NOT BETWEEN 1 AND {_KEY_MAX}
@@ -204,7 +187,9 @@ _MISNAMED = f"""(typeof(key) <> 'text' OR octet_length(key) NOT BETWEEN 1 AND {_
 # Rows of odd keys, and dropped ones, are in the chain without a version.
 _IS_PLAIN = "(c.row IS NULL OR c.version IS NOT NULL)"
 
-# Every so many rows of the history one is remembered with its time.
+# Every so many rows of the history one is remembered, with the lowest time of those from it
+# on. That only grows, also where a clock was put back, so a look-up finds the last row that is
+# not later than a time.
 _MARKS = 64
 
 
@@ -226,9 +211,9 @@ class Move:
 
     Attributes:
         scope, now: as above.
-        misnamed: how many keys cannot be keys of ours, known when ``plan`` is done: empty,
-            too long, or no text. ``rename_keys`` changes that, and is to be followed by
-            another ``plan``.
+        misnamed: whether there are keys that cannot be keys of ours, known when ``plan`` is
+            done, which it is early then: empty, too long, or no text. ``rename_keys`` changes
+            that, and is to be followed by another ``plan``.
     """
 
     def __init__(
@@ -254,7 +239,7 @@ class Move:
         self._change = "NULL" if change is None else str(change)
         self._counted = "" if progress is None else "+ kycli_tick()"
         self._are_renamed = False
-        self.misnamed = 0
+        self.misnamed = False
         prefix = "" if renamed else "old_"
         self._k, self._h, self._a = (
             name.removeprefix(prefix) for name in (KVSTORE, AUDIT_LOG, ARCHIVE)
@@ -268,7 +253,16 @@ class Move:
         """
         self._prepare()
         self._check_rows()
-        self._find_odd_keys()
+        try:
+            self._find_odd_keys()
+        except (_Misnamed, apsw.ConstraintError):
+            self.misnamed = True
+            return
+        except apsw.MismatchError:
+            raise CorruptError(
+                f"{self._source.path}: a stored text is not UTF-8",
+                hint="mend that with sqlite3 on a copy, and migrate the copy",
+            ) from None
         self._tell_their_past()
         self._number()
 
@@ -334,6 +328,12 @@ class Move:
             ("kycli_key", key_for, 1),
             ("kycli_tick", self._tick, 0),
         ]
+        if not add_functions(db):
+            functions += [
+                ("kycli_hash", _hash, 2),
+                ("kycli_quick", lambda value, is_json: None, 2),
+                ("kycli_ms", lambda time: None, 1),
+            ]
         for name, function, arguments in functions:
             db.create_scalar_function(name, function, arguments)
         for table in _SCRATCH_TABLES:
@@ -341,29 +341,27 @@ class Move:
         db.execute(_SCRATCH)
 
     def _check_rows(self) -> None:
-        """Refuse rows without a time, and keys that cannot be ours."""
+        """Count the rows; refuse those without a time.
+
+        That of a row of the history is looked at when it is moved.
+        """
+        self.misnamed = False
         lives = "expires_at" if self._source.expires else "NULL"
-        tables = [(self._k, lives), (self._h, "timestamp"), (self._a, "deleted_at")]
-        self._total = 0
-        for table, time in tables:
-            name = table.removeprefix("old_")
+        self._total = self._get(f"SELECT count(*) FROM {self._h}")
+        for table, time in ((self._k, lives), (self._a, "deleted_at")):
             timeless = f"iif(unixepoch({time}) IS NULL, rowid, NULL)"
             if table == self._k:
                 timeless = f"iif({time} IS NULL, NULL, {timeless})"
             rows, bad = self._get(f"SELECT count(*), min({timeless}) FROM {table}")
             self._total += rows
             if bad is not None:
-                raise CorruptError(
-                    f"{self._source.path}: row {bad} of {name} has no time that can be read"
-                )
-        self.misnamed, foreign = self._get(
-            f"SELECT total({_MISNAMED}), total(NOT {_IS_ASCII.format(v='key')}) FROM {self._k}"
+                raise self._timeless(table, bad)
+
+    def _timeless(self, table: str, row: int) -> CorruptError:
+        name = table.removeprefix("old_")
+        return CorruptError(
+            f"{self._source.path}: row {row} of {name} has no time that can be read"
         )
-        if foreign:  # to decode them shows whether they are text at all
-            for _ in self._db.execute(
-                f"SELECT key FROM {self._k} WHERE NOT {_IS_ASCII.format(v='key')}"
-            ):
-                pass
 
     def rename_keys(self) -> None:
         """Give a name to the keys that cannot keep theirs, inside a transaction."""
@@ -386,6 +384,7 @@ class Move:
             )
         execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._a}")
         execute(f"INSERT OR IGNORE INTO odd SELECT key FROM {self._h} WHERE value IS NULL")
+        self._chain()
         if self._values_agree():
             return
         execute(
@@ -400,33 +399,42 @@ class Move:
     def _values_agree(self) -> bool:
         """Whether what lives is what the newest rows of the history say, odd keys left out.
 
-        Told by the sums of a keyed 64 bit hash of each key with its value, which takes a
-        third of the time that it takes to look up each key in the other table. When they
-        differ, or a key has no history, that has to be done all the same.
+        Told by the sums of a keyed hash of each key with its value, which takes much less than
+        to look up each key in the other table. When they differ, or a key has no history, that
+        has to be done all the same. To hash a row also shows whether it is text, and its key
+        one of ours.
         """
-        total = 0
-
-        def add(*row: Any) -> None:
-            nonlocal total
-            total += hash(row)
-
-        self._db.create_scalar_function("kycli_add", add, 2)
 
         def sum_of(rows: str) -> int:
-            nonlocal total
-            total = 0
-            self._get(f"SELECT count(kycli_add(key, value)) FROM {rows}")
+            total: int = self._get(f"SELECT ifnull(sum(kycli_hash(t.key, t.value)), 0) FROM {rows}")
             return total
 
-        odd = "key IN (SELECT key FROM odd)"
-        several = f"(SELECT key FROM {self._h} GROUP BY key HAVING count(*) > 1)"
         superseded = (
-            f"{self._h} h WHERE key IN {several} AND NOT {odd} "
-            f"AND id < (SELECT max(id) FROM {self._h} n WHERE n.key = h.key)"
+            f"chain c CROSS JOIN {self._h} t ON t.id = c.row "
+            "WHERE NOT c.is_last AND t.key NOT IN (SELECT key FROM odd)"
         )
-        live = sum_of(self._k) - sum_of(f"{self._k} WHERE {odd}")
-        newest = sum_of(self._h) - sum_of(f"{self._h} WHERE {odd}") - sum_of(superseded)
-        return live == newest
+        sum_of(f"{self._a} t")
+        live, newest = (
+            sum_of(f"{table} t") - sum_of(f"odd o CROSS JOIN {table} t ON t.key = o.key")
+            for table in (self._k, self._h)
+        )
+        return live == newest - sum_of(superseded)
+
+    def _chain(self) -> None:
+        """Put the rows of the keys that have several in the history into order."""
+        self._db.execute(
+            f"INSERT INTO several SELECT key, max(id) FROM {self._h} "
+            "GROUP BY key HAVING count(*) > 1"
+        )
+        self._db.execute(
+            f"""INSERT INTO chain
+            SELECT row, lag(row) OVER same, row_number() OVER same, row = last
+            FROM (
+                SELECT s.key, s.last, h.id AS row
+                FROM several s CROSS JOIN {self._h} h ON h.key = s.key
+            )
+            WINDOW same AS (PARTITION BY key ORDER BY row) ORDER BY row"""
+        )
 
     # -- odd keys
 
@@ -454,6 +462,8 @@ class Move:
         for key, group in groupby(rows, itemgetter(0)):
             history, archive, live = [], [], None
             for _, table, id, at, is_null in group:
+                if at is None:
+                    raise self._timeless((self._h, self._a)[table], id)
                 if table == IN_HISTORY:
                     history.append((id, at, bool(is_null)))
                 elif table == IN_ARCHIVE:
@@ -461,8 +471,6 @@ class Move:
                 else:
                     live = id
             expires, now = self._source.expires, self.now
-            if not isinstance(key, str) or not key or "\0" in key or len(key.encode()) > _KEY_MAX:
-                self.misnamed = max(self.misnamed, 1)
             past = Past(key, history, archive, live, expires=expires, now=now, same=same)
             for row in past.dropped:
                 compare.execute("INSERT INTO dropped VALUES (?)", (row,))
@@ -504,16 +512,8 @@ class Move:
                 FROM event e WHERE row IS NULL) AS placed
             WHERE event.n = placed.n"""
         )
-        execute("INSERT INTO chain (row) SELECT row FROM event WHERE row IS NOT NULL ORDER BY row")
-        execute("INSERT INTO chain (row) SELECT row FROM dropped")
-        execute(
-            f"""INSERT INTO chain SELECT id, lag(id) OVER same, row_number() OVER same,
-                lead(id) OVER same IS NULL
-            FROM {self._h} WHERE key IN (
-                SELECT key FROM {self._h} GROUP BY key HAVING count(*) > 1
-            ) AND key NOT IN (SELECT key FROM odd)
-            WINDOW same AS (PARTITION BY key ORDER BY id) ORDER BY id"""
-        )
+        execute("REPLACE INTO chain (row) SELECT row FROM event WHERE row IS NOT NULL ORDER BY row")
+        execute("REPLACE INTO chain (row) SELECT row FROM dropped")
 
     def _place(self, newest: int) -> None:
         """Find behind which row of the history each event stands that is none itself.
@@ -522,15 +522,21 @@ class Move:
         """
         execute = self._db.execute
         execute(
-            f"INSERT INTO mark SELECT id, {_ms('timestamp')} FROM {self._h} WHERE id % {_MARKS} = 0"
+            f"""INSERT INTO mark SELECT id,
+                min(at) OVER (ORDER BY id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+            FROM (SELECT id, {_ms("timestamp")} AS at FROM {self._h} WHERE id % {_MARKS} = 0)"""
         )
-        execute("CREATE INDEX temp.mark_at ON mark (at, id)")
+        execute("CREATE INDEX temp.mark_lowest ON mark (lowest, id)")
+        last = (
+            "ifnull((SELECT id FROM mark WHERE lowest <= event.at "
+            "ORDER BY lowest DESC, id DESC LIMIT 1), 0)"
+        )
         execute(
             f"""UPDATE event SET place = min(ifnull(before - 1, ?2), max(after, CASE
                 WHEN at >= ?1 THEN ?2 ELSE (
                     SELECT ifnull(max(h.id), 0) FROM {self._h} h
-                    WHERE h.id >= (SELECT ifnull(max(id), 0) FROM mark WHERE mark.at <= event.at)
-                    AND h.id <= (SELECT ifnull(min(id), ?2) FROM mark WHERE mark.at > event.at)
+                    WHERE h.id >= {last}
+                    AND h.id < ifnull((SELECT min(id) FROM mark WHERE id > {last}), ?2 + 1)
                     AND {_ms("h.timestamp")} <= event.at) END))
             WHERE row IS NULL""",
             (self.now, newest),
@@ -547,8 +553,8 @@ class Move:
             "FROM event WHERE row IS NULL GROUP BY place"
         )
 
-    def _kind(self, value: str) -> str:
-        return _kind(value, self._source.is_json)
+    def _stored(self, value: str) -> str:
+        return _stored(value, self._source.is_json)
 
     def _numbered(self, row: str) -> str:
         """Return an SQL expression for the number of a row of the old history."""
@@ -558,21 +564,23 @@ class Move:
 
     def _move_history(self) -> None:
         """Move the history of the keys that are not odd, in its order."""
-        self._db.execute(
-            f"""INSERT INTO audit_log (
-                id, scope, key, value, kind, op, version, prev, timestamp, change
-            ) SELECT ?2 + {self._numbered("r.row")}, ?1, key, {_STORED},
-                iif(prev IS NULL, {layout.CREATED}, {layout.OVERWRITTEN}),
-                ifnull(version, 1), ?2 + {self._numbered("r.prev")}, {_ms("time")} {self._counted},
-                {self._change}
-            FROM (
-                SELECT h.id AS row, h.key, h.value AS raw, {self._kind("h.value")} AS told,
-                    c.version, c.prev, h.timestamp AS time
-                FROM {self._h} h LEFT JOIN chain c ON c.row = h.id
-                WHERE {_IS_PLAIN} ORDER BY h.id {_ONCE}
-            ) r WHERE {_EVER}""",
-            (self.scope, self._base),
-        )
+        try:
+            self._db.execute(
+                f"""INSERT INTO audit_log (
+                    id, scope, key, value, kind, op, version, prev, timestamp, change
+                ) SELECT ?2 + {self._numbered("h.id")}, ?1, h.key, {self._stored("h.value")},
+                    iif(c.prev IS NULL, {layout.CREATED}, {layout.OVERWRITTEN}),
+                    ifnull(c.version, 1), ?2 + {self._numbered("c.prev")},
+                    {_ms("h.timestamp")} {self._counted}, {self._change}
+                FROM {self._h} h LEFT JOIN chain c ON c.row = h.id WHERE {_IS_PLAIN}
+                ORDER BY h.id""",
+                (self.scope, self._base),
+            )
+        except apsw.ConstraintError:
+            bad = self._get(f"SELECT min(id) FROM {self._h} WHERE {_ms('timestamp')} IS NULL")
+            if bad is None:
+                raise
+            raise self._timeless(self._h, bad) from None
 
     def _move_live(self) -> None:
         """Move the keys that have a history and are not odd, in the order of the keys."""
@@ -588,7 +596,11 @@ class Move:
 
     def _insert_live(self, rows: str) -> None:
         """Make each row of the log that is a key's newest a live key."""
-        is_large = f"octet_length(a.value) > {layout.INLINE_MAX}"
+        # Of a number, the length would be that of its digits, which takes long to tell.
+        is_large = (
+            f"a.kind NOT BETWEEN {layout.INT} AND {layout.NONE} "
+            f"AND octet_length(a.value) > {layout.INLINE_MAX}"
+        )
         expires_at = "NULL"
         if self._get("SELECT count(*) FROM expiring"):
             expires_at = "(SELECT at FROM expiring WHERE expiring.key = a.key)"
@@ -621,13 +633,12 @@ class Move:
             has_none = "TRUE"
         self._db.execute(
             f"""INSERT INTO audit_log (id, scope, key, value, kind, op, version, timestamp, change)
-            SELECT ?2 + n, ?1, key, {_STORED}, {layout.IMPORTED}, 1, ?3,
+            SELECT ?2 + n, ?1, key, {self._stored("raw")}, {layout.IMPORTED}, 1, ?3,
                 {self._change}
             FROM (
-                SELECT row_number() OVER (ORDER BY +k.key) AS n, k.key, k.value AS raw,
-                    {self._kind("k.value")} AS told
-                FROM {self._k} k WHERE {has_none} AND k.key NOT IN (SELECT key FROM odd) {_ONCE}
-            ) WHERE {_EVER}""",
+                SELECT row_number() OVER (ORDER BY +k.key) AS n, k.key, k.value AS raw
+                FROM {self._k} k WHERE {has_none} AND k.key NOT IN (SELECT key FROM odd)
+            )""",
             (self.scope, self._base + newest, self.now),
         )
         self._insert_live(f"SELECT * FROM audit_log WHERE id > ?2 + {newest}")
@@ -641,33 +652,34 @@ class Move:
             WHEN {IN_HISTORY} THEN (SELECT value FROM {self._h} WHERE id = e.value)
             WHEN {IN_ARCHIVE} THEN (SELECT value FROM {self._a} WHERE id = e.value)
             ELSE (SELECT value FROM {self._k} WHERE rowid = e.value) END"""
-        events = f"""SELECT e.*, {self._kind("e.raw")} AS told FROM (
-                SELECT e.*, {raw} AS raw, b.id AS prev, b.at AS updated_at,
-                    e.op IN ({layout.DELETED}, {layout.EXPIRED}) AS is_removal
-                FROM event e LEFT JOIN event b ON b.n = e.n - 1 AND NOT e.first
-                ORDER BY e.id {_ONCE}
-            ) e WHERE e.n IS NOT -1 {_ONCE}"""
+        self._db.execute(
+            f"""CREATE TEMP TABLE told AS
+            SELECT e.*, {raw} AS raw, b.id AS prev, b.at AS updated_at,
+                e.op IN ({layout.DELETED}, {layout.EXPIRED}) AS is_removal
+            FROM event e LEFT JOIN event b ON b.n = e.n - 1 AND NOT e.first ORDER BY e.id"""
+        )
         self._db.execute(
             f"""INSERT INTO audit_log (
                 id, scope, key, value, kind, op, version, prev, timestamp, change
-            ) SELECT ?2 + id, ?1, key, {_STORED}, op, version, ?2 + prev, at, {self._change}
-            FROM ({events}) WHERE {_EVER} AND NOT is_removal""",
+            ) SELECT ?2 + id, ?1, key, {self._stored("raw")}, op, version, ?2 + prev, at,
+                {self._change}
+            FROM told WHERE NOT is_removal""",
             (self.scope, self._base),
         )
         self._db.execute(
             f"""INSERT INTO audit_log (id, scope, key, op, version, prev, timestamp, change)
             SELECT ?2 + id, ?1, key, op, version, ?2 + prev, at,
                 iif(op = {layout.EXPIRED}, NULL, {self._change})
-            FROM ({events}) WHERE is_removal""",
+            FROM told WHERE is_removal""",
             (self.scope, self._base),
         )
         self._db.execute(
             f"""INSERT INTO archive (
                 scope, key, value, kind, op, version, seq, prev, updated_at, deleted_at
-            ) SELECT ?1, key, {_STORED}, op, version, ?2 + id, ?2 + prev, updated_at,
+            ) SELECT ?1, key, {self._stored("raw")}, op, version, ?2 + id, ?2 + prev, updated_at,
                 ifnull((SELECT {_ms("deleted_at")} FROM {self._a}
-                        WHERE source = {IN_ARCHIVE} AND id = e.value), at)
-            FROM ({events}) e WHERE {_EVER} AND is_removal""",
+                        WHERE source = {IN_ARCHIVE} AND id = told.value), at)
+            FROM told WHERE is_removal""",
             (self.scope, self._base),
         )
         self._insert_live(

@@ -1,0 +1,3 @@
+import apsw
+
+def add_functions(connection: apsw.Connection) -> bool: ...
