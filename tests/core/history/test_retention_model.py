@@ -6,7 +6,7 @@ from typing import Any
 
 import invariants
 import pytest
-from core.test_history_model import KEYS, QUICK, SCOPES, HistoryMachine
+from core.history.test_history_model import KEYS, QUICK, SCOPES, HistoryMachine
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test

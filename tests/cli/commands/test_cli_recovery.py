@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from cli.commands.test_cli_history import pause
 from cli.harness import Call
-from cli.test_cli_history import pause
 
 
 def test_a_key_is_brought_back(call: Call) -> None:

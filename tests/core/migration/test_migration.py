@@ -31,7 +31,7 @@ from kycli.errors import (
     NotADatabaseError,
 )
 
-FORMATS = Path(__file__).parent.parent / "formats"
+FORMATS = Path(__file__).parents[2] / "formats"
 CURRENT = FORMATS / f"format-{layout.FORMAT}.sqlite"
 EARLIER = sorted(file for file in FORMATS.glob("format-*.sqlite") if file != CURRENT)
 
