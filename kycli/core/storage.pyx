@@ -2,11 +2,12 @@
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
-(``process``), the files of a database (``files``), SQLite's own functions (``sqlite``) and
-the statements that use them (``native``), the SQL (``statements``), the value cache
-(``cache``), fork hooks (``forks``), a connection that threads share (``connection``),
-deferred writes (``deferred``), transactions (``session``), reading rows (``reading``), changing keys (``writing``), the methods
-whose work is done elsewhere (``surface``), listings, and the store itself.
+(``process``), SQLite's own functions (``sqlite``) and the statements that use them
+(``native``), the SQL (``statements``), the value cache (``cache``), fork hooks (``forks``), a
+connection that threads share (``connection``), deferred writes (``deferred``), transactions
+(``session``), reading rows (``reading``), changing keys (``writing``, ``bulk``), removing what
+has expired (``sweeping``), the methods whose work is done elsewhere (``surface``), reading many
+keys (``listing``), and the store itself.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -61,46 +62,15 @@ from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
 
-cdef extern from "pthread.h" nogil:
-    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
-                       void (*child)() noexcept nogil)
-
-cdef extern from "Python.h":
-    ctypedef struct PyThreadState:
-        pass
-    PyThreadState* PyThreadState_Get()
-    uint64_t PyThreadState_GetID(PyThreadState*)
-    ctypedef struct PyInterpreterState:
-        pass
-    PyInterpreterState* PyThreadState_GetInterpreter(PyThreadState*)
-    PyThreadState* PyInterpreterState_ThreadHead(PyInterpreterState*)
-    PyThreadState* PyThreadState_Next(PyThreadState*)
-    int Py_AddPendingCall(int (*function)(void*) except -1, void* argument)
-
-
 # ---------------------------------------------------------------- constants
 
-# Rows of expired keys that one write, or one read that met one, archives at most; a
-# write of many rows adds as many, so that the sweep keeps up with any writer.
-cdef int SWEEP_ROWS = 64
-cdef int SWEEP_ROWS_MAX = 10_000
-# The least time between two searches for expired rows.
-cdef int64_t SWEEP_PAUSE_MS = 1000
-# Where scopes limit their history: the most writes between two pruning steps, and the pause
-# between steps while there is more to prune.
-cdef int64_t SWEEP_WRITES = 64
-cdef int64_t SWEEP_AGAIN_MS = 50
 # How long it remembers which scopes ignore the case of keys.
 cdef int64_t FOLDING_CHECK_MS = 1000
-
-# After so many uses a connection gets a cache and native statements.
-cdef int USES_BEFORE_WARM_UP = 8
 
 
 # ---------------------------------------------------------------- helpers
 
 include "engine/process.pxi"
-include "engine/files.pxi"
 include "engine/sqlite.pxi"
 include "engine/native.pxi"
 include "engine/statements.pxi"
@@ -112,6 +82,7 @@ include "engine/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
 include "engine/bulk.pxi"
+include "engine/sweeping.pxi"
 include "engine/surface.pxi"
 include "engine/listing.pxi"
 
@@ -178,15 +149,14 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef _Cache _cache
     cdef object _clock
     cdef str _scope
-    cdef int64_t _next_sweep
-    cdef int64_t _unswept
-    cdef bint _limited          # some scope limits its history or archive, when last looked
+    cdef _Sweeper _sweeper
     cdef set _folds
     cdef int64_t _folds_at
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
         self._folds_at = -FOLDING_CHECK_MS
+        self._sweeper = _Sweeper()
         # Not opened, so that a store whose __init__ did not run counts as closed.
         self._scope = "default"
         self._cache = _Cache("default", 0, 0)
@@ -659,7 +629,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             raise db.translated(error) from error
         finally:
             db.leave()
-        self._archive_expired_key(scope, key)
+        self._sweeper.archive_key(self, scope, key)
         return default
 
     def get_entry(self, key, *, scope=None, include_expired=False, at=None):
@@ -679,77 +649,9 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         if row is None:
             return None
         if row[4] is not None and not include_expired and row[4] <= self._now():
-            self._archive_expired_key(place, key)
+            self._sweeper.archive_key(self, place, key)
             return None
         return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
-
-    def get_many(self, keys, *, scope=None):
-        """Return a dict of those keys that exist, all as of one moment."""
-        cdef str place = self._checked_scope(scope)
-        cdef list wanted = [self._key(place, key) for key in key_list(keys)]
-        cdef _Session db = self._db
-        cdef unsigned char header[HEADER]
-        cdef bint caching
-        cdef int64_t now
-        cdef dict found = self._all_cached(place, wanted)
-        if found is not None:
-            return found
-        found = {}
-        # Before the transaction begins, as in _read.
-        caching = self._cache.header != NULL and self._cache.copy_header(header)
-        with _Transaction(db, self, True):
-            db.use_native_statements()
-            now = self._now()
-            db.enter()
-            try:
-                # In a transaction of the caller the database may differ from the cache.
-                caching = caching and db.depth == 1
-                if caching:
-                    try:
-                        _catch_up(db)
-                    finally:
-                        db.run.changes.reset()
-                    memcpy(self._cache.checked, header, HEADER)
-                for key in wanted:
-                    if caching:
-                        entry = self._cache.find(place, key)
-                        if entry is not None:
-                            _add_live(found, key, entry, now)
-                            continue
-                    row = _row_of(db, place, key)
-                    if row is None:
-                        entry = _ABSENT
-                    else:
-                        value = decode(row[0], row[1])
-                        if row[2] is None or <int64_t>row[2] > now:
-                            found[key] = value
-                        entry = _entry_of(value, row[2])
-                    if caching and entry is not None:
-                        self._cache.put(place, key, entry)
-            except (apsw.Error, UnicodeError) as error:
-                raise db.translated(error) from error
-            finally:
-                db.leave()
-        return found
-
-    cdef dict _all_cached(self, str scope, list keys):
-        """Return the values of those keys that exist; None unless all are cached and current."""
-        cdef _Session db = self._db
-        cdef int64_t now = self._now()
-        cdef dict found = {}
-        cdef dict entries = self._cache.scopes.get(scope)
-        cdef PyObject* entry
-        if (entries is None or db.depth and db.lock.is_held_here() or db.generation != _forks
-                or db.deferred is not None and db.deferred.count
-                or not self._cache.current()):
-            return None
-        for key in keys:  # no Python code runs in here, so the entries are of one moment
-            entry = PyDict_GetItem(entries, key)
-            if entry == NULL:
-                return None
-            _add_live(found, <str>key, <object>entry, now)
-        self._cache.hits += len(keys)
-        return found
 
     def cache_stats(self):
         """Return what the cache did: a dict of counts, and whether it is ``enabled`` now.
@@ -831,96 +733,11 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         self._sweep_after(count)
         return count
 
-    # -- expired keys, moved out of the way a few at a time
-
-    cdef _archive_expired_key(self, str scope, key):
-        """Archive an expired key that a read found, and a few more."""
-        self._try_to_archive([(scope, key)], 1)
-        self._sweep_after(0)
+    # -- for the modules beside the engine; only kycli.core.sql, doctor and migration hold SQL
 
     cpdef _sweep_after(self, int64_t written, bint at_once=False):
-        """Archive a bounded number of expired rows and prune some, at most once a second.
-
-        Runs after the caller's own work is committed, so it never fails.
-        """
-        cdef int64_t now, batch
-        self._unswept += written
-        if self._db.depth or self._db.read_only:
-            return
-        now = self._now()
-        # A clock that was set back must not stop this.
-        if (now < self._next_sweep and self._next_sweep - now <= SWEEP_PAUSE_MS
-                and not (self._limited and self._unswept >= SWEEP_WRITES) and not at_once):
-            return
-        self._next_sweep = now + SWEEP_PAUSE_MS
-        batch = min(SWEEP_ROWS + self._unswept, SWEEP_ROWS_MAX)
-        self._unswept = 0
-        if self._try_to_archive(None, batch) >= batch:
-            self._next_sweep = now  # there is more
-        elif self._try_to_prune(batch):
-            self._next_sweep = now + SWEEP_AGAIN_MS
-
-    cdef bint _try_to_prune(self, int64_t written) except -1:
-        """Enforce the history limits of scopes, one step; return whether there is more to do.
-
-        Like ``_try_to_archive``, it does not wait for other writers.
-        """
-        cdef _Session db = self._db
-        if db.reading:
-            return False
-        try:
-            self._limited = db.fetch(_ANY_LIMIT, ()) is not None
-            if not self._limited:
-                return False
-            retention = imported("kycli.core.history.retention")
-            db.busy.no_wait = True
-            return retention.sweep(self, written)
-        except KycliError:
-            return False
-        finally:
-            db.busy.no_wait = False
-
-    cdef int64_t _try_to_archive(self, list keys, int most) except -1:
-        """Archive expired rows, of the given keys or any; return how many.
-
-        Does nothing while the database is busy, full or read-only: a later write will archive
-        them, or report the error.
-        """
-        cdef _Session db = self._db
-        cdef int64_t now, count
-        try:
-            db.enter()
-        except KycliError:
-            return 0
-        try:
-            if db.read_only or db.depth:
-                return 0
-            now = self._now()
-            # Search without the write lock first: most often nothing has expired.
-            if keys is None and db.cursor.execute(_ANY_EXPIRED, (now,)).get is None:
-                return 0
-            db.busy.no_wait = True
-            try:
-                db.take_write_lock()
-            finally:
-                db.busy.no_wait = False
-            if keys is None:
-                keys = db.cursor.execute(_EXPIRED, (now, most)).fetchall()
-            count = 0
-            for scope, key in keys:
-                count += _archive(db, now, scope, key, EXPIRED) != UNCHANGED
-            db.commit_all()
-            return count
-        except (apsw.Error, UnicodeError, FileReplacedError):
-            db.roll_back_all()
-            return 0
-        except BaseException:
-            db.roll_back_all()
-            raise
-        finally:
-            db.leave()
-
-    # -- for the modules beside the engine; only kycli.core.sql, doctor and migration hold SQL
+        """Archive some expired rows, and prune some history, after rows were written."""
+        self._sweeper.sweep(self, written, at_once)
 
     def _query(self, sql, bindings=()):
         """Execute one statement; return its rows as a list of tuples."""
@@ -952,48 +769,6 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     def _in_snapshot(self):
         """Whether the calling thread is inside a snapshot of this store, where nothing is written."""
         return self._db.reading and self._in_transaction()
-
-    # -- the mapping protocol
-
-    def __getitem__(self, key):
-        value = self.getkey(key, _MISSING)
-        if value is _MISSING:
-            raise MissingKeyError(f"no key {key!r} in scope {self._scope!r}")
-        return value
-
-    def __setitem__(self, key, value):
-        self.save(key, value)
-
-    def __delitem__(self, key):
-        if not self.delete(key):
-            raise MissingKeyError(f"no key {key!r} in scope {self._scope!r}")
-
-    def __contains__(self, key):
-        try:
-            return self.getkey(key, _MISSING) is not _MISSING
-        except InvalidKeyError:
-            return False  # an invalid key is not in the store
-
-    def __len__(self):
-        return self.count()
-
-    def __bool__(self):
-        return next(self.iterkeys(limit=1), None) is not None
-
-    def __iter__(self):
-        return self.iterkeys()
-
-    def keys(self):
-        """Iterate over the keys of the store's scope, sorted."""
-        return self.iterkeys()
-
-    def items(self):
-        """Iterate over ``(key, value)`` of the store's scope, sorted by key."""
-        return self.scan()
-
-    def values(self):
-        """Iterate over the values of the store's scope, sorted by key."""
-        return (value for _, value in self.scan())
 
 
 cdef object _MISSING = object()

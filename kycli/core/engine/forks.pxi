@@ -7,6 +7,13 @@
 # or in a call at that moment stays open in the parent; in the child it refuses to work, and
 # so does any new one on the same file.
 
+cdef extern from "pthread.h" nogil:
+    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
+                       void (*child)() noexcept nogil)
+
+cdef extern from "Python.h":
+    int Py_AddPendingCall(int (*function)(void*) except -1, void* argument)
+
 cdef class _Connection
 
 cdef int _forks = 0  # counted in every child, also of a fork that Python does not see

@@ -13,7 +13,7 @@ cdef enum:
 
 
 cdef class _Listings(_Surface):
-    """The part of ``Kycore`` that lists and counts keys."""
+    """The part of ``Kycore`` that reads many keys, and the mapping protocol."""
 
     def listkeys(self, pattern=None, *, glob=None, prefix=None, after=None, reverse=False,
                  limit=None, scope=None):
@@ -93,6 +93,118 @@ cdef class _Listings(_Surface):
         cdef str place = store._checked_scope(scope)
         first, past = range_of(prefix)
         return store._db.fetch(_COUNT, (store._now(), place, first, past))
+
+    def get_many(self, keys, *, scope=None):
+        """Return a dict of those keys that exist, all as of one moment."""
+        cdef Kycore store = <Kycore>self
+        cdef str place = store._checked_scope(scope)
+        cdef list wanted = [store._key(place, key) for key in key_list(keys)]
+        cdef _Session db = store._db
+        cdef unsigned char header[HEADER]
+        cdef bint caching
+        cdef int64_t now
+        cdef dict found = _all_cached(store, place, wanted)
+        if found is not None:
+            return found
+        found = {}
+        # Before the transaction begins, as in _read.
+        caching = store._cache.header != NULL and store._cache.copy_header(header)
+        with _Transaction(db, store, True):
+            db.use_native_statements()
+            now = store._now()
+            db.enter()
+            try:
+                # In a transaction of the caller the database may differ from the cache.
+                caching = caching and db.depth == 1
+                if caching:
+                    try:
+                        _catch_up(db)
+                    finally:
+                        db.run.changes.reset()
+                    memcpy(store._cache.checked, header, HEADER)
+                for key in wanted:
+                    if caching:
+                        entry = store._cache.find(place, key)
+                        if entry is not None:
+                            _add_live(found, key, entry, now)
+                            continue
+                    row = _row_of(db, place, key)
+                    if row is None:
+                        entry = _ABSENT
+                    else:
+                        value = decode(row[0], row[1])
+                        if row[2] is None or <int64_t>row[2] > now:
+                            found[key] = value
+                        entry = _entry_of(value, row[2])
+                    if caching and entry is not None:
+                        store._cache.put(place, key, entry)
+            except (apsw.Error, UnicodeError) as error:
+                raise db.translated(error) from error
+            finally:
+                db.leave()
+        return found
+
+    # -- the mapping protocol
+
+    def __getitem__(self, key):
+        value = self.getkey(key, _MISSING)
+        if value is _MISSING:
+            raise MissingKeyError(f"no key {key!r} in scope {self.scope!r}")
+        return value
+
+    def __setitem__(self, key, value):
+        self.save(key, value)
+
+    def __delitem__(self, key):
+        if not self.delete(key):
+            raise MissingKeyError(f"no key {key!r} in scope {self.scope!r}")
+
+    def __contains__(self, key):
+        try:
+            return self.getkey(key, _MISSING) is not _MISSING
+        except InvalidKeyError:
+            return False  # an invalid key is not in the store
+
+    def __len__(self):
+        return self.count()
+
+    def __bool__(self):
+        return next(self.iterkeys(limit=1), None) is not None
+
+    def __iter__(self):
+        return self.iterkeys()
+
+    def keys(self):
+        """Iterate over the keys of the store's scope, sorted."""
+        return self.iterkeys()
+
+    def items(self):
+        """Iterate over ``(key, value)`` of the store's scope, sorted by key."""
+        return self.scan()
+
+    def values(self):
+        """Iterate over the values of the store's scope, sorted by key."""
+        return (value for _, value in self.scan())
+
+
+cdef dict _all_cached(Kycore store, str scope, list keys):
+    """Return the values of those keys that exist; None unless all are cached and current."""
+    cdef _Session db = store._db
+    cdef int64_t now = store._now()
+    cdef dict found = {}
+    cdef dict entries = store._cache.scopes.get(scope)
+    cdef PyObject* entry
+    if (entries is None or db.depth and db.lock.is_held_here() or db.generation != _forks
+            or db.deferred is not None and db.deferred.count
+            or not store._cache.current()):
+        return None
+    for key in keys:  # no Python code runs in here, so the entries are of one moment
+        entry = PyDict_GetItem(entries, key)
+        if entry == NULL:
+            return None
+        _add_live(found, <str>key, <object>entry, now)
+    store._cache.hits += len(keys)
+    return found
 
 
 cdef str _position(object after):

@@ -1,6 +1,17 @@
 # Time, and waiting for the locks of other processes.
 # Part of storage.pyx: one extension is one file to load at start-up.
 
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState* PyThreadState_Get()
+    uint64_t PyThreadState_GetID(PyThreadState*)
+    ctypedef struct PyInterpreterState:
+        pass
+    PyInterpreterState* PyThreadState_GetInterpreter(PyThreadState*)
+    PyThreadState* PyInterpreterState_ThreadHead(PyInterpreterState*)
+    PyThreadState* PyThreadState_Next(PyThreadState*)
+
 cdef int64_t _clock_ms(int clock) noexcept nogil:
     cdef timespec now
     clock_gettime(clock, &now)
