@@ -140,6 +140,18 @@ class ForkError(MisuseError):
     """The store was inherited from a parent process that was using it."""
 
 
+class FormatError(InputError):
+    """A file, or a record of it, that cannot be read as what it should be."""
+
+
+class FileError(KycliError, OSError):
+    """A file to import, or for an export, that the system does not give."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file to import that does not exist."""
+
+
 class ConfigError(InputError):
     """A config file or setting is invalid."""
 

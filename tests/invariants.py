@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from kycli.core.layout import FORMAT
+from kycli.core.layout import FORMAT, IMPORTS
 from kycli.core.search.folding import fold
 from kycli.core.search.indexing import text_of
 from kycli.core.sql.fts import TextIndex
@@ -62,6 +62,7 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
     removed: dict[int, Any] = {}
     times: dict[int, int] = {}
     changes: dict[int, tuple[int, int]] = {}
+    importing: set[int | None] = set()
     previous_id = 0
     log = connection.execute(
         "SELECT id, scope, key, value, kind, op, version, prev, expires_at, author, pid, change, "
@@ -91,7 +92,10 @@ def _check_history(connection: apsw.Connection) -> dict[tuple[str, str], Any]:
             assert author is pid is None or (author in authors and pid > 0)
             assert change is None or change <= id
             first = changes.get(change) if change in present else None
-            assert first is None or change == id or first == (author, pid)
+            # An import has an author of its own, and other processes may go on with it.
+            if op == IMPORTED or scope == IMPORTS:
+                importing.add(change)
+            assert first is None or change == id or first == (author, pid) or change in importing
             assert change is None or change in present or horizons, f"{change} is no change"
         changes[id] = (author, pid)
         before = newest.get((scope, key))

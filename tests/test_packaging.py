@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import kycli
 from kycli.core import storage
@@ -206,8 +207,12 @@ def test_the_installed_package_is_this_checkout_s() -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     wanted = list(project["dependencies"])
     for extra, packages in project["optional-dependencies"].items():
-        wanted += [f'{package}; extra == "{extra}"' for package in packages]
-    assert sorted(metadata.get_all("Requires-Dist") or []) == sorted(wanted)
+        for package in packages:
+            name, _, condition = package.partition(";")
+            condition = f"{condition} and " if condition else ""
+            wanted.append(f'{name}; {condition}extra == "{extra}"')
+    found = map(Requirement, metadata.get_all("Requires-Dist") or [])
+    assert sorted(map(str, found)) == sorted(str(Requirement(text)) for text in wanted)
 
 
 # The stub

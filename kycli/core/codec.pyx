@@ -24,8 +24,9 @@ from libc.string cimport memchr
 if (TEXT, BYTES, INT, FLOAT, BOOL, NONE, JSON, BIGINT, OPAQUE, INLINE_MAX) != (
     layout.TEXT, layout.BYTES, layout.INT, layout.FLOAT, layout.BOOL, layout.NONE,
     layout.JSON, layout.BIGINT, layout.OPAQUE, layout.INLINE_MAX,
-) or (CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME) != (
+) or (CREATED, OVERWRITTEN, DELETED, EXPIRED, LIFETIME, RESTORED, IMPORTED) != (
     layout.CREATED, layout.OVERWRITTEN, layout.DELETED, layout.EXPIRED, layout.LIFETIME,
+    layout.RESTORED, layout.IMPORTED,
 ):
     raise ImportError("kycli.core.codec was built from another layout: build it again")
 

@@ -2,7 +2,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, BinaryIO, Literal, overload
 
 import apsw
 
@@ -13,6 +13,8 @@ from kycli.core.history.recovery import Difference
 from kycli.core.history.retention import Compaction
 from kycli.core.history.times import Time
 from kycli.core.operations.entry import Entry
+from kycli.core.operations.importing import Imported
+from kycli.core.operations.traits import Traits
 from kycli.core.search.searching import Hit
 
 def _use_native_statements(wanted: bool) -> None: ...
@@ -131,6 +133,57 @@ class Kycore:
         *,
         scope: str | None = None,
     ) -> int: ...
+    def import_rows(
+        self,
+        rows: Iterable[tuple[Any, ...]],
+        *,
+        scope: str | None = None,
+        ttl: float | str | None = None,
+        on_conflict: str = "overwrite",
+        source: str | None = None,
+        change: int | None = None,
+        checkpoint: tuple[str, Callable[[int | None], Any]] | None = None,
+        rejected: Callable[[Exception], object] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Imported: ...
+    def import_checkpoint(self, name: str) -> Any: ...
+    def import_data(
+        self,
+        source: str | PathLike[str] | BinaryIO,
+        *,
+        format: str | None = None,
+        scope: str | None = None,
+        ttl: float | str | None = None,
+        prefix: str = "",
+        on_conflict: str = "overwrite",
+        on_error: str = "stop",
+        rejects: str | PathLike[str] | None = None,
+        batch: int | None = None,
+        resume: bool = False,
+        dry_run: bool = False,
+        key_column: str | None = None,
+        value_column: str | None = None,
+        scope_column: str | None = None,
+        columns: Iterable[str] | None = None,
+        header: bool = True,
+        delimiter: str | None = None,
+        quote: str | None = None,
+        encoding: str | None = None,
+        table: str | None = None,
+        progress: Callable[[int, int, int | None], object] | None = None,
+    ) -> Imported: ...
+    def export_data(
+        self,
+        path: str | PathLike[str] | BinaryIO,
+        format: str = "csv",
+        *,
+        scope: str | Iterable[str] | None = None,
+        all_scopes: bool = False,
+        prefix: str | None = None,
+        plain: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> int: ...
+    def traits(self, prefix: str | None = None, *, scope: str | None = None) -> Traits: ...
     def get_many(self, keys: Iterable[str], *, scope: str | None = None) -> dict[str, Any]: ...
     def delete_many(
         self,

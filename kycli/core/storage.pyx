@@ -32,6 +32,7 @@ from kycli.errors import (
     CorruptError,
     FileReplacedError,
     ForkError,
+    InputError,
     InvalidKeyError,
     InvalidValueError,
     KycliError,
@@ -39,12 +40,13 @@ from kycli.errors import (
     MisuseError,
     MissingKeyError,
     StorageError,
+    UnknownChangeError,
     WrongTypeError,
 )
 
 cimport cython
 from kycli.core.codec cimport (
-    BYTES, CREATED, DELETED, EXPIRED, FLOAT, INLINE_MAX, JSON, LIFETIME, OVERWRITTEN, TEXT,
+    BYTES, CREATED, DELETED, EXPIRED, FLOAT, IMPORTED, INLINE_MAX, JSON, LIFETIME, OVERWRITTEN, TEXT,
     check_callable, check_count, check_key, check_limit, check_scope, checked_command, decode,
     digest, encode, imported, is_named, is_same, iterator_over, key_list, may_fold, plain_text,
     range_of, time_of,
@@ -84,6 +86,7 @@ include "engine/writing.pxi"
 include "engine/bulk.pxi"
 include "engine/sweeping.pxi"
 include "engine/surface.pxi"
+include "engine/importing.pxi"
 include "engine/listing.pxi"
 
 

@@ -199,6 +199,28 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+)
+"""Reads JSON from outside, with the tags as they are written."""
+
+
+def scan_once(text: str, at: int) -> tuple[Any, int]:
+    """Return what ``DECODER`` reads at a place of a text, and where it ends.
+
+    Raises:
+        StopIteration: with the place where a value is missing.
+        json.JSONDecodeError: when it is no JSON, or its end is missing.
+    """
+    found: tuple[Any, int] = DECODER.scan_once(text, at)  # type: ignore[attr-defined]
+    return found
+
+
+def decoded(data: Any) -> Any:
+    """Return the value that what ``DECODER`` has read stands for."""
+    return _untagged(data) if type(data) in (dict, list) else data
+
+
 def parse(text: str | bytes) -> Any:
     """Return the value of a JSON text from outside.
 
@@ -211,13 +233,7 @@ def parse(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        data = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
-        return _untagged(data)
+        return decoded(DECODER.decode(text))
     except InvalidValueError:
         raise
     except json.JSONDecodeError as error:

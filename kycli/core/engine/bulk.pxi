@@ -27,8 +27,8 @@ cdef _build_bulk_sql():
         "INSERT OR FAIL INTO audit_log (scope, key, value, kind, op, version, timestamp, "
         "expires_at, author, pid, change) VALUES "
         + ", ".join(
-            f"(?1, ?{row}, ?{row + 1}, ?{row + 2}, {CREATED}, 1, ?3, ?2, ?4, ?5, ?6)"
-            for row in range(7, 7 + 3 * BULK_ROWS, 3)))
+            f"(?1, ?{row}, ?{row + 1}, ?{row + 2}, ?7, 1, ?3, ?2, ?4, ?5, ?6)"
+            for row in range(8, 8 + 3 * BULK_ROWS, 3)))
 
 
 cdef class _BulkWriter:
@@ -49,7 +49,13 @@ cdef class _BulkWriter:
     cdef int pause        # batches that are yet to be written row by row
     cdef int last_pause
 
-    def __cinit__(self, Kycore store, str scope, lifetime):
+    cdef int operation    # IMPORTED, or UNCHANGED for what it is
+    cdef int64_t created
+    cdef int64_t overwritten
+    cdef int64_t unchanged
+
+    def __cinit__(self, Kycore store, str scope, lifetime, int operation=UNCHANGED):
+        self.operation = operation
         self.store, self.db, self.scope, self.lifetime = store, store._db, scope, lifetime
         self.rows = []
 
@@ -60,8 +66,9 @@ cdef class _BulkWriter:
         self.now = now
         if size > INLINE_MAX:
             self.flush()
-            _write_row(self.db, now, self.scope, key, stored, kind, False, self.expires_at(),
-                       UNCHANGED)
+            self.count(_write_row(
+                self.db, now, self.scope, key, stored, kind, False, self.expires_at(),
+                self.operation))
             return
         self.rows.append((key, kind, stored))
         if len(self.rows) == BULK_ROWS:
@@ -69,6 +76,15 @@ cdef class _BulkWriter:
             PyErr_CheckSignals()
             with nogil:
                 pass  # other threads take their turn
+
+    cdef count(self, int operation):
+        """Count a row by what was done."""
+        if operation == UNCHANGED or operation == LIFETIME:
+            self.unchanged += 1
+        elif self.db.replaced:
+            self.overwritten += 1
+        else:
+            self.created += 1
 
     cdef object expires_at(self):
         return None if self.lifetime is None else self.now + <int64_t>self.lifetime
@@ -87,7 +103,9 @@ cdef class _BulkWriter:
             if len(rows) == BULK_ROWS:
                 written = self.insert(rows, expires_at)
             for key, kind, stored in rows[written:]:
-                _add_or_change(self.db, self.now, self.scope, key, stored, kind, expires_at)
+                self.count(_add_or_change(
+                    self.db, self.now, self.scope, key, stored, kind, expires_at,
+                    self.operation))
         except (apsw.Error, UnicodeError) as error:
             raise self.db.translated(error) from error
         finally:
@@ -103,6 +121,7 @@ cdef class _BulkWriter:
             written = 0
         else:
             written = self.insert_new(rows, expires_at)
+        self.created += written
         self.last_pause = (
             0 if written == BULK_ROWS else min(2 * self.last_pause + 1, BULK_PAUSE_MAX))
         self.pause = self.last_pause
@@ -150,13 +169,14 @@ cdef class _BulkWriter:
                 log.bind_id(4, db.author)
                 log.bind_id(5, db.pid)
                 log.bind_id(6, db.change)
-                _bind_rows(log, 7, rows)
+                log.bind_int(7, self.operation or CREATED)
+                _bind_rows(log, 8, rows)
                 log.execute_at_once()
                 db.last_id = first + BULK_ROWS - 1
             else:
                 for key, kind, stored in rows[:written]:
-                    _log(db, self.now, self.scope, key, stored, kind, CREATED, 1, 0,
-                         expires_at, False)
+                    _log(db, self.now, self.scope, key, stored, kind,
+                         self.operation or CREATED, 1, 0, expires_at, False)
         except BaseException:
             db.roll_back_all()
             raise

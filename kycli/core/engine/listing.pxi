@@ -12,7 +12,7 @@ cdef enum:
     ENTRIES = 4
 
 
-cdef class _Listings(_Surface):
+cdef class _Listings(_Importing):
     """The part of ``Kycore`` that reads many keys, and the mapping protocol."""
 
     def listkeys(self, pattern=None, *, glob=None, prefix=None, after=None, reverse=False,

@@ -26,6 +26,7 @@ cdef class _Session(_Connection):
     cdef uint64_t abandoned_by  # the thread in which they are
     cdef int64_t serial         # of the outermost block
     cdef int64_t last_id        # of the log, in the transaction under way; 0 before it is known
+    cdef bint replaced          # whether the last change replaced a live value
     cdef int archived           # whether the archive holds anything, in the same; -1: not known
 
     def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache, str command):

@@ -66,6 +66,8 @@ cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
 _EXPIRED = "SELECT scope, key FROM kvstore WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"
 
+cdef str _IS_CHANGE = "SELECT 1 FROM audit_log WHERE id = ?1 AND change = ?1"
+
 cdef str _ANY_ARCHIVED = "SELECT 1 FROM archive LIMIT 1"
 cdef str _ANY_LIMIT = """
 SELECT 1 FROM sys_namespaces

@@ -86,11 +86,13 @@ cdef int _change(
     except BaseException:
         db.roll_back_all()
         raise
+    db.replaced = live
     return operation
 
 
 cdef int _add_or_change(
     _Session db, int64_t now, str scope, str key, object stored, int kind, object expires_at,
+    int operation=UNCHANGED,
 ) except -1:
     """``_change`` of an inline value inside a transaction, for a key that is likely new.
 
@@ -106,14 +108,15 @@ cdef int _add_or_change(
     seq = db.last_id + 1
     _put(db.run.add, now, scope, key, stored, kind, expires_at, version + 1, seq)
     if db.run.add.changes() == 0:
-        return _change(db, now, scope, key, stored, kind, True, expires_at)
+        return _change(db, now, scope, key, stored, kind, True, expires_at, operation)
     try:
-        _log(
-            db, now, scope, key, stored, kind, CREATED, version + 1, prev, expires_at, False)
+        _log(db, now, scope, key, stored, kind, operation or CREATED, version + 1, prev,
+             expires_at, False)
     except BaseException:
         db.roll_back_all()
         raise
-    return CREATED
+    db.replaced = False
+    return operation or CREATED
 
 
 cdef _put(

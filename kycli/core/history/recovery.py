@@ -23,7 +23,7 @@ from kycli.core.history.changes import (
     time_in_history,
 )
 from kycli.core.history.times import Time, time_text
-from kycli.core.layout import DELETED, EXPIRED, LIFETIME, OPERATIONS, RESTORED
+from kycli.core.layout import DELETED, EXPIRED, IMPORTS, LIFETIME, OPERATIONS, RESTORED
 from kycli.core.sql import log, retained, rows
 from kycli.errors import (
     ConflictError,
@@ -164,7 +164,8 @@ def restore_to(
         now = store._now()
         at = time_before_renaming(store, scope, time)
         for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
-            count += _bring_back(store, now, key_scope, key, found, expires_at)
+            changed = _bring_back(store, now, key_scope, key, found, expires_at)
+            count += changed and key_scope != IMPORTS
     store._sweep_after(count)
     return count
 
@@ -181,7 +182,7 @@ def _differences(store: Kycore, scope: str | None, at: int) -> Iterator[Differen
     now = store._now()
     for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
         op = _needed(store._live_row(now, key_scope, key), found, expires_at)
-        if op is not None:
+        if op is not None and key_scope != IMPORTS:
             yield Difference(key, OPERATIONS[op], key_scope)
 
 
@@ -221,6 +222,9 @@ def undo(store: Kycore, change: int | None, scope: str | None, force: bool) -> i
         now = store._now()
         number = _newest_change(store, scope) if change is None else change
         for key_scope, key, prev, at in _first_parts(store, number, conflicts):
+            if key_scope == IMPORTS:
+                store._remove(key_scope, key)  # an import that was undone is not gone on with
+                continue
             _check_retained(store, key_scope, number, at)
             if log.change_of_head(store, head(store, key_scope, key)) != number:
                 conflicts.append(key)

@@ -119,6 +119,13 @@ OPERATIONS = {
     IMPORTED: "imported",  # the same, with a value that came with its past
 }
 
+IMPORTS = "#imports"
+"""The scope in which interrupted imports keep where they stopped.
+
+No scope can be called so. Its keys are rows like any others, so that they are committed, undone
+and taken back in time together with what was imported, and nothing that lists shows them.
+"""
+
 TOKENIZER = "unicode61 remove_diacritics 0 categories 'L* M* N* Co Cn So'"
 """How the search index finds words, in text that ``folding.fold`` has folded."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kycli.core.layout import IMPORTS
 from kycli.core.operations.caches import check_lifetimes, declare_cache
 from kycli.core.operations.lifetimes import is_plain
 from kycli.core.sql import log, pruning, retained
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def scopes(store: Kycore) -> list[str]:
     """Return the scopes that hold live keys or are declared, sorted."""
     declared = [declared.scope for declared in sql.all_declared(store)]
-    return sorted({*sql.used(store, store._now()), *declared})
+    return sorted({*sql.used(store, store._now()), *declared} - {IMPORTS})
 
 
 def drop_scope(store: Kycore, scope: str) -> int:

@@ -43,6 +43,16 @@ WHERE (expires_at, scope, key) > (?1, ?2, ?3) AND expires_at <= ?4 AND seq <= ?5
 ORDER BY expires_at, scope, key LIMIT {PAGE_ROWS}"""
 
 
+_TRAITS = f"""
+SELECT DISTINCT kind, expires_at IS NOT NULL FROM kvstore
+WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"""
+
+
+def traits(store: Kycore, scope: str, first: str, past: str | bytes) -> list[tuple[int, int]]:
+    """Return the kinds of the live keys of a range, each with whether such keys expire."""
+    return store._query(_TRAITS, (store._now(), scope, first, past))
+
+
 def archived(store: Kycore, scope: str, key: str) -> Row | None:
     """Return the value that a key had when it was last removed, as of the removal."""
     rows = store._query(_ARCHIVED, (scope, key))

@@ -1,0 +1,278 @@
+# Importing many rows. Part of storage.pyx: one extension is one file to load at start-up.
+
+cdef enum:
+    # What an import does with a key that exists.
+    OVERWRITE = 0
+    SKIP
+    REFUSE
+    NEWER
+
+cdef tuple _POLICIES = ("overwrite", "skip", "error", "newer")
+
+# Rows between two calls of an import's progress function.
+cdef int PROGRESS_ROWS = 4096
+
+
+@cython.final
+cdef class _Place:
+    """A scope that rows are imported into."""
+
+    cdef str scope
+    cdef _BulkWriter bulk
+    cdef bint takes_ttl         # False in a namespace that is no cache
+    cdef object lifetime        # of keys without one, in milliseconds; None: forever
+
+
+cdef class _Importing(_Surface):
+    """The part of ``Kycore`` that imports rows."""
+
+    def import_rows(self, rows, *, scope=None, ttl=None, on_conflict="overwrite", source=None,
+                    change=None, checkpoint=None, rejected=None, progress=None):
+        """Save many rows that come from elsewhere: all of them or, when anything fails, none.
+
+        One transaction and, unless it is inside another one, one change of the history, in
+        which the operation of each row is ``"imported"``.
+
+        Parameters:
+            rows: an iterable of tuples, consumed as it goes: ``(key, value)``, or with up to
+                three more items: the scope; when the key expires and when the value was last
+                changed, in milliseconds since the epoch. None stands for what is not known.
+            scope: where rows go that name no scope; default the store's.
+            ttl: time to live of rows that name no time, as for ``save``.
+            on_conflict: what happens to a key that exists: ``"overwrite"`` (default),
+                ``"skip"``, ``"error"``, or ``"newer"`` to overwrite it with a row that was
+                changed later.
+            source: where the rows come from; the history shows ``import SOURCE`` as the
+                command. Default is the store's command.
+            change: the id of a change that this continues; default a new one.
+            checkpoint: ``(name, function)``; the function is called after the last row with
+                the id of the change or None, and what it returns is kept under the name in
+                the same transaction, for ``import_checkpoint``. None removes it.
+            rejected: called with the error of each row that cannot be saved, which is then
+                left out. By default the error is raised.
+            progress: called with how many rows were read.
+
+        Returns:
+            ``Imported(read, created, overwritten, unchanged, skipped, rejected, change)``. A
+            row that has expired counts as skipped; ``change`` is None when nothing changed.
+
+        Raises:
+            ConflictError: when a key exists, and ``on_conflict`` is ``"error"``.
+            As ``save``; and whatever the iterable raises.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     done = kv.import_rows([("a", 1), ("b", 2, "other")], source="numbers")
+        ...     done.created, [(c.operation, c.command) for c in kv.get_history("a")]
+        (2, [('imported', 'import numbers')])
+        """
+        from kycli.core.operations.importing import Imported
+
+        cdef Kycore store = <Kycore>self
+        cdef _Session db = store._db
+        cdef _Import work = _Import(store, scope, ttl, on_conflict, rejected, progress)
+        cdef object before, name, describe
+        cdef _BulkWriter outer
+        if checkpoint is not None:
+            if type(checkpoint) is not tuple or len(checkpoint) != 2:
+                raise WrongTypeError("a checkpoint is a tuple of name and function")
+            name, describe = checkpoint
+            check_key(name)
+            if not callable(describe):
+                raise WrongTypeError("a checkpoint is a tuple of name and function")
+        check_callable(rejected, "rejected")
+        check_callable(progress, "progress")
+        source = checked_command(source)
+        if source is not None:
+            source = f"import {source}"
+        rows = iterator_over(rows, "import_rows takes an iterable of tuples")
+        with _Transaction(db, store):
+            before = db.command, db.author
+            try:
+                if source is not None:
+                    db.command = source
+                    db.author = imported("kycli.core.authors").number_of(db.connection, source)
+                if change is not None:
+                    db.change = self.known_change(change)
+                outer = db.bulk
+                try:
+                    work.run(rows)
+                finally:
+                    db.bulk = outer
+                if checkpoint is not None:
+                    self.keep_checkpoint(check_key(name), describe(db.change or None))
+                change = db.change or None
+            except apsw.Error as error:
+                raise db.translated(error) from error
+            finally:
+                db.command, db.author = before
+        store._sweep_after(work.read)
+        return Imported(work.read, work.created, work.overwritten, work.unchanged, work.skipped,
+                        work.rejections, change if work.created or work.overwritten else None)
+
+    def import_checkpoint(self, name):
+        """Return what an import has kept under a name, or None.
+
+        Nothing but imports shows it: it is in a scope of its own that is in no listing.
+        """
+        return (<Kycore>self)._read(_IMPORTS, check_key(name), None, False)
+
+    cdef int64_t known_change(self, change) except -1:
+        """Return the id of a change that goes on."""
+        cdef int64_t id = check_count(change, "change")
+        if not (<Kycore>self)._query(_IS_CHANGE, (id,)):
+            raise UnknownChangeError(
+                f"there is no change {shown(change)} that could go on",
+                hint="an import returns the id of its change")
+        return id
+
+    cdef keep_checkpoint(self, str name, checkpoint):
+        cdef Kycore store = <Kycore>self
+        if checkpoint is None:
+            store._remove(_IMPORTS, name)
+        else:
+            store._put(store._now(), _IMPORTS, name, *encode(checkpoint), None)
+
+
+cdef str _IMPORTS = layout.IMPORTS
+
+
+@cython.final
+cdef class _Import:
+    """One call of ``import_rows``."""
+
+    cdef Kycore store
+    cdef str scope
+    cdef object ttl
+    cdef int policy
+    cdef object on_rejected
+    cdef object on_progress
+    cdef dict places            # by scope
+    cdef int64_t read
+    cdef int64_t created
+    cdef int64_t overwritten
+    cdef int64_t unchanged
+    cdef int64_t skipped
+    cdef int64_t rejections
+
+    def __cinit__(self, Kycore store, scope, ttl, on_conflict, rejected, progress):
+        if isinstance(on_conflict, str):
+            on_conflict = plain_text(on_conflict)
+        if on_conflict not in _POLICIES:
+            raise InvalidValueError(
+                f"unknown policy {shown(on_conflict)} for conflicts",
+                hint="use overwrite, skip, error or newer",
+            )
+        self.store = store
+        self.scope = store._scope if scope is None else check_scope(scope)
+        self.ttl = None if ttl is None else parse_ttl(ttl)
+        self.policy = _POLICIES.index(on_conflict)
+        self.on_rejected = rejected
+        self.on_progress = progress
+        self.places = {}
+
+    cdef run(self, rows):
+        cdef _Session db = self.store._db
+        cdef int64_t now = self.store._now()
+        cdef _Place place = self.place_of(None)
+        db.use_native_statements()
+        db.fetch(_BULK_CACHE, ())
+        for row in rows:
+            if self.read % BULK_ROWS == 0:
+                now = self.store._now()
+                PyErr_CheckSignals()
+                with nogil:
+                    pass  # other threads take their turn
+                if self.on_progress is not None and self.read % PROGRESS_ROWS == 0:
+                    self.on_progress(self.read)
+            self.read += 1
+            if self.on_rejected is None:
+                self.add(db, now, row, place)
+                continue
+            try:
+                self.add(db, now, row, place)
+            except (InputError, WrongTypeError, ConflictError) as error:
+                self.rejections += 1
+                self.on_rejected(error)
+        for place in self.places.values():
+            place.bulk.flush()
+            self.created += place.bulk.created
+            self.overwritten += place.bulk.overwritten
+            self.unchanged += place.bulk.unchanged
+        if self.on_progress is not None:
+            self.on_progress(self.read)
+
+    cdef _Place place_of(self, scope):
+        cdef _Place place = self.places.get(scope)
+        if place is None:
+            place = _Place()
+            place.scope = self.scope if scope is None else check_scope(scope)
+            place.takes_ttl = True
+            place.lifetime = self.ttl
+            if is_named(place.scope):
+                place.lifetime = self.store._lifetime_in(place.scope, None)
+                place.takes_ttl = place.lifetime is not None
+                if self.ttl is not None:
+                    place.lifetime = self.store._lifetime_in(place.scope, self.ttl)
+            place.bulk = _BulkWriter(self.store, place.scope, place.lifetime, IMPORTED)
+            self.places[scope] = place
+        return place
+
+    cdef add(self, _Session db, int64_t now, row, _Place place):
+        cdef Py_ssize_t size = 0, count
+        cdef object expires_at = None, updated_at = None, found
+        cdef int kind, operation
+        cdef str key
+        if type(row) is not tuple:
+            raise WrongTypeError(f"a row to import is a tuple, not {type(row).__name__}")
+        count = len(<tuple>row)
+        if not 2 <= count <= 5:
+            raise WrongTypeError(f"a row to import has 2 to 5 items, not {count}")
+        if count > 2:
+            if row[2] is not None:
+                place = self.place_of(check_scope(row[2]))
+            if count > 3:
+                expires_at = row[3]
+            if count > 4:
+                updated_at = row[4]
+                if updated_at is not None:
+                    check_count(updated_at, "the time of the last change")
+        key = self.store._key(place.scope, row[0])
+        value = row[1]
+        if type(value) is str:
+            try:
+                PyUnicode_AsUTF8AndSize(value, &size)
+                kind, stored = TEXT, value
+            except UnicodeEncodeError:
+                kind, stored, size = encode(value)  # which raises
+            if size > INLINE_MAX:
+                kind, stored, size = encode(value)
+        else:
+            kind, stored, size = encode(value)
+        if expires_at is not None:
+            if not place.takes_ttl:
+                self.store._lifetime_in(place.scope, 1)  # which raises
+            if check_count(expires_at, "the time of expiry") <= now:
+                self.skipped += 1
+                return
+        elif self.policy == OVERWRITE:
+            if db.bulk is not place.bulk:
+                if db.bulk is not None:
+                    db.bulk.flush()
+                db.bulk = place.bulk
+            place.bulk.add(key, kind, stored, size)
+            return
+        elif place.lifetime is not None:
+            expires_at = now + <int64_t>place.lifetime
+        if self.policy != OVERWRITE:
+            found = self.store._live_row(now, place.scope, key)
+            if found is not None:
+                if self.policy == REFUSE:
+                    raise ConflictError(
+                        f"the key {key!r} exists already in scope {place.scope!r}",
+                        hint="skip or overwrite it (--on-conflict skip, --on-conflict overwrite)",
+                    )
+                if self.policy == SKIP or updated_at is None or updated_at <= found[5]:
+                    self.skipped += 1
+                    return
+        place.bulk.count(_write_row(
+            db, now, place.scope, key, stored, kind, size <= INLINE_MAX, expires_at, IMPORTED))

@@ -1,0 +1,1 @@
+"""Import and export: files in many formats to keys and values, and back."""

@@ -1,0 +1,414 @@
+"""CSV and TSV.
+
+Read strictly: a quote out of place or one that never ends is an error, and so is a record with
+more or fewer fields than the header, because what a lenient reader makes of these loses data.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import itemgetter, length_hint
+from typing import TYPE_CHECKING, Any
+
+from kycli.errors import FormatError, UsageError
+from kycli.transfer.plain_text import only_text
+from kycli.transfer.reading import Reader, Row, missing_column
+from kycli.transfer.text_lines import text_lines, wrong_encoding
+from kycli.transfer.typed import moment, typed, untyped
+from kycli.transfer.writing import PIECES, Writer
+
+if TYPE_CHECKING:
+    from kycli.core.operations.entry import Entry
+
+OURS = ("key", "value", "type", "expires_at", "scope")
+"""The columns that an export writes, the last three where they are needed."""
+MARKS = ("_line", "_reason")
+"""The last columns of a file of rejects, which an import ignores."""
+
+_PART = 512
+"""Records that are read together."""
+
+# Longer than any value; the module's own default is 128 KiB.
+csv.field_size_limit(2_000_000_000)
+
+
+class DelimitedReader(Reader):
+    """Reads records of fields between delimiters."""
+
+    delimiter = ","
+    # Records that were read together, and what is left of them, for the line of the current one.
+    _part: list[list[str]]
+    _rest: Iterator[list[str]] | None = None
+
+    def rows(self) -> Iterator[Row]:
+        self._names: list[str] | None = None
+        self._width = 0  # of the first record, in a file without a header
+        self._texts: list[str] = []
+        lines = text_lines(self.stream, self.options.encoding)
+        self._csv = csv.reader(self._kept(lines) if self.keep_text else lines, **self._dialect())
+        self.line = 1
+        records = self._records()
+        if self.options.header:
+            header = next(records, None)
+            if header is None:
+                return
+            self._names = self._named(header)
+        columns = _Columns(self._names, self.options)
+        if self._names is not None:
+            self.line = self._csv.line_num + 1
+        if columns.is_pair and self._names is not None and not self.keep_text:
+            yield from self._pairs(columns.key, columns.value, len(self._names))
+            return
+        row_of = columns.row
+        for fields in records:
+            if self._fits(fields):
+                try:
+                    row = row_of(fields)
+                except FormatError as error:
+                    self.refuse(error)
+                else:
+                    yield row
+            self.line = self._csv.line_num + 1
+
+    @property
+    def line(self) -> int:
+        """The line in which the current record begins."""
+        if self._rest is None:
+            return self._line
+        return self._line + _lines(self._part[: len(self._part) - length_hint(self._rest) - 1])
+
+    @line.setter
+    def line(self, line: int) -> None:
+        self._line = line
+        self._rest = None
+
+    def _pairs(self, key: int, value: int, width: int) -> Iterator[Row]:
+        """Yield key and value, which is all there is in most files; nothing wrong is skipped.
+
+        Takes many records at a time, because Python code for each of them would take longer
+        than reading it. Which one is the current one is only looked up for an error.
+        """
+        pair = itemgetter(key, value)
+        while True:
+            error: Exception | None = None
+            self.line = first = self._csv.line_num + 1
+            part: list[list[str]] = []
+            try:
+                part.extend(islice(self._csv, _PART))  # what comes before an error stays
+            except csv.Error as caught:
+                error = _malformed(caught)
+            except UnicodeDecodeError as caught:
+                error = wrong_encoding(caught)
+            else:
+                if not part:
+                    return
+            if {width}.issuperset(map(len, part)):
+                self._part, self._rest = part, iter(part)
+                yield from map(pair, self._rest)
+                if error is not None:
+                    self.line = first + _lines(part)
+            else:
+                for fields in part:
+                    if self._fits(fields):
+                        yield pair(fields)
+                    self.line = self.line + _lines([fields])
+            if error is not None:
+                self.record = None
+                self.refuse(error)
+
+    def _records(self) -> Iterator[list[str]]:
+        """Yield the fields of each record that can be read."""
+        while True:
+            try:
+                yield from self._csv
+            except csv.Error as error:
+                self.record = None
+                self.refuse(_malformed(error))
+            except UnicodeDecodeError as error:
+                self.record = None
+                self.line = self._csv.line_num + 1
+                self.refuse(wrong_encoding(error))
+            else:
+                return
+            self._texts.clear()
+            self.line = self._csv.line_num + 1
+
+    def _fits(self, fields: list[str]) -> bool:
+        """Whether a record has as many fields as the header; a blank line is no record."""
+        self.record = fields
+        self._width = self._width or len(fields)
+        if self._names is None or len(fields) == len(self._names):
+            return bool(fields)
+        if fields:
+            self.refuse(FormatError(f"{_counted(fields)}, and the header has {len(self._names)}"))
+        return False
+
+    def _named(self, header: list[str]) -> list[str]:
+        names = header[:-2] if tuple(header[-2:]) == MARKS else header
+        for name in names:
+            if names.count(name) > 1:
+                raise FormatError(f"two columns are called {name!r}")
+        # The marks stay as columns that nobody asks for.
+        return header
+
+    def _dialect(self) -> dict[str, Any]:
+        delimiter, quote = self.options.delimiter, self.options.quote
+        dialect: dict[str, Any] = {"strict": True, "delimiter": delimiter or self.delimiter}
+        if quote == "":
+            dialect["quoting"] = csv.QUOTE_NONE
+        elif quote is not None:
+            dialect["quotechar"] = quote
+        for what, given in (("delimiter", delimiter), ("quote", quote)):
+            if given and (len(given) != 1 or given in "\r\n"):
+                raise UsageError(f"--{what} {given!r}: not one character")
+        return dialect
+
+    def _kept(self, lines: Iterator[str]) -> Iterator[str]:
+        """Pass lines on, and keep those of the current record."""
+        while True:
+            try:
+                for line in lines:
+                    if self._csv.line_num + 1 == self.line:
+                        self._texts.clear()
+                    self._texts.append(line)
+                    yield line
+                return
+            except UnicodeDecodeError as error:
+                self._texts.append(error.object.decode("utf-8", "backslashreplace"))
+                raise
+
+    # Rejects
+
+    def rejects_header(self) -> bytes:
+        if self._names is None:
+            # With numbers as names, so that it is seen how many fields a record must have.
+            return self._as_line([*map(str, range(1, self._width + 1)), *MARKS])
+        return self._as_line([*(n for n in self._names if n not in MARKS), *MARKS])
+
+    def rejected(self, reason: str, is_first: bool) -> bytes:
+        # A record with too few fields stays so, or it would be imported the next time.
+        fields = self.record
+        if fields is None:
+            fields = ["".join(self._texts)]
+        marked = self._names is not None and tuple(self._names[-2:]) == MARKS
+        if marked and len(fields) > 2 and fields[-2].isdigit():
+            fields = fields[:-2]
+        return self._as_line([*fields, str(self.line), reason])
+
+    def _as_line(self, fields: list[str]) -> bytes:
+        dialect = {k: v for k, v in self._dialect().items() if k not in ("strict", "quoting")}
+        return _written([fields], dialect).encode(
+            self.options.encoding or "utf-8", "backslashreplace"
+        )
+
+
+class TabReader(DelimitedReader):
+    """Reads TSV."""
+
+    delimiter = "\t"
+
+
+class _Columns:
+    """Which column is what."""
+
+    def __init__(self, names: list[str] | None, options: Any) -> None:
+        self.names = names
+        marks = names is not None and tuple(names[-2:]) == MARKS
+        self.there = names[:-2] if names and marks else names
+        self.type: int | None = None
+        self.expiry: int | None = None
+        self.scope: int | None = None
+        self.gathered: list[tuple[str, int]] = []
+        if options.names_columns or names is None:
+            self._as_told(options)
+        else:
+            self._as_exported()
+        self.is_pair = not self.gathered and self.type is self.expiry is self.scope is None
+
+    def _as_exported(self) -> None:
+        assert self.there is not None
+        if self.there[:2] == ["1", "2"]:  # the rejects of a file without a header
+            self.key, self.value = 0, 1
+            return
+        if "key" not in self.there:
+            raise FormatError(
+                "no column is called 'key'",
+                hint="name it with --key-column, or say --no-header when the first line is data",
+            )
+        self.key = self.there.index("key")
+        others = [name for name in self.there if name != "key"]
+        if len(others) == 1:
+            self.value = self.there.index(others[0])
+            return
+        unknown = [name for name in others if name not in OURS]
+        if unknown or "value" not in others:
+            raise FormatError(
+                f"which columns are the value: {', '.join(map(repr, unknown or others))}?",
+                hint="--value-column NAME takes one, --columns NAME,NAME or '*' gathers several",
+            )
+        self.value = self.there.index("value")
+        self.type, self.expiry, self.scope = (
+            self.there.index(name) if name in others else None for name in OURS[2:]
+        )
+
+    def _as_told(self, options: Any) -> None:
+        self.key = self._place(options.key_column or self._default("key", "1"))
+        self.scope = self._place(options.scope_column) if options.scope_column else None
+        self.value = -1
+        if options.columns and options.value_column:
+            raise UsageError("--columns and --value-column exclude each other")
+        if not options.columns:
+            self.value = self._place(options.value_column or self._default("value", "2"))
+            return
+        if options.columns == ("*",):
+            if self.there is None:
+                raise UsageError("--columns '*' needs a header", hint="number them: --columns 2,3")
+            taken = (self.key, self.scope)
+            self.gathered = [(n, at) for at, n in enumerate(self.there) if at not in taken]
+        else:
+            self.gathered = [(name, self._place(name)) for name in options.columns]
+
+    def _default(self, name: str, number: str) -> str:
+        return number if self.there is None else name
+
+    def _place(self, name: str) -> int:
+        if self.there is None:
+            if not (name.isascii() and name.isdigit() and int(name) > 0):
+                raise UsageError(f"column {name!r}: without a header columns are numbered, from 1")
+            return int(name) - 1
+        if name not in self.there:
+            raise missing_column(name, self.there)
+        return self.there.index(name)
+
+    def row(self, fields: list[str]) -> Row:
+        try:
+            key = fields[self.key]
+            value: Any
+            if self.gathered:
+                value = {name: fields[at] for name, at in self.gathered}
+            else:
+                value = fields[self.value]
+                if self.type is not None:
+                    value = untyped(value, fields[self.type])
+            scope = fields[self.scope] or None if self.scope is not None else None
+            expires_at = moment(fields[self.expiry]) if self.expiry is not None else None
+        except IndexError:
+            raise _too_few(fields) from None
+        return key, value, scope, expires_at
+
+
+def _lines(records: list[list[str]]) -> int:
+    """Return how many lines some records take."""
+    return sum(1 + sum(field.count("\n") for field in fields) for fields in records)
+
+
+def _too_few(fields: list[str]) -> FormatError:
+    return FormatError(f"only {_counted(fields)}")
+
+
+def _counted(fields: list[str]) -> str:
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+
+
+def _malformed(error: csv.Error) -> FormatError:
+    text = str(error)
+    if text == "unexpected end of data":
+        return FormatError("a quoted field begins here and never ends")
+    if "expected after" in text:
+        return FormatError(
+            "text behind the closing quote of a field",
+            hint="inside, a quote is written twice; with --quote '' quotes are text",
+        )
+    if "new-line character" in text:
+        return FormatError(
+            "a carriage return without a newline", hint="convert the line ends to \\n"
+        )
+    return FormatError(text)
+
+
+class DelimitedWriter(Writer):
+    """Writes records of fields between delimiters."""
+
+    delimiter = ","
+
+    def begin(self) -> None:
+        shape = self.shape
+        wanted = (True, True, shape.types, shape.expiry, shape.scopes)
+        names = [n for n, is_needed in zip(OURS, wanted, strict=True) if is_needed]
+        self._put([names])
+
+    def write(self, scope: str, entries: Iterable[Entry]) -> int:
+        shape = self.shape
+        count = 0
+        records: list[list[Any]] = []
+        for entry in entries:
+            if shape.plain:
+                data = only_text(entry.key, entry.value, "a table", plain=True, binary=False)
+                text, kind = data.decode(), ""
+            else:
+                text, kind = typed(entry.value)
+            record: list[Any] = [entry.key, text]
+            if shape.types:
+                record.append(kind)
+            if shape.expiry:
+                record.append("" if entry.expires_at is None else entry.expires_at)
+            if shape.scopes:
+                record.append(scope)
+            records.append(record)
+            count += 1
+            if len(records) == PIECES:
+                self._put(records)
+                records.clear()
+        self._put(records)
+        return count
+
+    def write_pairs(self, pairs: Iterable[tuple[str, str]]) -> int | None:
+        count = 0
+        iterator = iter(pairs)
+        delimiter = self.delimiter
+        while part := list(islice(iterator, PIECES)):
+            text = "\n".join([f"{key}{delimiter}{value}" for key, value in part])
+            # Where nothing has to be quoted, there are just these delimiters and newlines.
+            if (
+                '"' in text
+                or "\r" in text
+                or text.count(delimiter) != len(part)
+                or text.count("\n") != len(part) - 1
+            ):
+                self._put(part)
+            else:
+                self.out.write(f"{text}\n".encode())
+            count += len(part)
+        return count
+
+    def _put(self, records: Iterable[Iterable[Any]]) -> None:
+        self.out.write(_written(records, {"delimiter": self.delimiter}).encode())
+
+
+def _written(records: Iterable[Iterable[Any]], dialect: dict[str, Any]) -> str:
+    """Return records as text in which everything that has to be quoted is.
+
+    Before Python 3.13 the module leaves a carriage return without quotes.
+    """
+    out = io.StringIO(newline="")
+    records = list(records)
+    csv.writer(out, lineterminator="\n", **dialect).writerows(records)
+    text = out.getvalue()
+    if "\r" in text:
+        out = io.StringIO(newline="")
+        csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL, **dialect).writerows(records)
+        text = out.getvalue()
+    return text
+
+
+class TabWriter(DelimitedWriter):
+    """Writes TSV."""
+
+    delimiter = "\t"
+
+
+READERS = {"csv": DelimitedReader, "tsv": TabReader}
+WRITERS = {"csv": DelimitedWriter, "tsv": TabWriter}

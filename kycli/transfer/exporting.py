@@ -1,0 +1,98 @@
+"""Exporting keys, as of one moment, to a file or a stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+
+from kycli.core.codec import check_scope
+from kycli.errors import UsageError
+from kycli.transfer import formats
+from kycli.transfer.targets import target
+from kycli.transfer.writing import PIECES, Shape
+
+if TYPE_CHECKING:
+    from kycli.core.storage import Kycore
+
+_Item = TypeVar("_Item")
+
+
+class ExportOptions(NamedTuple):
+    """What is exported how.
+
+    Attributes:
+        format: its name.
+        scopes: whose keys; None for all scopes.
+        prefix: only keys that begin with this text.
+        plain: only keys and values, as text: types and times of expiry are lost.
+    """
+
+    format: str
+    scopes: tuple[str, ...] | None
+    prefix: str | None = None
+    plain: bool = False
+
+
+def export(
+    store: Kycore,
+    given: str | os.PathLike[str] | BinaryIO,
+    options: ExportOptions,
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Write keys and values; return how many keys."""
+    writer_of = formats.named(options.format).writer()
+    several = options.scopes is None or len(options.scopes) > 1
+    if several and (options.plain or options.format in ("nul", "dotenv")):
+        raise UsageError(
+            "a plain export holds one scope"
+            if options.plain
+            else f"{options.format} holds one scope",
+            hint="export each scope, or use csv, json or jsonl",
+        )
+    scopes = options.scopes and tuple(dict.fromkeys(map(check_scope, options.scopes)))
+    with target(given) as out, store.snapshot():
+        places = store.scopes() if scopes is None else list(scopes)
+        shape, is_text = _shape(store, places, options, several)
+        writer = writer_of(out, shape)
+        writer.begin()
+        count = 0
+        pure = is_text and not (shape.expiry or shape.scopes)
+        for scope in places:
+            written = None
+            if pure:
+                pairs = store.scan(options.prefix, scope=scope)
+                written = writer.write_pairs(
+                    pairs if progress is None else _counted(pairs, progress, count)
+                )
+            if written is None:
+                entries = store.entries(options.prefix, scope=scope)
+                written = writer.write(
+                    scope, entries if progress is None else _counted(entries, progress, count)
+                )
+            count += written
+        writer.end()
+    return count
+
+
+def _shape(
+    store: Kycore, scopes: list[str], options: ExportOptions, several: bool
+) -> tuple[Shape, bool]:
+    """Return what must be written of each key, and whether all values are text."""
+    types = expiry = False
+    for scope in scopes:
+        traits = store.traits(options.prefix, scope=scope)
+        types = types or traits.types - {"text"} != frozenset()
+        expiry = expiry or traits.expires
+    if options.plain:
+        return Shape(False, False, False, True), not types
+    return Shape(types, expiry, several, False), not types
+
+
+def _counted(
+    items: Iterable[_Item], progress: Callable[[int], object], before: int
+) -> Iterator[_Item]:
+    for count, item in enumerate(items, before + 1):
+        if count % PIECES == 0:
+            progress(count)
+        yield item

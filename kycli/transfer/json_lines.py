@@ -1,0 +1,104 @@
+"""JSONL: a record of JSON on each line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any
+
+from kycli.core.values import canonical, parse
+from kycli.errors import FormatError, InputError, WrongTypeError
+from kycli.transfer.reading import Reader, Row
+from kycli.transfer.records import Members, reject
+from kycli.transfer.text_lines import text_lines, wrong_encoding
+from kycli.transfer.writing import PIECES, Writer
+
+if TYPE_CHECKING:
+    from kycli.core.operations.entry import Entry
+
+
+class LinesReader(Reader):
+    """Reads a record from each line."""
+
+    def rows(self) -> Iterator[Row]:
+        row_of = Members(self.options).row
+        lines = text_lines(self.stream, self.options.encoding)
+        while True:
+            self.line += 1
+            self.record = text = None
+            try:
+                text = next(lines, None)
+                if text is None:
+                    return
+                if text.isspace():
+                    continue
+                self.record = parse(text.rstrip())
+                row = row_of(self.record)
+            except UnicodeDecodeError as error:
+                self._text = repr(error.object)
+                self.refuse(wrong_encoding(error))
+            except (InputError, WrongTypeError) as error:
+                self._text = text or ""
+                self.refuse(_reason(error))
+            else:
+                yield row
+
+    def rejected(self, reason: str, is_first: bool) -> bytes:
+        return f"{reject(self.record, self._text, self.line, reason)}\n".encode()
+
+    _text = ""
+
+
+def _reason(error: Exception) -> Exception:
+    """Say where on the line JSON is broken, and not on which line of the line."""
+    text = str(error)
+    if text.startswith("not JSON:"):
+        return FormatError(text.replace("at line 1, column", "at column"))
+    return error
+
+
+def record(scope: str | None, entry: Entry) -> dict[str, Any]:
+    """Return what is written of a key."""
+    fields: dict[str, Any] = {"key": entry.key, "value": entry.value}
+    if entry.expires_at is not None:
+        fields["expires_at"] = entry.expires_at
+    if scope is not None:
+        fields["scope"] = scope
+    return fields
+
+
+class LinesWriter(Writer):
+    """Writes a record on each line."""
+
+    def write(self, scope: str, entries: Iterable[Entry]) -> int:
+        place = scope if self.shape.scopes else None
+        count = 0
+        lines: list[str] = []
+        for entry in entries:
+            lines.append(canonical(record(place, entry)))
+            count += 1
+            if len(lines) == PIECES:
+                self._put(lines)
+        self._put(lines)
+        return count
+
+    def write_pairs(self, pairs: Iterable[tuple[str, str]]) -> int | None:
+        count = 0
+        lines: list[str] = []
+        for key, value in pairs:
+            lines.append(f'{{"key":{encode_basestring(key)},"value":{encode_basestring(value)}}}')
+            count += 1
+            if len(lines) == PIECES:
+                self._put(lines)
+        self._put(lines)
+        return count
+
+    def _put(self, lines: list[str]) -> None:
+        if lines:
+            lines.append("")
+            self.out.write("\n".join(lines).encode())
+            lines.clear()
+
+
+READERS = {"jsonl": LinesReader}
+WRITERS = {"jsonl": LinesWriter}

@@ -1,0 +1,89 @@
+"""Keys and values that end with a NUL each: ``key\\0value\\0``.
+
+For what ``find -print0``, ``xargs -0`` and the like write and read. A value that is no UTF-8 is
+bytes. A value that holds a NUL cannot be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from kycli.errors import FormatError, UsageError
+from kycli.transfer.plain_text import only_text
+from kycli.transfer.reading import Reader, Row
+from kycli.transfer.sources import BLOCK
+from kycli.transfer.writing import Writer, not_for
+
+if TYPE_CHECKING:
+    from kycli.core.operations.entry import Entry
+
+
+class NulReader(Reader):
+    """Reads pairs of fields that end with a NUL."""
+
+    unit = "record"
+
+    def rows(self) -> Iterator[Row]:
+        if self.options.names_columns:
+            raise UsageError("a file of NUL-separated pairs has no columns")
+        fields = self._fields()
+        for key in fields:
+            self.line += 1
+            self.record = key
+            value = next(fields, None)
+            if value is None:
+                raise FormatError("a key without a value, at the end of the file")
+            self.record = key, value
+            try:
+                row = key.decode(), _text_or_bytes(value)
+            except UnicodeDecodeError:
+                self.refuse(FormatError("the key is not UTF-8"))
+            else:
+                yield row
+
+    def _fields(self) -> Iterator[bytes]:
+        pending: list[bytes] = []
+        while block := self.stream.read(BLOCK):
+            first, *others = block.split(b"\0")
+            pending.append(first)
+            if others:
+                yield b"".join(pending)
+                yield from others[:-1]
+                pending = [others[-1]]
+        if rest := b"".join(pending):
+            self.line += 1
+            raise FormatError(f"{rest[:40]!r} is not followed by a NUL, at the end of the file")
+
+    def rejected(self, reason: str, is_first: bool) -> bytes:
+        # The format has no place for the reason.
+        key, value = self.record
+        return key + b"\0" + value + b"\0"  # type: ignore[no-any-return]
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+class NulWriter(Writer):
+    """Writes pairs of fields that end with a NUL."""
+
+    def write(self, scope: str, entries: Iterable[Entry]) -> int:
+        count = 0
+        for entry in entries:
+            plain = self.shape.plain
+            if entry.expires_at is not None and not plain:
+                raise not_for(entry.key, "nul", "expires")
+            value = only_text(entry.key, entry.value, "nul", plain=plain, binary=True)
+            if b"\0" in value:
+                raise not_for(entry.key, "nul", "has a value with a NUL")
+            self.out.write(entry.key.encode() + b"\0" + value + b"\0")
+            count += 1
+        return count
+
+
+READERS = {"nul": NulReader}
+WRITERS = {"nul": NulWriter}

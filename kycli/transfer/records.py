@@ -1,0 +1,110 @@
+"""Records of JSON: which member is what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kycli.core.values import canonical
+from kycli.errors import FormatError, UsageError
+from kycli.transfer.reading import ReadOptions, Row, missing_column
+
+OURS = frozenset({"key", "value", "scope", "expires_at", "version", "updated_at"})
+MARKS = ("_line", "_reason")
+
+
+class Members:
+    """Makes rows of records: ``{"key": …, "value": …}``, or ``[key, value]``."""
+
+    def __init__(self, options: ReadOptions) -> None:
+        self.told = options.names_columns
+        self.key = options.key_column or "key"
+        self.value = options.value_column or "value"
+        self.scope = options.scope_column
+        self.columns = options.columns
+        if options.columns and options.value_column:
+            raise UsageError("--columns and --value-column exclude each other")
+
+    def row(self, data: Any) -> Row:
+        """Return the row that a record stands for.
+
+        Raises:
+            FormatError: when it stands for none.
+        """
+        if type(data) is list:
+            if len(data) != 2:
+                raise FormatError(f"a list of {len(data)} items is no pair of key and value")
+            return _key(data[0]), data[1]
+        if type(data) is not dict:
+            raise FormatError("neither an object nor a pair of key and value")
+        if self.told:
+            return self._as_told(data)
+        if "_line" in data:
+            data = {name: item for name, item in data.items() if name not in MARKS}
+        try:
+            key, value = data["key"], data["value"]
+        except KeyError as error:
+            raise missing_column(str(error.args[0]), list(data), "member") from None
+        if len(data) == 2:
+            return _key(key), value
+        unknown = data.keys() - OURS
+        if unknown:
+            raise FormatError(
+                f"the member {min(unknown)!r} is neither key nor value",
+                hint="--value-column NAME imports one member, --columns '*' gathers them",
+            )
+        return (
+            *(_key(key), value),
+            _text(data.get("scope"), "scope"),
+            _number(data.get("expires_at"), "expires_at"),
+            _number(data.get("updated_at"), "updated_at"),
+        )
+
+    def _as_told(self, data: dict[str, Any]) -> Row:
+        try:
+            key = data[self.key]
+            scope = None if self.scope is None else _text(data[self.scope], self.scope)
+            value: Any
+            if self.columns == ("*",):
+                taken = (self.key, self.scope, *MARKS)
+                value = {name: item for name, item in data.items() if name not in taken}
+            elif self.columns:
+                value = {name: data[name] for name in self.columns}
+            else:
+                value = data[self.value]
+        except KeyError as error:
+            raise missing_column(str(error.args[0]), list(data), "member") from None
+        return _key(key), value, scope
+
+
+def reject(data: Any, text: str, line: int, reason: str) -> str:
+    """Return a record with why it was rejected, such that an import ignores that.
+
+    Parameters:
+        data: the record, or None when it could not be read.
+        text: what it is instead.
+    """
+    if type(data) is list and len(data) == 2:
+        data = {"key": data[0], "value": data[1]}
+    elif type(data) is not dict:
+        data = {"_text": text}
+    return canonical({**data, "_line": line, "_reason": reason})
+
+
+def _key(key: Any) -> str:
+    if type(key) is str:
+        return key
+    if type(key) is int:  # an id
+        return str(key)
+    raise FormatError(f"the key is of type {type(key).__name__}, not text")
+
+
+def _text(given: Any, name: str) -> str | None:
+    if given is None or type(given) is str:
+        return given
+    raise FormatError(f"{name} is of type {type(given).__name__}, not text")
+
+
+def _number(given: Any, name: str) -> int | None:
+    if given is None or (type(given) is int and 0 <= given < 1 << 62):
+        return given
+    raise FormatError(f"{name} is not milliseconds since the epoch")

@@ -1,0 +1,208 @@
+"""Where an import reads from: a file or standard input, decompressed as it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import time
+import zlib
+from typing import Any, BinaryIO
+
+from kycli.errors import FormatError, KycliError, MissingLibraryError
+
+BLOCK = 1 << 20
+_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Source:
+    """A stream of bytes with a name.
+
+    Parameters:
+        given: a path, or a binary stream.
+        name: what messages call it; default the path, or ``standard input``.
+
+    Attributes:
+        stream: the decompressed bytes.
+        path: the absolute path of a file; None of a stream, or of what is no regular file.
+        size: of the file in bytes, or None.
+    """
+
+    def __init__(self, given: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
+        self.path: str | None = None
+        self.size: int | None = None
+        self._status: os.stat_result | None = None
+        if isinstance(given, (str, os.PathLike)):
+            self.name = name or os.fspath(given)
+            file: BinaryIO = open(given, "rb", buffering=0)  # noqa: SIM115  (closed by close)
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                self.path, self.size = os.path.realpath(given), status.st_size
+                self._status = status
+        else:
+            self.name = name or "standard input"
+            file = given
+        self._raw = _Counted(file, owned=isinstance(given, (str, os.PathLike)))
+        buffered = io.BufferedReader(self._raw, BLOCK)
+        try:
+            self.compression = _compression(buffered)
+            self.stream: BinaryIO = _decompressed(buffered, self.compression)
+        except BaseException:
+            self._raw.close()
+            raise
+
+    @property
+    def position(self) -> int:
+        """How many bytes were read, before they are decompressed."""
+        return self._raw.count
+
+    @property
+    def time(self) -> int:
+        """When the file was last changed, in milliseconds since the epoch; now of a stream."""
+        if self._status is None:
+            return time.time_ns() // 1_000_000
+        return self._status.st_mtime_ns // 1_000_000
+
+    def fingerprint(self) -> tuple[int, int, int, str]:
+        """Return the size and time of the file, and how much was read with its hash."""
+        assert self._status is not None
+        return (
+            self._status.st_size,
+            self._status.st_mtime_ns,
+            self._raw.count,
+            self._raw.hash.hexdigest(),
+        )
+
+    def check_unchanged(self) -> None:
+        """Raise if the file was changed while it was read."""
+        if self._status is None:
+            return
+        now = os.fstat(self._raw.fileno())
+        before = self._status
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise FormatError(
+                f"{self.name}: the file was changed while it was read",
+                hint="import it again when nobody writes to it",
+            )
+
+    def close(self) -> None:
+        """Close the file; a stream that was given stays open."""
+        self._raw.close()
+
+
+def hash_of_start(path: str, size: int) -> str | None:
+    """Return the hash of the first bytes of a file; None when there are fewer."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb", buffering=0) as file:
+        while size:
+            block = file.read(min(size, BLOCK))
+            if not block:
+                return None
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+class _Counted(io.RawIOBase):
+    """A stream that counts and hashes what is read."""
+
+    def __init__(self, file: BinaryIO, *, owned: bool) -> None:
+        self._file = file
+        self._owned = owned
+        self.count = 0
+        self.hash = hashlib.blake2b(digest_size=16)
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        # A pipe gives what there is; read1 of a buffered stream does the same.
+        read = getattr(self._file, "read1", self._file.read)
+        block = read(len(buffer))
+        if block is None:
+            raise KycliError(
+                "standard input is non-blocking, so its end cannot be told",
+                hint="pass it on with a program that waits for it",
+            )
+        size = len(block)
+        buffer[:size] = block
+        self.count += size
+        self.hash.update(block)
+        return size
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+        super().close()
+
+
+def _compression(stream: io.BufferedReader[Any]) -> str | None:
+    beginning = stream.peek(6)
+    for magic, name in _MAGIC.items():
+        if beginning.startswith(magic):
+            return name
+    return None
+
+
+def _decompressed(stream: io.BufferedReader[Any], compression: str | None) -> BinaryIO:
+    if compression is None:
+        return stream
+    if compression == "gzip":
+        import gzip
+
+        return _checked(gzip.GzipFile(fileobj=stream), compression, zlib.error)
+    if compression == "xz":
+        import lzma
+
+        return _checked(lzma.LZMAFile(stream), compression, lzma.LZMAError)
+    zstd = load_zstd()
+    return _checked(zstd.ZstdFile(stream), compression, zstd.ZstdError)
+
+
+def load_zstd() -> Any:
+    """Return the module of the standard library, or the one that brings it to older Pythons.
+
+    Raises:
+        MissingLibraryError: when there is neither.
+    """
+    for package in ("compression", "backports"):
+        try:
+            return __import__(f"{package}.zstd", fromlist=("*",))
+        except ImportError:
+            pass
+    raise MissingLibraryError(
+        "zstd files need the library backports.zstd", hint="pip install 'kycli[zstd]'"
+    )
+
+
+def _checked(stream: Any, compression: str, *errors: type[Exception]) -> BinaryIO:
+    return io.BufferedReader(_Checked(stream, compression, errors), BLOCK)
+
+
+class _Checked(io.RawIOBase):
+    """A decompressed stream whose errors say what is wrong with the file."""
+
+    def __init__(self, stream: Any, compression: str, errors: tuple[type[Exception], ...]) -> None:
+        self._stream = stream
+        self._compression = compression
+        self._errors: tuple[type[Exception], ...] = (OSError, *errors)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            size: int = self._stream.readinto(buffer)
+            return size
+        except EOFError:
+            raise FormatError(
+                f"the {self._compression} data ends too early", hint="the file is not complete"
+            ) from None
+        except self._errors as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # the disk's, and not about what is in the file
+            raise FormatError(f"the {self._compression} data is damaged: {error}") from None
