@@ -211,6 +211,12 @@ class Environment:
     def input_is_terminal(self) -> bool:
         return self._in is not None and self._in.isatty()
 
+    def input_stream(self) -> BinaryIO:
+        """Return standard input, to be read as a stream."""
+        if self._in is None:
+            raise KycliError("standard input is closed", hint="name a file")
+        return self._in
+
     def read_input(self, longer: float = 1) -> bytes:
         """Return all of standard input, up to the size of the largest value.
 

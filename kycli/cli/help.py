@@ -45,7 +45,7 @@ _USAGE = "kycli [FLAGS] COMMAND [ARGUMENTS]"
 
 WHAT = "A key-value store: one SQLite file, many isolated scopes, values that expire."
 
-_FIRST = ("kys", "kyg", "kyl", "kyd", "kyv")
+_FIRST = ("kys", "kyg", "kyl", "kyd")
 """The commands that the first screen of help explains."""
 
 _READ_ON = "'kycli help COMMAND' explains a command or topic, 'kycli help --all' shows all."

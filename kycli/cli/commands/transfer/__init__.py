@@ -1,0 +1,77 @@
+"""Declarations of the commands that import and export files."""
+
+from kycli.cli.commands import SCOPE, Command, Short
+
+HEADING = "Import and export"
+
+_IMPORT_FLAGS = (
+    "format prefix ttl key-column value-column scope-column columns no-header delimiter quote "
+    "encoding table on-conflict on-error rejects batch resume dry-run json"
+)
+
+COMMANDS = (
+    Command(
+        "import",
+        "transfer.importing.import_files",
+        "FILE...",
+        "import keys from files",
+        flags=SCOPE + _IMPORT_FLAGS,
+        meanings={
+            "scope": "where rows go that name no scope",
+            "format": "csv, tsv, json, jsonl, dotenv, nul or sqlite",
+            "prefix": "put this text before each key",
+            "ttl": "time to live of rows that name none",
+            "on-conflict": "keys that exist: overwrite, skip, error, newer",
+            "dry-run": "change nothing, and count what would change",
+            "json": "print what was done as JSON",
+        },
+        short=Short(
+            "kyi",
+            "kyi users.csv",
+            "kyi users.csv --key-column id --columns '*'",
+            "kyi big.csv.zst --batch 10000; kyi big.csv.zst --resume",
+            "kyi data.csv --rejects bad.csv",
+        ),
+        notes="""\
+Imports all of the files or, when anything fails, nothing; it is one change that
+'kycli undo' reverts. FILE is '-' for standard input, which needs --format. The
+format is what the name of the file says; gzip, xz and zstd are recognized.
+A CSV file has a header with the columns key and value, unless flags say where
+these are. JSON is an object, or a list of pairs or records. Keys that exist are
+overwritten. --on-conflict newer overwrites those that are older than the row
+or, if it has no time, the file. --rejects implies --on-error skip.
+--batch commits N rows at a time, so that others can write in between. When such
+an import is interrupted, --resume continues it.""",
+        examples=(
+            "kycli import users.csv --scope alpha.prod",
+            "kycli import old.sqlite --table kv --key-column k --value-column v",
+            "kycli scan --jsonl --scope a | kycli import --format jsonl - --scope b",
+        ),
+    ),
+    Command(
+        "export",
+        "transfer.exporting.export_file",
+        "FILE [FORMAT]",
+        "export keys to a file",
+        flags=SCOPE + "all-scopes prefix plain",
+        meanings={
+            "scope": "the scope; may be given several times",
+            "all-scopes": "all scopes",
+            "prefix": "only keys that begin with this literal text",
+        },
+        repeatable="scope",
+        short=Short("kye", "kye keys.csv", "kye - jsonl | gzip > keys.jsonl.gz"),
+        notes="""\
+Writes the keys as of one moment, while others go on writing. FILE appears when
+it is complete; '-' is standard output. FORMAT is csv, tsv, json, jsonl, dotenv
+or nul, by default what the name of the file says, else csv. A name that ends in
+.gz, .xz or .zst is compressed. 'kycli import' reads back what was exported,
+with types, times of expiry and scopes; dotenv and nul refuse what they cannot
+hold. --plain writes keys and values as text and nothing else.""",
+        examples=(
+            "kycli export keys.csv --scope alpha.prod",
+            "kycli export all.jsonl.zst --all-scopes",
+            "kycli export .env --scope alpha.prod --prefix DB_",
+        ),
+    ),
+)

@@ -1,0 +1,213 @@
+"""``kyi`` and ``kye``: files to keys and back, on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from cli.harness import Call, Result, program
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    (home / "users.csv").write_text("key,value\na.b,007\nc,x\n")
+    return home / "users.csv"
+
+
+def test_a_file_is_imported_and_exported(run: Call, file: Path) -> None:
+    done = run("kyi", "users.csv")
+    assert (done.code, done.out) == (0, b"")
+    assert done.err == "users.csv: 2 rows: 2 created\n"
+    assert run("kyg", "a.b").out == b"007\n"
+    assert run("kycli", "history", "c").lines[0].split("\t")[1] == "imported"
+    assert run("kye", "out.csv").err == "exported 2 keys\n"
+    assert Path("out.csv").read_text() == file.read_text()
+    assert run("kye", "-", "jsonl").lines[0] == '{"key":"a.b","value":"007"}'
+    assert run("kye", "out.jsonl", "-q").err == ""
+    assert Path("out.jsonl").read_text() == run("kye", "-", "jsonl").out.decode()
+    assert run("kycli", "undo").code == 0
+    assert run("kyl").out == b""
+
+
+def test_what_scan_prints_is_imported(call: Call, file: Path) -> None:
+    call("kys", "n", "--json", "[1,2.0]")
+    call("kyi", "users.csv", "-q")
+    text = call("kycli", "scan", "--jsonl").out
+    done = call("kycli", "import", "-", "--format", "jsonl", "--scope", "copy", stdin=text)
+    assert done.err == "standard input: 3 rows: 3 created\n"
+    assert call("kycli", "scan", "--scope", "copy").out == call("kycli", "scan").out
+
+
+def test_counts_as_json(call: Call, file: Path) -> None:
+    call("kys", "c", "old")
+    done = call("kyi", "users.csv", "--json", "-q")
+    assert json.loads(done.out) == {
+        "files": 1, "read": 2, "created": 1, "overwritten": 1, "unchanged": 0, "skipped": 0,
+        "rejected": 0, "change": 2,
+    }  # fmt: skip
+    assert done.err == ""
+
+
+def test_flags(call: Call, home: Path) -> None:
+    (home / "t.txt").write_text("x;Ada;36\ny;'a;b';1\n")
+    words = ["--no-header", "--key-column", "1", "--columns", "2,3", "--delimiter", ";"]
+    call("kyi", "t.txt", "--format", "csv", "--quote", "'", "--prefix", "p:", *words)
+    assert call("kyg", "p:y").out == b'{"2":"a;b","3":"1"}\n'
+    (home / "u.tsv").write_text("id\twhere\tv\n1\talpha.x\tone\n")
+    call("kyi", "u.tsv", "--key-column", "id", "--value-column", "v", "--scope-column", "where")
+    assert call("kycli", "get", "alpha.x.1").out == b"one\n"
+    assert (
+        call("kyi", "u.tsv", "--key-column", "id", "--value-column", "v", "--ttl", "60").code == 0
+    )
+    assert 0 < float(call("kycli", "ttl", "1").out) <= 60
+
+
+def test_several_files_are_one_change(call: Call, file: Path, home: Path) -> None:
+    (home / "more.csv").write_text("key,value\nd,1\n")
+    (home / "bad.csv").write_text("key,value\nd\n")
+    failed = call("kyi", "users.csv", "bad.csv")
+    assert failed.failed_clearly
+    assert failed.err == "kycli: bad.csv, line 2: 1 field, and the header has 2\n"
+    assert call("kyl").out == b""
+    assert call("kyi", "users.csv", "more.csv").err.count("\n") == 2
+    assert call("kycli", "undo").code == 0
+    assert call("kyl").out == b""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["missing.csv"], "missing.csv: No such file or directory"),
+        (["-"], "which format is standard input in?"),
+        (["users.csv", "--format", "xml"], "unknown format 'xml'"),
+        (["users.csv", "--on-conflict", "x"], "unknown policy 'x' for conflicts"),
+        (["users.csv", "--on-error", "x"], "unknown way 'x' to go on after an error"),
+        (["users.csv", "--batch", "0"], "--batch '0': not a whole number of 1 or more"),
+        (["users.csv", "--dry-run", "--batch", "5"], "a dry run has no batches"),
+        (["users.csv", "--encoding", "x"], "unknown encoding 'x'"),
+        (["users.csv", "--delimiter", "ab"], "--delimiter 'ab': not one character"),
+        (["users.csv", "--columns", "a", "--value-column", "b"], "exclude each other"),
+        (["users.csv", "--ttl", "5", "--scope", "p.n"], "'p.n' is not a cache"),
+        (["users.csv", "users.csv", "--rejects", "r"], "--rejects is for one file"),
+        (["."], "its name does not say what format it is in"),
+        ([".", "--format", "csv"], ".: Is a directory"),
+    ],
+)
+def test_what_cannot_be_is_said(call: Call, file: Path, words: list[str], message: str) -> None:
+    done = call("kyi", *words)
+    assert done.failed_clearly
+    assert message in done.err
+    assert call("kyl").out == b""
+
+
+def test_a_failed_look_at_the_files_makes_no_database(call: Call, database: Path) -> None:
+    assert call("kyi", "missing.csv").failed_clearly
+    assert not database.exists()
+
+
+def test_a_dry_run(call: Call, file: Path, database: Path) -> None:
+    done = call("kyi", "users.csv", "--dry-run")
+    assert done.err == "users.csv: 2 rows: 2 created (nothing was changed)\n"
+    assert not database.exists()
+
+
+def test_rejects(call: Call, home: Path) -> None:
+    (home / "a.csv").write_text("key,value\na,1\n,2\nb\n")
+    done = call("kyi", "a.csv", "--rejects", "bad.csv")
+    assert done.code == 0
+    assert done.err == (
+        "a.csv: 3 rows: 1 created, 2 rejected\n"
+        "the first rejected: a.csv, line 3: the key is empty\n"
+    )
+    assert (home / "bad.csv").read_text() == (
+        'key,value,_line,_reason\n,2,3,the key is empty\nb,4,"1 field, and the header has 2"\n'
+    )
+
+
+def test_scopes(call: Call, home: Path) -> None:
+    call("kycli", "set", "alpha.x.k", "1")
+    call("kycli", "set", "beta.x.k", "2")
+    assert call("kye", "-", "--scope", "alpha.x", "--scope", "beta.x").out == (
+        b"key,value,scope\nk,1,alpha.x\nk,2,beta.x\n"
+    )
+    assert call("kycli", "export", "-", "--all-scopes").out == (
+        b"key,value,scope\nk,1,alpha.x\nk,2,beta.x\n"
+    )
+    assert call("kye", "-", "--all-scopes", "--scope", "a").failed_clearly
+    assert call("kye", "-", "-p", "alpha", "-n", "x").out == b"key,value\nk,1\n"
+    assert call("kye", "-", "nul", "-p", "alpha", "-n", "x").out == b"k\x001\0"
+
+
+def test_an_export_to_a_terminal_controls_nothing(call: Call) -> None:
+    call("kys", "k", "\x1b[31mred")
+    assert b"\x1b" not in call("kye", "-", tty=True).out
+    assert b"\x1b" in call("kye", "-").out
+
+
+def test_a_reader_that_goes_is_no_error(run: Call, home: Path) -> None:
+    (home / "a.csv").write_text("key,value\n" + "".join(f"{n},{'x' * 100}\n" for n in range(9000)))
+    run("kyi", "a.csv")
+    done = subprocess.run(
+        ["bash", "-c", f"{program('kye')} - | head -n 1; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("key,value\n0\n", "")
+
+
+def interrupt(*words: str) -> Result:
+    """Run an installed command and interrupt it when it has read some of a pipe or file."""
+    process = subprocess.Popen(
+        [program(words[0]), *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and b"x" not in _keys():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    return Result(process.returncode, out, err.decode())
+
+
+def _keys() -> bytes:
+    return subprocess.run([program("kyl"), "--limit", "1"], capture_output=True, check=True).stdout
+
+
+@pytest.mark.alone
+def test_an_interrupted_import_says_how_it_goes_on(run: Call, home: Path) -> None:
+    count = 400_000
+    (home / "a.csv").write_text("key,value\n" + "".join(f"x{n},{n}\n" for n in range(count)))
+    done = interrupt("kyi", "a.csv", "--batch", "1000", "--prefix", "p x")
+    if done.code == 0:
+        pytest.skip("it was done before it could be interrupted")
+    assert done.code == -signal.SIGINT
+    said, hint = done.err.splitlines()
+    assert said.startswith("kycli: interrupted; the first ")
+    assert hint == "hint: to go on: kyi a.csv --prefix 'p x' --resume"
+    kept = int(run("kycli", "count").out)
+    assert said.split()[4].replace(",", "") == str(kept)
+    again = run("kyi", "a.csv", "--prefix", "p x", "--resume")
+    assert again.code == 0
+    assert f" after the first {kept:,}: {count - kept:,} created" in again.err
+    assert int(run("kycli", "count").out) == count
+    assert run("kycli", "undo").code == 0
+    assert int(run("kycli", "count").out) == 0
+
+
+@pytest.mark.alone
+def test_an_interrupted_import_without_batches_leaves_nothing(run: Call, home: Path) -> None:
+    os.mkfifo(home / "pipe")
+    process = subprocess.Popen(
+        [program("kyi"), "pipe", "--format", "csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with (home / "pipe").open("w") as pipe:
+        pipe.write("key,value\n" + "x,1\n" * 100_000)
+        pipe.flush()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert err == b"kycli: interrupted; nothing was imported\n"
+    assert run("kyl").out == b""
