@@ -5,9 +5,9 @@ Read it from top to bottom, with each part of ``engine/`` where it is included: 
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
 (``native``), the SQL (``statements``), the value cache (``cache``), fork hooks (``forks``), a
 connection that threads share (``connection``), deferred writes (``deferred``), transactions
-(``session``), reading rows (``reading``), changing keys (``writing``, ``bulk``), removing what
-has expired (``sweeping``), the methods whose work is done elsewhere (``surface``), reading many
-keys (``listing``), and the store itself.
+(``session``), reading rows (``reading``), changing keys (``writing``, ``bulk``), the methods
+whose work is done elsewhere (``surface``), imports (``importing``), reading many keys
+(``listing``), and the store itself.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -84,7 +84,6 @@ include "engine/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
 include "engine/bulk.pxi"
-include "engine/sweeping.pxi"
 include "engine/surface.pxi"
 include "engine/importing.pxi"
 include "engine/listing.pxi"

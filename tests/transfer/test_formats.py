@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from kycli import Kycore
 from kycli.errors import FormatError, InputError, UsageError
-from kycli.transfer.dotenv import _quote
-from kycli.transfer.json_text import Elements
+from kycli.transfer.formats.dotenv import _quote
+from kycli.transfer.formats.json_text import Elements
 from kycli.transfer.sources import load_zstd
 
 

@@ -24,7 +24,117 @@ cdef class _Place:
 
 
 cdef class _Importing(_Surface):
-    """The part of ``Kycore`` that imports rows."""
+    """The part of ``Kycore`` that imports and exports."""
+
+    # -- import and export
+
+    def import_data(self, source, *, format=None, scope=None, ttl=None, prefix="",
+                    on_conflict="overwrite", on_error="stop", rejects=None, batch=None,
+                    resume=False, dry_run=False, key_column=None, value_column=None,
+                    scope_column=None, columns=None, header=True, delimiter=None, quote=None,
+                    encoding=None, table=None, progress=None):
+        """Import a file: all of it or, when anything fails, nothing.
+
+        One change of the history, which says that the rows were imported and from where. The
+        file is read as a stream, so it may be larger than the memory; gzip, xz and zstd are
+        recognized.
+
+        Parameters:
+            source: a path, or a binary stream.
+            format: ``"csv"``, ``"tsv"``, ``"json"``, ``"jsonl"``, ``"dotenv"``, ``"nul"``
+                or ``"sqlite"``; default what the name of the file says.
+            scope: where rows go that name no scope; default the store's.
+            ttl: time to live of rows that name no time.
+            prefix: text that is put before each key.
+            on_conflict: what happens to a key that exists: ``"overwrite"``, ``"skip"``,
+                ``"error"``, or ``"newer"`` for rows or, where they have no time, a file
+                changed after the key.
+            on_error: ``"stop"`` to import nothing, or ``"skip"``, when a record cannot be
+                read or saved.
+            rejects: with ``"skip"``, a file for these records, in the input's format, with
+                line number and reason.
+            batch: commit so many rows at a time, and let others write in between.
+            resume: go on with an import in batches that was interrupted.
+            dry_run: count, and change nothing.
+            key_column, value_column, scope_column: the columns, or members of records, where
+                these are; default ``key`` and ``value``. Without a header, numbers from 1.
+            columns: columns that are gathered into a JSON value; ``"*"`` for all others.
+            header: whether the first line names the columns.
+            delimiter, quote: of a table; ``quote=""`` reads quotes as text.
+            encoding: default UTF-8.
+            table: of an SQLite file.
+            progress: called with how many rows were read, and how many bytes of how many.
+
+        Returns:
+            ``Imported(read, created, overwritten, unchanged, skipped, rejected, change)``.
+
+        Raises:
+            MissingFileError, FileError: a FileNotFoundError or another OSError.
+            FormatError: when it is not in its format, naming the line; also for an unknown
+                format.
+            ConflictError: when a key exists, with ``on_conflict="error"``; or when the file
+                has changed since the import that is to be resumed.
+            As ``save``, naming the line.
+        """
+        from kycli.transfer import calls
+
+        check_callable(progress, "progress")
+        return calls.import_data(self, source, progress, {
+            "format": format, "scope": scope, "ttl": ttl, "prefix": prefix,
+            "on_conflict": on_conflict, "on_error": on_error, "rejects": rejects,
+            "batch": batch, "resume": resume, "dry_run": dry_run, "key_column": key_column,
+            "value_column": value_column, "scope_column": scope_column, "columns": columns,
+            "header": header, "delimiter": delimiter, "quote": quote, "encoding": encoding,
+            "table": table})
+
+    def export_data(self, path, format="csv", *, scope=None, all_scopes=False, prefix=None,
+                    plain=False, progress=None):
+        """Export keys and values, as of one moment; ``import_data`` reads them back as they are.
+
+        A file appears under its name when it is complete. The ending ``.gz``, ``.xz`` or
+        ``.zst`` says that it is compressed.
+
+        Parameters:
+            path: a path, or a binary stream.
+            format: as for ``import_data``, except ``"sqlite"``.
+            scope: one, or several; default the store's.
+            all_scopes: all of them.
+            prefix: only keys that begin with this text.
+            plain: only keys and values, as text; types and times of expiry are lost.
+            progress: called with how many keys were written.
+
+        Returns:
+            How many keys were written.
+
+        Raises:
+            FormatError: for an unknown format.
+            InvalidValueError: when the format has no way to say a key or a value.
+            FileError: when the file cannot be written; then there is none, or the one before.
+
+        >>> import os, tempfile
+        >>> with Kycore(":memory:") as kv, tempfile.TemporaryDirectory() as directory:
+        ...     kv["answer"] = 42
+        ...     path = os.path.join(directory, "keys.csv")
+        ...     kv.export_data(path), open(path).read()
+        ...     kv.import_data(path, scope="copy").created, kv.getkey("answer", scope="copy")
+        (1, 'key,value,type\nanswer,42,int\n')
+        (1, 42)
+        """
+        from kycli.transfer import calls
+
+        check_callable(progress, "progress")
+        return calls.export_data(
+            self, path, format, scope, all_scopes, prefix, plain, progress)
+
+    def traits(self, prefix=None, *, scope=None):
+        """Return ``Traits(types, expires)``: what is among the keys of a scope.
+
+        ``types`` is the set of the types of the values, ``expires`` whether some key expires.
+        Reads no values.
+        """
+        from kycli.core.operations import traits
+
+        return traits.traits(self, prefix, scope)
 
     def import_rows(self, rows, *, scope=None, ttl=None, on_conflict="overwrite", source=None,
                     change=None, checkpoint=None, rejected=None, progress=None):

@@ -14,10 +14,10 @@ from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
 from kycli.errors import FormatError, UsageError
-from kycli.transfer.plain_text import only_text
+from kycli.transfer.formats.plain_text import only_text
+from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
+from kycli.transfer.formats.typed import moment, typed, untyped
 from kycli.transfer.reading import Reader, Row, missing_column
-from kycli.transfer.text_lines import text_lines, wrong_encoding
-from kycli.transfer.typed import moment, typed, untyped
 from kycli.transfer.writing import PIECES, Writer
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kycli.core.values import canonical, decoded, scan_once
 from kycli.errors import FormatError, InputError, WrongTypeError
-from kycli.transfer.json_lines import record
+from kycli.transfer.formats.json_lines import record
+from kycli.transfer.formats.records import Members, reject
+from kycli.transfer.formats.text_lines import codec_of
 from kycli.transfer.reading import Reader, Row
-from kycli.transfer.records import Members, reject
-from kycli.transfer.text_lines import codec_of
 from kycli.transfer.writing import Writer
 
 if TYPE_CHECKING:

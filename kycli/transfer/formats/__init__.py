@@ -50,7 +50,7 @@ class Format(NamedTuple):
 
     def _loaded(self) -> Any:
         """Return the module, which has the tables READERS and WRITERS."""
-        return import_module(f"kycli.transfer.{self.module}")
+        return import_module(f"kycli.transfer.formats.{self.module}")
 
 
 FORMATS = (

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kycli.errors import FormatError, UsageError
-from kycli.transfer.plain_text import only_text
+from kycli.transfer.formats.plain_text import only_text
 from kycli.transfer.reading import Reader, Row
 from kycli.transfer.sources import BLOCK
 from kycli.transfer.writing import Writer, not_for

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kycli.errors import FormatError, UsageError
-from kycli.transfer.plain_text import only_text
+from kycli.transfer.formats.plain_text import only_text
+from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
 from kycli.transfer.reading import Reader, Row
-from kycli.transfer.text_lines import text_lines, wrong_encoding
 from kycli.transfer.writing import Writer, not_for
 
 if TYPE_CHECKING:

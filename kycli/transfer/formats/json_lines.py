@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.core.values import canonical, parse
 from kycli.errors import FormatError, InputError, WrongTypeError
+from kycli.transfer.formats.records import Members, reject
+from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
 from kycli.transfer.reading import Reader, Row
-from kycli.transfer.records import Members, reject
-from kycli.transfer.text_lines import text_lines, wrong_encoding
 from kycli.transfer.writing import PIECES, Writer
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import apsw
 
 from kycli.core.layout import APPLICATION_ID
 from kycli.errors import FormatError, UsageError
+from kycli.transfer.formats.records import reject
 from kycli.transfer.reading import Reader, Row, missing_column
-from kycli.transfer.records import reject
 
 _TABLES = """
 SELECT name FROM sqlite_schema
