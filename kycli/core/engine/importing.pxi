@@ -117,7 +117,7 @@ cdef class _Importing(_Surface):
         ...     path = os.path.join(directory, "keys.csv")
         ...     kv.export_data(path), open(path).read()
         ...     kv.import_data(path, scope="copy").created, kv.getkey("answer", scope="copy")
-        (1, 'key,value,type\nanswer,42,int\n')
+        (1, 'key,value,type\\nanswer,42,int\\n')
         (1, 42)
         """
         from kycli.transfer import calls
