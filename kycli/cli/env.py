@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from stat import S_ISREG
 
 from kycli.cli.parse import shown
 from kycli.errors import CannotOpenError, InvalidValueError, KycliError, UsageError
@@ -459,9 +460,13 @@ def _blocks(stream: BinaryIO) -> bool:
 
 
 def _size(path: str) -> int | None:
-    """Return the size of a file, None if there is none; 1 on an error, which opening it reports."""
+    """Return the size of a file, None if there is none; 1 where opening it reports an error.
+
+    That is on an error, and where it is not a file, such as a device or a pipe.
+    """
     try:
-        return os.stat(path).st_size
+        status = os.stat(path)
+        return status.st_size if S_ISREG(status.st_mode) else 1
     except FileNotFoundError:
         return None
     except OSError:

@@ -34,7 +34,7 @@ Otherwise it is a prefix in the current scope. With --scope, -p or -n the only
 argument is a prefix.""",
 }
 _IN_SCOPE = {
-    "SOURCE": "Both are keys of the current scope, and may contain dots.",
+    "SOURCE": "SOURCE and DESTINATION are keys of the current scope, and may contain dots.",
     "KEY": "KEY may contain dots.",
 }
 _PATH_IN_KEY = """\
@@ -206,11 +206,13 @@ def examples(command: Command) -> list[str]:
     if command.short:
         program = command.short.name
         name = command.full_name
-        return [text.replace(f"{program} ", f"{name} ") for text in command.examples]
+        return [f"{text} ".replace(f"{program} ", f"{name} ").rstrip() for text in command.examples]
     if command.full_name == command.name:
         return list(command.examples)
     plain = [text for text in command.examples if f"{_ELSEWHERE}." not in text]
-    if not plain:
+    if not command.takes_keys:
+        plain = list(command.examples)
+    elif not plain:
         plain = [" ".join(_key_of(word) for word in command.examples[0].split(" "))]
     return [text.replace("kycli ", f"{KY} ") for text in plain]
 
@@ -232,7 +234,7 @@ def _sentence(summary: str) -> str:
 
 
 def _ky_line() -> str:
-    return f"  {f'{KY} VERB KEY...':20}do to keys of the current scope what VERB of kycli does"
+    return f"  {f'{KY} VERB KEY...':20}run a kycli command on keys of the current scope"
 
 
 def _summary(command: Command) -> str:
@@ -244,7 +246,7 @@ def _topic_summary(name: str) -> str:
 
 
 def _no_flag(so: str = "") -> FlagHelp:
-    return FlagHelp("", "--", "", f"what follows is no flag{so}")
+    return FlagHelp("", "--", "", f"end of the flags{so}")
 
 
 def _flags(names: list[str], command: Command | None = None) -> list[FlagHelp]:

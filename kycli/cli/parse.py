@@ -156,12 +156,14 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
             name, equals, value = token[2:].partition("=")
             if name == "version" and command and command.takes("at-version"):
                 number = value if equals else next(tokens, None)
-                if number is not None:  # "" too: an unset variable must not ask for the version
-                    name, equals, value = "at-version", "=", number
+                # An empty variable, quoted or not, must not ask for the version of kycli.
+                if number is not None or len(words) > (program in (None, KY)):
+                    name, equals, value = "at-version", "=" if number is not None else "", number
             if name not in FLAGS:
                 raise _unknown_flag(f"--{name}", program, words)
             if FLAGS[name].value:
-                given.append((name, _value(name, value if equals else next(tokens, None))))
+                value = value if equals else next(tokens, None)
+                given.append((name, _value(shown(name), name, value)))
             elif equals:
                 raise UsageError(f"--{name} takes no value")
             else:
@@ -172,7 +174,7 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                 if not name:
                     raise _unknown_flag(f"-{letter}", program, words, token)
                 if FLAGS[name].value:
-                    value = _value(name, token[end:] or next(tokens, None))
+                    value = _value(f"-{letter}", name, token[end:] or next(tokens, None))
                     given.append(("-n" if letter == "n" else name, value))
                     break
                 given.append((name, ""))
@@ -213,9 +215,10 @@ def _flags(command: Command, given: list[tuple[str, str]]) -> dict[str, str]:
     return flags
 
 
-def _value(name: str, value: str | None) -> str:
+def _value(typed: str, name: str, value: str | None) -> str:
     if value is None:
-        raise UsageError(f"--{name} needs a value: --{name} {FLAGS[name].value}")
+        what = "" if typed == "-n" else f": {typed} {FLAGS[name].value}"
+        raise UsageError(f"{typed} needs a value{what}")
     return value
 
 

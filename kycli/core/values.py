@@ -260,7 +260,9 @@ def canonical(value: Any) -> str:
     '{"a":{"$base64":"aGk="},"b":[1,1.0,1e+21]}'
     """
     try:
-        return "".join(_pieces(_tagged(value)))
+        text = "".join(_pieces(_tagged(value)))
+        # Plain SQL can store half of a surrogate pair, which JSON can express but UTF-8 cannot.
+        return text if text.isascii() else text.encode(errors="backslashreplace").decode()
     except InvalidValueError:
         raise
     except RecursionError:

@@ -372,3 +372,26 @@ def test_a_bug_is_one_line_too(call: Call, monkeypatch: pytest.MonkeyPatch) -> N
     assert result.code == 1
     assert result.err.splitlines()[0] == "kycli: unexpected ZeroDivisionError: oh"
     assert "KYCLI_DEBUG" in result.err.splitlines()[1]
+
+
+@pytest.mark.parametrize("name", ["kycli", "ky"])
+def test_an_empty_command_is_unknown(call: Call, name: str) -> None:
+    result = call(name, "", "key", "value")
+    assert (result.code, result.out) == (1, b"")
+    assert "unknown command ''" in result.err
+    assert call("kyg", "key").code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["kyr", "k", "--version"], ["kycli", "restore", "k", "--version"]]
+)
+def test_a_version_that_was_left_out_is_not_the_version_of_kycli(
+    call: Call, words: list[str]
+) -> None:
+    result = call(*words)
+    assert (result.code, result.out) == (1, b"")
+    assert "--version needs a value" in result.err
+
+
+def test_dash_n_without_a_number_is_named_as_it_was_typed(call: Call) -> None:
+    assert "kycli: -n needs a value\n" in call("kycli", "search", "x", "-n").err

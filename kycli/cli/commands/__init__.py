@@ -245,6 +245,8 @@ def find(word: str, program: str | None = None) -> Command | None:
     Parameters:
         program: ``ky``, or None for ``kycli``.
     """
+    if not word:  # an empty variable
+        return None
     names = (word, KY + word) if program == KY else (word,)
     for family in FAMILIES:
         for command in declared(family):

@@ -94,7 +94,8 @@ cdef class _Session(_Connection):
             if block.reading:
                 if self.depth == 0:
                     self.control("BEGIN")
-                    self.cursor.execute(_FIX_SNAPSHOT)
+                    # To its end: a pending row would hold the snapshot after the commit.
+                    self.cursor.execute(_FIX_SNAPSHOT).fetchall()
             else:
                 self.check_writing()
                 if self.depth == 0:
@@ -264,6 +265,7 @@ cdef class _Session(_Connection):
     cdef commit(self, _Transaction block):
         try:
             if self.depth:
+                self.write_bulk()
                 self.control(f"RELEASE kycli_{self.depth}")
             else:
                 self.commit_all()
@@ -275,6 +277,8 @@ cdef class _Session(_Connection):
     cdef roll_back(self, _Transaction block):
         try:
             if self.depth:
+                if self.bulk is not None:
+                    self.bulk.rows = []  # all of them were gathered in this block
                 self.control(f"ROLLBACK TO kycli_{self.depth}")
                 self.control(f"RELEASE kycli_{self.depth}")
         except BaseException:

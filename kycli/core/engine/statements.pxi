@@ -1,7 +1,7 @@
 # The SQL of the data plane, and the statements of its hot path, prepared once for each
 # connection. Part of storage.pyx: one extension is one file to load at start-up.
 
-# LIVE stands for ?1 as the time now, so there it always is.
+# LIVE takes ?1 as the time now, so ?1 is the time now in every statement with it.
 
 cdef str _GET = f"""
 SELECT {VALUE}, k.kind, k.expires_at FROM kvstore k WHERE scope = ?1 AND key = ?2"""

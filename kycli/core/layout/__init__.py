@@ -134,7 +134,8 @@ KEY_WEIGHT = 4.0
 
 # Parts of statements on kvstore, as the alias k where a value is read.
 LIVE = "(expires_at IS NULL OR expires_at > ?1)"
-"""The one expiry predicate; ?1 is the time now, in milliseconds."""
+"""What is live, for statements on many rows; ?1 is the time now, in milliseconds. A statement on
+one key returns ``expires_at``, and the engine compares it."""
 
 VALUE = """CASE WHEN k.home IS NULL THEN k.value
     ELSE (SELECT a.value FROM audit_log a WHERE a.id = k.home) END"""

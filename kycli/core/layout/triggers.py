@@ -114,9 +114,13 @@ _IS_BROKEN = """EXISTS (
             UNION ALL
             SELECT iif(i, substr(t, length(t) / 2 + 1), substr(t, 1, length(t) / 2))
             FROM part, (SELECT 0 AS i UNION SELECT 1) WHERE length(t) > 1 AND t GLOB '*[^\t-~]*'
+            UNION ALL
+            SELECT CAST(substr(CAST(t AS BLOB), instr(CAST(t AS BLOB), x'00') + 1) AS TEXT)
+            FROM part WHERE instr(CAST(t AS BLOB), x'00')
         )
         SELECT 1 FROM part
-        WHERE length(t) = 1 AND char(unicode(t)) <> t AND t NOT IN ('\ufffe', '\uffff')
+        WHERE length(t) = 1 AND char(unicode(t)) <> substr(t, 1, 1)
+            AND t NOT IN ('\ufffe', '\uffff')
     )"""
 
 # SQL does not know which characters of other scripts are letters.
@@ -128,7 +132,9 @@ _CHECKED_SCOPE = f"""CASE
             OR max(instr(scope || '.', '.') - 1, length(scope) - instr(scope, '.')) > {MAX_NAME}
         THEN RAISE(ABORT, 'kycli: a scope is PROJECT or PROJECT.NAMESPACE, each of up to \
 {MAX_NAME} letters, digits, _ and -, and the namespace default is left out')
-    WHEN op <> {LIFETIME} AND scope || key || ifnull(value, '') GLOB '*[^\t-~]*' AND {_IS_BROKEN}
+    WHEN op <> {LIFETIME} AND (scope || key || ifnull(value, '') GLOB '*[^\t-~]*'
+            OR typeof(value) = 'text' AND instr(CAST(value AS BLOB), x'00'))
+        AND {_IS_BROKEN}
         THEN RAISE(ABORT, 'kycli: the text is not UTF-8; other bytes are stored as a BLOB')
     WHEN fold_keys AND op = {CREATED} AND key <> lower(key)
         THEN RAISE(ABORT, 'kycli: keys of this scope are in lower case')
@@ -184,6 +190,11 @@ CREATE TRIGGER sql_after INSTEAD OF INSERT ON sql_after BEGIN
         digest = iif(value NOTNULL, NULL, digest)
     WHERE (scope, key) = (SELECT scope, key FROM audit_log WHERE id = {_NEWEST})
         AND seq <> {_NEWEST};
+
+    UPDATE kvstore SET kind = (SELECT old_kind FROM sql_before
+        WHERE scope = new.scope AND key = new.key)
+    WHERE scope = new.scope AND key = new.key AND kind <> (SELECT old_kind FROM sql_before b
+        WHERE b.scope = new.scope AND b.key = new.key AND b.old_seq = kvstore.seq);
 END;
 
 -- A row of sql_before that is not in kvstore is gone. If new names a row, it was renamed to that.

@@ -134,7 +134,7 @@ def test_signals_are_passed_on(run: Call, number: signal.Signals) -> None:
 
 def test_a_closed_pipe_ends_the_program_quietly(run: Call) -> None:
     run("kys", "endless", "yes")
-    for words in ("kyc endless", "kycli run --scope none -- yes"):
+    for words in ("kyc endless", "kycli run -q --scope none -- yes"):
         done = subprocess.run(
             ["bash", "-c", f"{words} | head -n 1; echo ${{PIPESTATUS[0]}}"],
             env={**os.environ, "PATH": os.path.dirname(program("kyc")) + ":" + os.environ["PATH"]},
@@ -508,8 +508,8 @@ def test_a_prefix_chooses_keys(run: Call, call: Call) -> None:
 
 
 def test_a_scope_that_is_empty(run: Call) -> None:
-    assert run("kycli", "env", "--scope", "nothing") == (0, b"", "")
-    assert run("kycli", "env", "--scope", "nothing", "--format", "json") == (0, b"{}\n", "")
+    assert run("kycli", "env", "--scope", "nothing") == (0, b"", "kycli: no scope 'nothing'\n")
+    assert run("kycli", "env", "-q", "--scope", "nothing", "--format", "json") == (0, b"{}\n", "")
     assert run("kycli", "run", "--scope", "nothing", "echo", "x") == (0, b"x\n", "")
 
 

@@ -113,3 +113,23 @@ def test_a_full_disk_leaves_nothing(path: Path) -> None:
         assert list(store) == ["before"]
         store._query("PRAGMA max_page_count = 1000000")
         assert store.save_many((f"k{n}", "x" * 100) for n in range(1000)) == 1000
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_transaction_within_the_iterable_is_kept_or_undone_whole(
+    store: Kycore, fails: bool
+) -> None:
+    def pairs() -> Iterator[tuple[str, int]]:
+        yield "first", 0
+        try:
+            with store.transaction():
+                for n in range(40):
+                    yield f"k{n}", n
+                if fails:
+                    raise KeyError
+        except KeyError:
+            pass
+        yield "last", 0
+
+    store.save_many(pairs())
+    assert len(store) == (2 if fails else 42)

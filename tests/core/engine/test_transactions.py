@@ -548,3 +548,19 @@ def test_a_rollback_does_not_forget_to_sweep(store: Kycore, clock: Clock, path: 
     connection = apsw.Connection(str(path))
     assert connection.execute("SELECT key FROM kvstore").fetchall() == [("later",)]
     connection.close()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_nothing_of_a_snapshot_stays_when_it_ends(path: Path, warm: bool) -> None:
+    with Kycore(path) as store, Kycore(path) as other:
+        store.create_cache("some.cache", 60)  # a row of the table that fixes a snapshot
+        store.save("k", 0)
+        for _ in range(20 * warm):
+            store.getkey("k")
+        for number in range(1, 4):
+            assert store.get_many(["k"]) == {"k": number - 1}
+            with store.snapshot():
+                other.save("k", number)
+                assert store["k"] == number - 1
+            assert store["k"] == number
+            assert store.save("mine", number) in ("created", "overwritten")

@@ -17,7 +17,7 @@ COMMANDS = (
             "kypatch user.profile.email ada@example.org",
             "kypatch user.profile.age --json 25",
             "kypatch user.profile --merge '{\"age\": null}'",
-            notes="If no key fits, the key is KEY up to its first . or [.",
+            notes="If there is none, the text before the first . or [ becomes the key.",
         ),
         notes="""\
 Sets the value at one path, and creates the objects that lead there. The key

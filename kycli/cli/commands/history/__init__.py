@@ -47,7 +47,7 @@ on one line. JSON loses nothing. Times are in UTC.""",
         meanings={
             **PRINTED_RECORDS,
             "since": "compare the scope at that time",
-            "until": "with what it was then, and not with now",
+            "until": "compare with the state at TIME instead of now",
         },
         notes="""\
 Prints the differences by key. Two scopes A and B are compared with each other;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.commands.values.reading import plain
-from kycli.core.names import check_scope
+from kycli.core.names import DEFAULT, check_scope
 from kycli.errors import InvalidKeyError, InvalidValueError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def variables(env: Environment) -> dict[bytes, bytes]:
                     )
                 keys[name] = key
                 found[name.encode()] = _data(key, value)
+    for scope in scopes:
+        if not found and scope != DEFAULT and scope not in store.scopes():
+            env.note(f"kycli: no scope {scope!r}")
     _report(env, list(skipped), [key for key in names if key not in mapped])
     return found
 
