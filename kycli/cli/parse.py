@@ -158,12 +158,14 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
                 number = value if equals else next(tokens, None)
                 # An empty variable, quoted or not, must not ask for the version of kycli.
                 if number is not None or len(words) > (program in (None, KY)):
-                    name, equals, value = "at-version", "=" if number is not None else "", number
+                    given.append(("at-version", _value("--version", "at-version", number)))
+                    continue
             if name not in FLAGS:
                 raise _unknown_flag(f"--{name}", program, words)
             if FLAGS[name].value:
-                value = value if equals else next(tokens, None)
-                given.append((name, _value(shown(name), name, value)))
+                given.append(
+                    (name, _value(shown(name), name, value if equals else next(tokens, None)))
+                )
             elif equals:
                 raise UsageError(f"--{name} takes no value")
             else:

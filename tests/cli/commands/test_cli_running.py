@@ -510,7 +510,7 @@ def test_a_prefix_chooses_keys(run: Call, call: Call) -> None:
 def test_a_scope_that_is_empty(run: Call) -> None:
     assert run("kycli", "env", "--scope", "nothing") == (0, b"", "kycli: no scope 'nothing'\n")
     assert run("kycli", "env", "-q", "--scope", "nothing", "--format", "json") == (0, b"{}\n", "")
-    assert run("kycli", "run", "--scope", "nothing", "echo", "x") == (0, b"x\n", "")
+    assert run("kycli", "run", "-q", "--scope", "nothing", "echo", "x") == (0, b"x\n", "")
 
 
 def test_path_is_that_of_the_new_environment(run: Call, home: Path) -> None:
