@@ -75,7 +75,7 @@ class SqliteReader(Reader):
         if connection.pragma("application_id") == APPLICATION_ID:
             raise FormatError(
                 "this is a kycli database",
-                hint="'kycli -d FILE export - jsonl | kycli import --format jsonl -' copies it",
+                hint="pipe 'kycli -d FILE export - jsonl' into 'kycli import --format jsonl -'",
             )
         if len(tables) != 1:
             raise UsageError(
