@@ -145,6 +145,7 @@ class Kycore:
         checkpoint: tuple[str, Callable[[int | None], Any]] | None = None,
         rejected: Callable[[Exception], object] | None = None,
         progress: Callable[[int], object] | None = None,
+        landed: list[int] | None = None,
     ) -> Imported: ...
     def import_checkpoint(self, name: str) -> Any: ...
     def import_data(

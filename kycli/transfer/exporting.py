@@ -51,6 +51,10 @@ def export(
             hint="export each scope, or use csv, json or jsonl",
         )
     scopes = options.scopes and tuple(dict.fromkeys(map(check_scope, options.scopes)))
+    if isinstance(given, (str, os.PathLike)) and _is_of(store, os.fspath(given)):
+        raise UsageError(
+            f"{os.fspath(given)} is the database itself", hint="choose another file to export to"
+        )
     with target(given) as out, store.snapshot():
         places = store.scopes() if scopes is None else list(scopes)
         shape, is_text = _shape(store, places, options, several)
@@ -73,6 +77,14 @@ def export(
             count += written
         writer.end()
     return count
+
+
+def _is_of(store: Kycore, path: str) -> bool:
+    """Whether a path is one of the files of the store."""
+    return any(
+        os.path.exists(file) and os.path.exists(path) and os.path.samefile(file, path)
+        for file in (store.path, f"{store.path}-wal", f"{store.path}-shm")
+    )
 
 
 def _shape(

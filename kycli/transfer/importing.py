@@ -110,6 +110,7 @@ class Import:
         self._muted = False
         self._refused = 0  # records that no row came from
         self._committed = 0
+        self._landed: list[int] = []  # rows of the last transaction, once it is committed
         self._batch = options.batch
         self._rejects: Rejects | None = None
         format = None if options.format is None else formats.named(options.format)
@@ -142,7 +143,7 @@ class Import:
     @property
     def committed(self) -> int:
         """How many rows are committed, with those of the interrupted import that goes on."""
-        return self._committed
+        return self._committed + sum(self._landed)
 
     @property
     def can_resume(self) -> bool:
@@ -182,7 +183,6 @@ class Import:
             self.done = done
             if self._finished:
                 break
-            self._committed += self._batch or 0
         if self._rejects is not None:
             self._rejects.finish()
         return self.done
@@ -190,6 +190,8 @@ class Import:
     def _import(self, rows: Iterator[Row]) -> Imported:
         """Import rows as one transaction; return the counts of all so far."""
         before, refused = self.done, self._refused
+        if self._landed:
+            self._committed += self._landed.pop()
         store, options = self._store, self.options
 
         def progress(count: int) -> None:
@@ -208,9 +210,10 @@ class Import:
             on_conflict=options.on_conflict,
             source=self.name,
             change=before.change,
-            checkpoint=None if path is None else (_key_of(path), state),
+            checkpoint=None if path is None else (_key_of(path, self._scope), state),
             rejected=self._reject if options.on_error == "skip" else None,
             progress=progress,
+            landed=self._landed,
         )
         extra = self._refused - refused
         total = before.plus(done)
@@ -222,6 +225,8 @@ class Import:
         yield from self._reader.rows()
         self._finished = True
         self._source.check_unchanged()
+        if self._rejects is not None:
+            self._rejects.flush()  # a full disk fails the import before it is committed
 
     def _dressed(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Add the prefix and, to compare, the time of the file."""
@@ -296,7 +301,7 @@ class Import:
         path = self._source.path
         if path is None or self._format == "sqlite":
             raise UsageError(f"{self.name}: only an import of a file of text can be resumed")
-        found: dict[str, Any] | None = self._store.import_checkpoint(_key_of(path))
+        found: dict[str, Any] | None = self._store.import_checkpoint(_key_of(path, self._scope))
         if found is None:
             return None
         if found["options"] != self._identity():
@@ -326,9 +331,9 @@ class Import:
         self.done = self.done._replace(change=checkpoint["change"])
 
 
-def _key_of(path: str) -> str:
-    """Return the name of the checkpoint of a file."""
-    return hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
+def _key_of(path: str, scope: str) -> str:
+    """Return the name of the checkpoint of a file that goes into a scope."""
+    return hashlib.blake2b(os.fsencode(path) + b"\0" + scope.encode(), digest_size=16).hexdigest()
 
 
 def _timed(rows: Iterator[Row], time: int) -> Iterator[Row]:

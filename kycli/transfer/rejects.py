@@ -41,6 +41,11 @@ class Rejects:
         self._file.write(self._reader.rejected(reason, self._empty))
         self._empty = False
 
+    def flush(self) -> None:
+        """Write what was added, so that an error is raised now."""
+        if self._file is not None:
+            self._file.flush()
+
     def sync(self) -> int:
         """Have the system keep what was written; return how many bytes these are."""
         if self._file is None:

@@ -137,7 +137,7 @@ cdef class _Importing(_Surface):
         return traits.traits(self, prefix, scope)
 
     def import_rows(self, rows, *, scope=None, ttl=None, on_conflict="overwrite", source=None,
-                    change=None, checkpoint=None, rejected=None, progress=None):
+                    change=None, checkpoint=None, rejected=None, progress=None, landed=None):
         """Save many rows that come from elsewhere: all of them or, when anything fails, none.
 
         One transaction and, unless it is inside another one, one change of the history, in
@@ -161,6 +161,8 @@ cdef class _Importing(_Surface):
             rejected: called with the error of each row that cannot be saved, which is then
                 left out. By default the error is raised.
             progress: called with how many rows were read.
+            landed: a list to which the number of rows read is appended when they are
+                committed, even if a signal interrupts this call just then.
 
         Returns:
             ``Imported(read, created, overwritten, unchanged, skipped, rejected, change)``. A
@@ -191,6 +193,8 @@ cdef class _Importing(_Surface):
                 raise WrongTypeError("a checkpoint is a tuple of name and function")
         check_callable(rejected, "rejected")
         check_callable(progress, "progress")
+        if landed is not None and type(landed) is not list:
+            raise WrongTypeError("landed is a list")
         source = checked_command(source)
         if source is not None:
             source = f"import {source}"
@@ -215,6 +219,9 @@ cdef class _Importing(_Surface):
                 raise db.translated(error) from error
             finally:
                 db.command, db.author = before
+        # Before any Python runs, in which a signal handler may raise.
+        if landed is not None and db.depth == 0:
+            (<list>landed).append(work.read)
         store._sweep_after(work.read)
         return Imported(work.read, work.created, work.overwritten, work.unchanged, work.skipped,
                         work.rejections, change if work.created or work.overwritten else None)

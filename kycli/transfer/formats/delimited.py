@@ -126,15 +126,21 @@ class DelimitedReader(Reader):
                 yield from self._csv
             except csv.Error as error:
                 self.record = None
-                self.refuse(_malformed(error))
+                self._refuse_unless_header(_malformed(error))
             except UnicodeDecodeError as error:
                 self.record = None
                 self.line = self._csv.line_num + 1
-                self.refuse(wrong_encoding(error))
+                self._refuse_unless_header(wrong_encoding(error))
             else:
                 return
             self._texts.clear()
             self.line = self._csv.line_num + 1
+
+    def _refuse_unless_header(self, error: FormatError) -> None:
+        """Refuse a record; without its header the whole file cannot be read."""
+        if self.options.header and self._names is None:
+            raise error
+        self.refuse(error)
 
     def _fits(self, fields: list[str]) -> bool:
         """Whether a record has as many fields as the header; a blank line is no record."""
@@ -167,18 +173,20 @@ class DelimitedReader(Reader):
         return dialect
 
     def _kept(self, lines: Iterator[str]) -> Iterator[str]:
-        """Pass lines on, and keep those of the current record."""
-        while True:
-            try:
-                for line in lines:
-                    if self._csv.line_num + 1 == self.line:
-                        self._texts.clear()
-                    self._texts.append(line)
-                    yield line
-                return
-            except UnicodeDecodeError as error:
-                self._texts.append(error.object.decode("utf-8", "backslashreplace"))
-                raise
+        """Pass lines on, and keep those of the current record; goes on after an error."""
+        return iter(lambda: self._next_kept(lines), None)
+
+    def _next_kept(self, lines: Iterator[str]) -> str | None:
+        if self._csv.line_num + 1 == self.line:
+            self._texts.clear()
+        try:
+            line = next(lines, None)
+        except UnicodeDecodeError as error:
+            self._texts.append(error.object.decode("utf-8", "backslashreplace"))
+            raise
+        if line is not None:
+            self._texts.append(line)
+        return line
 
     # Rejects
 

@@ -29,7 +29,10 @@ _COMMENT = re.compile(r"[ \t]+#")
 _REST = re.compile(r"[ \t]*(?:[ \t]#.*)?\s*$", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$", "`": "`"}
-_CLOSING = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
+_INSIDE = {
+    '"': re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL),
+    "'": re.compile(r"[^']*"),
+}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_\-+.,:/@%]*")
 
@@ -86,24 +89,24 @@ class DotenvReader(Reader):
 
     def _quoted(self, rest: str) -> str:
         quote, rest = rest[0], rest[1:]
-        pieces = [rest]
+        inside = _INSIDE[quote]
+        pieces: list[str] = []
         while True:
-            # Of many lines only the last one needs to be looked at.
-            if quote in pieces[-1]:
-                text = "".join(pieces)
-                end = text.find(quote)
-                if quote == '"':
-                    found = _CLOSING.match(text)
-                    end = found.end() - 1 if found else -1
-                if end >= 0:
-                    break
+            # Each line is looked at once. A backslash at the end of a line takes the next
+            # line's first character with it only when that is the newline, which it holds.
+            match = inside.match(rest)
+            assert match is not None
+            pieces.append(match[0])
+            if rest[match.end() : match.end() + 1] == quote:
+                break
             line = self._next()
             if line is None:
                 raise FormatError("the quote begins here and never ends")
-            pieces.append(line)
+            rest = rest[match.end() :] + line
+        end, text = match.end(), rest
         if not _REST.fullmatch(text, end + 1):
             raise FormatError("text behind the closing quote", hint="a comment is ' #…'")
-        value = text[:end]
+        value = "".join(pieces)
         return value if quote == "'" else _ESCAPE.sub(_unescaped, value)
 
     def rejected(self, reason: str, is_first: bool) -> bytes:

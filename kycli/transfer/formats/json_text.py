@@ -151,9 +151,12 @@ class Elements:
                 f"the byte 0x{error.object[error.start]:02x} is not {self._encoding.upper()}",
                 hint="name the file's encoding, such as --encoding latin-1",
             ) from None
+        if self._ended and not text:
+            self._counted = self._at
+            return False  # places in the text stay what they are
         self._text = self._text[self._at :] + text
         self._at = self._counted = 0
-        return not self._ended or bool(text)
+        return True
 
 
 class TextReader(Reader):
