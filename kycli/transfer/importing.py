@@ -109,8 +109,7 @@ class Import:
         self._finished = False
         self._muted = False
         self._refused = 0  # records that no row came from
-        self._committed = 0
-        self._landed: list[int] = []  # rows of the last transaction, once it is committed
+        self._landed = [0]  # how many rows are committed
         self._batch = options.batch
         self._rejects: Rejects | None = None
         format = None if options.format is None else formats.named(options.format)
@@ -143,7 +142,7 @@ class Import:
     @property
     def committed(self) -> int:
         """How many rows are committed, with those of the interrupted import that goes on."""
-        return self._committed + sum(self._landed)
+        return self._landed[0]
 
     @property
     def can_resume(self) -> bool:
@@ -190,8 +189,6 @@ class Import:
     def _import(self, rows: Iterator[Row]) -> Imported:
         """Import rows as one transaction; return the counts of all so far."""
         before, refused = self.done, self._refused
-        if self._landed:
-            self._committed += self._landed.pop()
         store, options = self._store, self.options
 
         def progress(count: int) -> None:
@@ -278,7 +275,7 @@ class Import:
             "time": time,
             "read": read,
             "hash": digest,
-            "rows": self._committed + self._batch,
+            "rows": self.committed + self._batch,
             "change": change,
             "batch": self._batch,
             "options": self._identity(),
@@ -327,7 +324,7 @@ class Import:
         for _ in islice(rows, count):
             pass
         self._muted = False
-        self._committed = self.resumed_at = count
+        self._landed[0] = self.resumed_at = count
         self.done = self.done._replace(change=checkpoint["change"])
 
 

@@ -81,7 +81,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "attempts": lambda make: 2,
     "by": lambda make: 1,
     "change": lambda make: 1,
-    "landed": lambda make: [],
+    "landed": lambda make: [0],
     "default": lambda make: "default",
     "dry_run": lambda make: True,
     "force": lambda make: True,

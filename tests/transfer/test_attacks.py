@@ -84,7 +84,7 @@ def test_a_database_is_not_exported_onto_itself(path: Path) -> None:
 
 
 def test_what_has_landed_is_told(store: Kycore) -> None:
-    landed: list[int] = []
+    landed = [0]
     store.import_rows([("a", 1), ("b", 2)], landed=landed)
     with store.transaction():
         store.import_rows([("c", 1)], landed=landed)

@@ -161,8 +161,8 @@ cdef class _Importing(_Surface):
             rejected: called with the error of each row that cannot be saved, which is then
                 left out. By default the error is raised.
             progress: called with how many rows were read.
-            landed: a list to which the number of rows read is appended when they are
-                committed, even if a signal interrupts this call just then.
+            landed: a list of one int, to which the number of rows read is added when they
+                are committed, even if a signal interrupts this call just then.
 
         Returns:
             ``Imported(read, created, overwritten, unchanged, skipped, rejected, change)``. A
@@ -193,8 +193,9 @@ cdef class _Importing(_Surface):
                 raise WrongTypeError("a checkpoint is a tuple of name and function")
         check_callable(rejected, "rejected")
         check_callable(progress, "progress")
-        if landed is not None and type(landed) is not list:
-            raise WrongTypeError("landed is a list")
+        if landed is not None and not (type(landed) is list and len(landed) == 1
+                                       and type(landed[0]) is int):
+            raise WrongTypeError("landed is a list of one int")
         source = checked_command(source)
         if source is not None:
             source = f"import {source}"
@@ -221,7 +222,7 @@ cdef class _Importing(_Surface):
                 db.command, db.author = before
         # Before any Python runs, in which a signal handler may raise.
         if landed is not None and db.depth == 0:
-            (<list>landed).append(work.read)
+            landed[0] = landed[0] + work.read
         store._sweep_after(work.read)
         return Imported(work.read, work.created, work.overwritten, work.unchanged, work.skipped,
                         work.rejections, change if work.created or work.overwritten else None)
