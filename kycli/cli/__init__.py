@@ -71,9 +71,8 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
     try:
         try:
             is_kycli = program != KY and not is_program(program)
-            command, env.flags, arguments = parse(argv, None if is_kycli else program)
-            env.short = command.is_short
-            env.command = command.full_name
+            command, flags, arguments = parse(argv, None if is_kycli else program)
+            env.begin(command, flags)
             code = command.load()(env, arguments)
             if env.addressed and (code == 2 or env.created or env.defaulted):
                 for hint in _dotted_keys(env, command, arguments):

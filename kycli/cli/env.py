@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
     from typing import IO, BinaryIO, TextIO
 
+    from kycli.cli.commands import Command
     from kycli.config import Config
     from kycli.core.storage import Kycore
 
@@ -76,6 +77,12 @@ class Environment:
         self._pager: Popen[bytes] | None = None
         self._is_terminal: bool | None = None
         self._terminal = self._out
+
+    def begin(self, command: Command, flags: dict[str, str]) -> None:
+        """Take the command that is to run, and the flags that were given to it."""
+        self.flags = flags
+        self.short = command.is_short
+        self.command = command.full_name
 
     # Output
 
@@ -131,6 +138,11 @@ class Environment:
             self._err.write(text + "\n")
         except OSError:
             pass  # nobody reads it
+
+    @property
+    def child_stderr(self) -> IO[bytes] | None:
+        """Where a program that the command runs writes its messages; None for this process's."""
+        return None
 
     def is_watched(self) -> bool:
         """Whether ``status`` shows anything."""
@@ -212,10 +224,16 @@ class Environment:
     def input_is_terminal(self) -> bool:
         return self._in is not None and self._in.isatty()
 
-    def input_stream(self) -> BinaryIO:
+    def input_stream(self, hint: str = "name a file") -> BinaryIO:
         """Return standard input, to be read as a stream."""
         if self._in is None:
-            raise KycliError("standard input is closed", hint="name a file")
+            raise KycliError("standard input is closed", hint=hint)
+        if not _blocks(self._in):
+            # A read would stop wherever no data is available yet.
+            raise KycliError(
+                "standard input is non-blocking, so its end cannot be detected",
+                hint="pipe it through cat",
+            )
         return self._in
 
     def read_input(self, longer: float = 1) -> bytes:
@@ -224,15 +242,8 @@ class Environment:
         Parameters:
             longer: how many times as long as a value the input may be.
         """
-        if self._in is None:
-            raise KycliError("standard input is closed", hint="give the value as an argument")
-        if not _blocks(self._in):
-            # A read would stop wherever no data is available yet.
-            raise KycliError(
-                "standard input is non-blocking, so its end cannot be detected",
-                hint="pipe it through cat",
-            )
-        return read_all(self._in, "standard input", longer)
+        stream = self.input_stream("give the value as an argument")
+        return read_all(stream, "standard input", longer)
 
     def confirm(self, question: str) -> bool:
         """Ask a yes/no question on the terminal; ``-y`` answers yes.
@@ -315,8 +326,6 @@ class Environment:
     def current_scope(self) -> tuple[str, str]:
         """Return the scope in effect when arguments name none, and where it comes from."""
         if self._scope is None:
-            from kycli.config import current_scope
-
             if self.scope_is_fixed:
                 from kycli.address import fixed_scope
 
@@ -324,12 +333,18 @@ class Environment:
                     project=self.flags.get("project"),
                     namespace=self.flags.get("namespace"),
                     scope=self.flags.get("scope"),
-                    current=lambda: current_scope(self.config)[0],
+                    current=lambda: self.scope_without_flags()[0],
                 )
                 self._scope = fixed, "command line"
             else:
-                self._scope = current_scope(self.config)
+                self._scope = self.scope_without_flags()
         return self._scope
+
+    def scope_without_flags(self) -> tuple[str, str]:
+        """Return the scope in effect when no flag names one, and where it comes from."""
+        from kycli.config import current_scope
+
+        return current_scope(self.config)
 
     @property
     def scope_is_fixed(self) -> bool:
@@ -369,10 +384,8 @@ class Environment:
         if self._store is None:
             from kycli.config import database_path
             from kycli.core.location import MEMORY
-            from kycli.core.storage import Kycore
 
-            config = self.config
-            path, origin = database_path(config, self.flags.get("db"))
+            path, origin = database_path(self.config, self.flags.get("db"))
             size = _size(path)
             if size is None:
                 directory = os.path.dirname(path)
@@ -383,21 +396,30 @@ class Environment:
                     )
             # An empty file is not a database yet, and reading does not make it one.
             exists = size or (size == 0 and _size(f"{path}-wal"))
-            if not exists and not create:
-                path = MEMORY
-            self._store = Kycore(
-                path,
-                durability="full" if config.durability == "full" else "normal",
-                busy_timeout_ms=config.busy_timeout_ms,
-                command=self.command,
-            )
+            self._store = self.open_store(path if exists or create else MEMORY)
         return self._store
+
+    def open_store(self, path: str) -> Kycore:
+        """Open the store at a path, as the configuration says."""
+        from kycli.core.storage import Kycore
+
+        config = self.config
+        return Kycore(
+            path,
+            durability="full" if config.durability == "full" else "normal",
+            busy_timeout_ms=config.busy_timeout_ms,
+            command=self.command,
+        )
+
+    def release_store(self, store: Kycore) -> None:
+        """Close a store that the command is done with."""
+        store.close()
 
     def close(self) -> None:
         """Close the store, if one was opened, and wait for the pager, if one was started."""
         if self._store is not None:
-            self._store.close()
-            self._store = None
+            store, self._store = self._store, None
+            self.release_store(store)
         if self._pager is not None:
             from kycli.cli.pager import finish
 

@@ -327,6 +327,19 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         """
         return _Transaction(self._db, self, True)
 
+    def write_as(self, command):
+        """Begin another change of the history, made by another command.
+
+        For a program that runs one command after the other on one store.
+
+        Parameters:
+            command: as for the store; None makes each call a change of its own.
+
+        Raises:
+            MisuseError: inside a transaction.
+        """
+        self._db.write_as(checked_command(command))
+
     # -- saving
 
     def save(self, key, value, *, ttl=None, scope=None, if_absent=False, if_version=None):

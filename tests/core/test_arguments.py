@@ -31,6 +31,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     # texts
     "after": lambda make: make("k"),
     "columns": lambda make: [make("b")],
+    "command": lambda make: make("x"),
     "delimiter": lambda make: make(","),
     "encoding": lambda make: make("latin-1"),
     "format": lambda make: make("jsonl"),

@@ -98,11 +98,13 @@ class Command:
         short: its short form, if it has one.
         notes: the paragraphs of its help. ADDRESS becomes KEY in those of its short form.
         examples: command lines for its help.
+        alone: "process" for a command that needs a process of its own, "transaction" for one
+            that does more than a transaction of the store can take back, else "".
         full_name: what is typed: ``kycli get``, ``kyg`` or ``ky get``.
     """
 
     __slots__ = (
-        *("also", "arguments", "examples", "flags", "full_name", "handler", "meanings"),
+        *("alone", "also", "arguments", "examples", "flags", "full_name", "handler", "meanings"),
         *("n", "name", "notes", "repeatable", "short", "summary"),
     )
 
@@ -121,8 +123,10 @@ class Command:
         short: Short | None = None,
         notes: str = "",
         examples: tuple[str, ...] = (),
+        alone: str = "",
     ) -> None:
         self.name = name
+        self.alone = alone
         self.handler = handler
         self.arguments = arguments
         self.summary = summary

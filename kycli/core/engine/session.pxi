@@ -175,6 +175,17 @@ cdef class _Session(_Connection):
         finally:
             self.busy.uninterrupted = False
 
+    cdef write_as(self, str command):
+        self.enter()
+        try:
+            if self.depth:
+                raise MisuseError("a transaction has one author, from its beginning to its end")
+            if command != self.command:
+                self.command, self.author = command, 0
+            self.change = 0
+        finally:
+            self.leave()
+
     # One call that writes: its own transaction, or a part of the one it is in.
 
     cdef begin_call(self):

@@ -126,5 +126,6 @@ so that others can write in between, and can be interrupted. A file of over 128
 MiB shrinks only with --vacuum, which blocks other writers; without it, later
 writes use the free space.""",
         examples=("kycli compact", "kycli compact 90", "kycli compact 0 --vacuum"),
+        alone="transaction",
     ),
 )

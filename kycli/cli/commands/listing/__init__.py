@@ -128,5 +128,6 @@ The first search of a database builds the index, which Ctrl-C does not damage.""
 Merges the segments of the search index, checks it, and rebuilds what is wrong.
 Searches work without it, and are a little faster after it.""",
         examples=("kycli optimize",),
+        alone="transaction",
     ),
 )

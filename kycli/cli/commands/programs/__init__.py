@@ -37,6 +37,7 @@ after ADDRESS belong to the command, so flags of kycli come before it.""",
             "kycli exec alpha.tools.deploy staging",
             "kycli exec --dry-run backup 'My Files'",
         ),
+        alone="process",
     ),
     Command(
         "run",
@@ -55,6 +56,7 @@ its exit code. Flags of kycli come before COMMAND.
             "kycli run --prefix DB_ -- env",
             "kycli run --scope alpha --scope alpha.prod --upper -- ./server",
         ),
+        alone="process",
     ),
     Command(
         "env",
@@ -73,6 +75,36 @@ can read it too. In json, a value that is not UTF-8 is {{"$base64": …}}.
             'eval "$(kycli env --scope alpha.prod)"',
             "kycli env --format fish | source",
             "kycli env --format dotenv > .env",
+        ),
+    ),
+    Command(
+        "batch",
+        "programs.batch.batch",
+        "",
+        "run commands from standard input in one process",
+        flags=SCOPE + "null jsonl atomic stop strict",
+        meanings={
+            "scope": "the current scope of the commands",
+            "null": "commands and replies are words with NUL",
+            "jsonl": "commands and replies are lines of JSON",
+        },
+        alone="process",
+        notes="""\
+Reads commands as they are typed after 'kycli', one per line, and replies to
+each. Words are quoted as in a shell; nothing is expanded. A reply is a line of
+three numbers, the exit code and how many bytes the command wrote to standard
+output and to standard error, and then these bytes. With --jsonl a command is
+["set","key","value"] or {"argv":["set","key","-"],"stdin":"value"}, and a reply
+{"code":0,"err":"","out":""}. With -0 a command is the number of its words and
+the words, each with a NUL; so is a reply, with the two lengths after the exit
+code. Each command commits before its reply, and is a change of its own. With
+--atomic all of them are one transaction, which the exit code 0 of the batch
+confirms. Otherwise the exit code is 1 if any command failed. A missing key is
+no failure unless --strict is given. docs/batch.md has examples for programs.""",
+        examples=(
+            "kycli batch < commands.txt",
+            "kycli batch --atomic < commands.txt",
+            "kycli batch --jsonl",
         ),
     ),
 )

@@ -55,6 +55,7 @@ SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is. It
 is written into the config file in effect. Without SCOPE, the current scope is
 printed on standard output, and where it comes from on standard error.""",
         examples=("kycli use alpha.prod", "kycli use"),
+        alone="transaction",
     ),
     Command(
         "rename-scope",

@@ -21,6 +21,7 @@ search index. Repairs what can be rebuilt: the search index, SQLite's own
 indexes, triggers. Prints a line for each problem. The exit code is 0 if the
 database is sound or was repaired, and 1 if only a backup can repair it.""",
         examples=("kycli doctor", "kycli doctor -d backup.db"),
+        alone="transaction",
     ),
     Command(
         "migrate",
@@ -47,6 +48,7 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
             "kycli migrate ~/kydata.db --dry-run",
             "kycli migrate --from ~/.kycli/data/work.db --map work=office",
         ),
+        alone="process",
     ),
     Command(
         "config",
@@ -72,6 +74,7 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         "NAME VALUE",
         "write a setting into the config file in effect",
         examples=("kycli config set durability full",),
+        alone="transaction",
     ),
     Command(
         "config unset",
@@ -79,6 +82,7 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         "NAME",
         "remove a setting from the config file in effect",
         examples=("kycli config unset ns_delim",),
+        alone="transaction",
     ),
     Command(
         "config path",

@@ -97,6 +97,7 @@ JSON, and the output must be JSON. Flags of kycli come before COMMAND.""",
             "kycli update user -- jq -c '.age += 1'",
             "kycli update tags --default '[]' --json -- jq unique",
         ),
+        alone="transaction",
     ),
     Command(
         "del",

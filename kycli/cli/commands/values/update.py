@@ -29,7 +29,7 @@ def update(env: Environment, arguments: list[str]) -> int:
 
     def filtered(value: Any) -> Any:
         given = _input(form, value)
-        printed = _run(command, given)
+        printed = _run(command, given, env.child_stderr)
         # Unchanged output keeps the type of the value.
         return value if printed == given else _result(form, value, command[0], printed)
 
@@ -61,14 +61,16 @@ def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
     return text if value.endswith("\n") else text.removesuffix("\n")
 
 
-def _run(command: list[str], given: bytes) -> bytes:
+def _run(command: list[str], given: bytes, stderr: IO[bytes] | None) -> bytes:
     """Run a filter and return its output.
 
     Raises:
         KycliError: when it cannot be run, or fails.
     """
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+        )
     except OSError as error:
         raise KycliError(f"cannot run {command[0]!r}: {error.strerror}") from None
     assert process.stdin is not None

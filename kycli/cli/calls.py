@@ -1,0 +1,252 @@
+"""Command lines by value: words and input in; exit code, output and messages out.
+
+For what runs many commands in one process. Each runs as it does in a process of its own: the same
+grammar, handlers, messages and exit codes. Only the store stays open between them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from kycli.cli import run
+from kycli.cli.env import INTERRUPTED, Environment
+from kycli.cli.failure import report
+from kycli.config import database_path
+from kycli.core.location import MEMORY
+from kycli.errors import MisuseError, UsageError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import IO
+
+    from kycli.cli.commands import Command
+    from kycli.config import Config
+    from kycli.core.storage import Kycore
+    from kycli.errors import KycliError
+
+_MOST_STORES = 8
+"""How many databases are kept open."""
+
+
+class Reply(NamedTuple):
+    """What a command line did: its exit code, and what it wrote."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+class Calls:
+    """Runs command lines one after the other.
+
+    Parameters:
+        what: what they are run by, for messages, such as ``a batch``.
+        scope: the current scope, with where it comes from; by default what the variables and
+            the config say when a command line runs.
+        flags: universal flags that each command line has, unless it gives them itself.
+        atomic: whether all of them are one transaction, of one database. ``commit`` ends it.
+        command: with ``atomic``, the name of the command in the history.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        scope: tuple[str, str] | None = None,
+        flags: dict[str, str] | None = None,
+        atomic: bool = False,
+        command: str = "kycli",
+    ) -> None:
+        self.what = what
+        self.scope = scope
+        self.flags = flags or {}
+        self.atomic = atomic
+        self.command = command
+        self.config: Config | None = None
+        self._stores: dict[str, _Kept] = {}
+        self._block: AbstractContextManager[Kycore] | None = None
+
+    def refresh(self) -> None:
+        """Have the config read anew, because time has passed."""
+        self.config = None
+
+    def call(self, words: list[str], stdin: bytes | None = None) -> Reply:
+        """Run a command line.
+
+        Parameters:
+            words: what is typed after ``kycli``.
+            stdin: standard input; None for none, which is an error for a command that reads it.
+
+        Raises:
+            KeyboardInterrupt: when the command was interrupted.
+        """
+        env = _Environment(self, stdin)
+        code = run(env, words)
+        if env.may_change_config:
+            self.refresh()
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        return env.reply(code)
+
+    def refusal(self, error: KycliError) -> Reply:
+        """Return the reply to what is no command line."""
+        env = _Environment(self, None)
+        return env.reply(report(error, env))
+
+    def commit(self) -> None:
+        """Keep what the command lines did, with ``atomic``."""
+        block, self._block = self._block, None
+        if block is not None:
+            block.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Undo what was not committed, with ``atomic``, and close the stores."""
+        block, self._block = self._block, None
+        try:
+            if block is not None:
+                block.__exit__(KeyboardInterrupt, None, None)
+        finally:
+            while self._stores:
+                self._stores.popitem()[1].store.close()
+
+    def opened(self, path: str, env: _Environment) -> Kycore:
+        """Return the store at a path, which is kept open."""
+        kept = self._stores.pop(path, None)
+        identity = (_identity(path), env.config.durability, env.config.busy_timeout_ms)
+        if kept is not None and kept.identity != identity:
+            if self._block is not None:
+                raise MisuseError("the database or its configuration was changed meanwhile")
+            kept.store.close()
+            kept = None
+        if kept is None:
+            if self._block is not None:
+                raise UsageError(
+                    f"{env.command}: another database than the commands before",
+                    hint="one transaction is of one database",
+                )
+            if len(self._stores) == _MOST_STORES:
+                self._stores.pop(next(iter(self._stores))).store.close()
+            store = env.new_store(path)
+            kept = _Kept(store, (_identity(path), *identity[1:]))
+        self._stores[path] = kept  # the last one used is the last
+        if self.atomic:
+            self._take_part(kept.store)
+        else:
+            kept.store.write_as(env.command)
+        return kept.store
+
+    def keeps(self, store: Kycore) -> bool:
+        """Whether a store stays open when a command line is done with it."""
+        return any(kept.store is store for kept in self._stores.values())
+
+    def _take_part(self, store: Kycore) -> None:
+        if self._block is None:
+            store.write_as(self.command)
+            block = store.transaction()
+            block.__enter__()
+            self._block = block
+
+
+class _Kept(NamedTuple):
+    """A store that is kept open, and what it was opened as."""
+
+    store: Kycore
+    identity: tuple[tuple[int, int] | None, str, int]
+
+
+class _Environment(Environment):
+    """What one command line by value works with."""
+
+    def __init__(self, calls: Calls, stdin: bytes | None) -> None:
+        self._calls = calls
+        self._written = io.BytesIO()
+        self._said = io.StringIO()
+        self._said_by_child: IO[bytes] | None = None
+        self.may_change_config = False
+        super().__init__(
+            stdin=_NoInput(calls.what) if stdin is None else io.BytesIO(stdin),
+            stdout=self._written,
+            stderr=self._said,
+        )
+
+    def reply(self, code: int) -> Reply:
+        said = self._said.getvalue().encode("utf-8", "backslashreplace")
+        if self._said_by_child is not None:
+            with self._said_by_child as file:
+                file.seek(0)
+                said = file.read() + said
+        return Reply(code, self._written.getvalue(), said)
+
+    @property
+    def child_stderr(self) -> IO[bytes]:
+        if self._said_by_child is None:
+            from tempfile import TemporaryFile
+
+            self._said_by_child = TemporaryFile()  # noqa: SIM115 - reply() closes it
+        return self._said_by_child
+
+    def begin(self, command: Command, flags: dict[str, str]) -> None:
+        calls = self._calls
+        super().begin(command, {**calls.flags, **flags} if calls.flags else flags)
+        self.may_change_config = bool(command.alone)
+        if command.alone == "process":
+            raise UsageError(
+                f"'{command.called}' cannot be run in {calls.what}",
+                hint="it needs a process of its own",
+            )
+        if command.alone and calls.atomic:
+            raise UsageError(
+                f"'{command.called}' cannot be part of a transaction",
+                hint="run it before or after",
+            )
+
+    @property
+    def config(self) -> Config:
+        calls = self._calls
+        if calls.config is None:
+            calls.config = super().config
+        return calls.config
+
+    def scope_without_flags(self) -> tuple[str, str]:
+        return self._calls.scope or super().scope_without_flags()
+
+    def open_store(self, path: str) -> Kycore:
+        if path == MEMORY and database_path(self.config, self.flags.get("db"))[0] != MEMORY:
+            return self.new_store(path)  # there is no file yet
+        return self._calls.opened(path, self)
+
+    def new_store(self, path: str) -> Kycore:
+        return super().open_store(path)
+
+    def release_store(self, store: Kycore) -> None:
+        if not self._calls.keeps(store):
+            store.close()
+
+
+class _NoInput(io.BytesIO):
+    """The standard input of a command line that was given none."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise UsageError(
+            "there is no standard input for this command",
+            hint=f"in {self._what} it has only what is given with it",
+        )
+
+    read = readline = readinto = read1 = readlines = __next__ = _refuse
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from others that have had its name; None if there is none."""
+    if path == MEMORY:
+        return None
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
