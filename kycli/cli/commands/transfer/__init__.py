@@ -76,4 +76,29 @@ hold. --plain writes keys and values as text and nothing else.""",
         ),
         alone="transaction",
     ),
+    Command(
+        "stream",
+        "transfer.stream.stream",
+        "",
+        "save a stream of ProntoDB's tokens",
+        flags=SCOPE + "ns-delim dry-run json",
+        meanings={
+            "scope": "where keys go before the first meta:path",
+            "dry-run": "change nothing, and count what would change",
+            "json": "print what was done as JSON",
+        },
+        alone="transaction",
+        notes="""\
+Reads tokens from standard input: key=value; and key__context=value;, and
+directives for the keys after them. meta:path=PROJECT.NAMESPACE; (or meta:ns,
+or meta:project and meta:namespace) says where they go, meta:ttl=TTL; how long
+they live, until meta:ttl=;. meta:delim=CHAR; is the delimiter of paths, which
+no key holds. In double quotes a key or value may hold anything, with \\" and
+\\\\, \\n, \\r and \\t. The input is read to its end first; a bad token anywhere
+changes nothing. Each scope is one transaction.""",
+        examples=(
+            "echo 'meta:path=alpha.prod; host=db-1; host__test=db-2;' | kycli stream",
+            "kycli stream --dry-run < tokens.txt",
+        ),
+    ),
 )
