@@ -32,6 +32,7 @@ class Bar:
     """Where the bar was set."""
 
 
+BATCH = "command line: many sets, per set"
 HIT, AFTER = "get: hit", "get: after another process commits"
 MIXED = "mixed load, 4 processes"
 RESTORE = "restore_to: 1 % of the keys"
@@ -68,6 +69,7 @@ BARS = (
     Bar("search: a save meanwhile", "the longest", None, 2.5, promised="issue 4"),
     Bar("migrating in place, per key", "kycli", "apsw", 2, promised="issue 5"),
     Bar("migrating in place: memory", "kycli", None, 286, promised="issue 5"),
+    Bar(BATCH, "a process each", "kycli batch", 100, at_least=True, promised="issue 11"),
 )
 
 
