@@ -72,18 +72,19 @@ class Calls:
         """Have the config read anew, because time has passed."""
         self.config = None
 
-    def call(self, words: list[str], stdin: bytes | None = None) -> Reply:
+    def call(self, words: list[str], stdin: bytes | None = None, program: str = "kycli") -> Reply:
         """Run a command line.
 
         Parameters:
-            words: what is typed after ``kycli``.
+            words: what is typed after the name of the program.
             stdin: standard input; None for none, which is an error for a command that reads it.
+            program: ``kycli``, ``ky`` or a short command.
 
         Raises:
             KeyboardInterrupt: when the command was interrupted.
         """
         env = _Environment(self, stdin)
-        code = run(env, words)
+        code = run(env, words, program)
         if env.may_change_config:
             self.refresh()
         if code == INTERRUPTED:

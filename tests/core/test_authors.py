@@ -11,6 +11,7 @@ import pytest
 from conftest import Clock
 
 from kycli import Kycore
+from kycli.errors import MisuseError
 
 SIGNED = """
 SELECT a.key, a.author, a.pid, coalesce(a.change, a.id), w.user, w.host, w.command
@@ -150,3 +151,53 @@ def test_the_command_line_gives_its_name(path: Path) -> None:
     subprocess.run([*program, "-d", str(path), "set", "k", "v"], check=True)
     with Kycore(path) as store:
         assert store._query("SELECT command FROM authors") == [("kycli set",)]
+
+
+def test_a_store_can_write_for_one_command_after_the_other(path: Path) -> None:
+    with Kycore(path, command="kycli batch") as store:
+        store.save("a", 1)
+        store.write_as("kycli set")
+        store.save("b", 1)
+        store.save("c", 1)
+        store.write_as("kycli set")
+        store.save_many({"d": 1, "e": 1})
+        store.write_as(None)
+        store.save("f", 1)
+        store.save("g", 1)
+        changes = {change.key: change for change in store.get_history()}
+        assert [changes[key].command for key in "abcdefg"] == [
+            *("kycli batch", "kycli set", "kycli set", "kycli set", "kycli set", "", "")
+        ]
+        ids = [changes[key].change for key in "abcdefg"]
+        assert ids[1] == ids[2]
+        assert ids[3] == ids[4]
+        assert len(set(ids)) == 5
+        store.write_as("kycli undo")
+        assert store.undo(ids[3]) == 2
+        assert store.listkeys() == [*"abcfg"]
+
+
+def test_a_transaction_has_one_author(store: Kycore) -> None:
+    store.write_as("kycli set")
+    with store.transaction():
+        store.save("a", 1)
+        with pytest.raises(MisuseError, match="one author"):
+            store.write_as("kycli del")
+    with store.snapshot(), pytest.raises(MisuseError):
+        store.write_as("kycli del")
+    assert [change.command for change in store.get_history()] == ["kycli set"]
+
+
+def test_a_store_that_failed_to_write_begins_another_change_all_the_same(path: Path) -> None:
+    with Kycore(path, command="kys") as store:
+        store.save("a", 1)
+        for command in ("kyd", "kys"):
+            store.write_as(command)
+            with pytest.raises(ValueError, match="transaction"), store.transaction():
+                store.save("a", 2)
+                raise ValueError("transaction")
+        store.write_as("kyd")
+        store.delete("a")
+        newest, oldest = store.get_history("a")
+        assert (newest.command, oldest.command) == ("kyd", "kys")
+        assert newest.change != oldest.change

@@ -100,7 +100,7 @@ the words, each with a NUL; so is a reply, with the two lengths after the exit
 code. Each command commits before its reply, and is a change of its own. With
 --atomic all of them are one transaction, which the exit code 0 of the batch
 confirms. Otherwise the exit code is 1 if any command failed. A missing key is
-no failure unless --strict is given. docs/batch.md has examples for programs.""",
+no failure unless --strict is given.""",
         examples=(
             "kycli batch < commands.txt",
             "kycli batch --atomic < commands.txt",

@@ -34,10 +34,7 @@ def batch(env: Environment, arguments: list[str]) -> int:
         command=env.command,
     )
     work = _Batch(env, framing, calls)
-    # One command makes no cycles worth looking for; a million of them do.
-    gc.freeze()
-    gc.enable()
-    with _terminated_by_signals():
+    with _collecting(), _terminated_by_signals():
         try:
             work.run(stream)
         except KeyboardInterrupt:
@@ -127,7 +124,8 @@ class _Batch:
             return
         where = f"{self._framing.unit} {request.number}: "
         lines = reply.err.decode().splitlines()
-        said = lines[0].removeprefix("kycli: ") if lines else f"exit code {reply.code}"
+        said = next((line for line in lines if line.startswith("kycli: ")), "")
+        said = said.removeprefix("kycli: ") or f"exit code {reply.code}"
         self._first = where + said.removeprefix(where)
 
     def _flush(self) -> None:
@@ -137,6 +135,20 @@ class _Batch:
         if data:
             self._env.write(data)
             self._env.flush()
+
+
+@contextmanager
+def _collecting() -> Iterator[None]:
+    """Collect garbage: one command makes no cycles worth looking for, a million of them do."""
+    was_on = gc.isenabled()
+    gc.freeze()
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if not was_on:
+            gc.disable()
 
 
 @contextmanager

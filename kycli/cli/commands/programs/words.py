@@ -36,7 +36,7 @@ class Words:
         self.quote = b""
         self._continued = False  # by a backslash at the end of the line
         self._words: list[bytes] = []
-        self._word: list[bytes] | None = None  # None: between words
+        self._word: bytearray | None = None  # None: between words
 
     def read(self, line: bytes) -> list[bytes] | None:
         """Read a line, without its end; return the words, or None if the command goes on."""
@@ -121,12 +121,12 @@ class Words:
 
     def _add(self, text: bytes) -> None:
         if self._word is None:
-            self._word = []
-        self._word.append(text)
+            self._word = bytearray()
+        self._word += text
 
     def _end_word(self) -> None:
         if self._word is not None:
-            self._words.append(b"".join(self._word))
+            self._words.append(bytes(self._word))
             self._word = None
 
 
