@@ -66,6 +66,7 @@ class Calls:
         self.command = command
         self.config: Config | None = None
         self._stores: dict[str, _Kept] = {}
+        self._nothing: Kycore | None = None
         self._block: AbstractContextManager[Kycore] | None = None
 
     def refresh(self) -> None:
@@ -111,6 +112,8 @@ class Calls:
         finally:
             while self._stores:
                 self._stores.popitem()[1].store.close()
+            if self._nothing is not None:
+                self._nothing.close()
 
     def opened(self, path: str, env: _Environment) -> Kycore:
         """Return the store at a path, which is kept open."""
@@ -138,9 +141,11 @@ class Calls:
             kept.store.write_as(env.command)
         return kept.store
 
-    def keeps(self, store: Kycore) -> bool:
-        """Whether a store stays open when a command line is done with it."""
-        return any(kept.store is store for kept in self._stores.values())
+    def nothing(self, env: _Environment) -> Kycore:
+        """Return the empty store that stands for a database that does not exist yet."""
+        if self._nothing is None:
+            self._nothing = env.new_store(MEMORY)
+        return self._nothing
 
     def _take_part(self, store: Kycore) -> None:
         if self._block is None:
@@ -215,15 +220,14 @@ class _Environment(Environment):
 
     def open_store(self, path: str) -> Kycore:
         if path == MEMORY and database_path(self.config, self.flags.get("db"))[0] != MEMORY:
-            return self.new_store(path)  # there is no file yet
+            return self._calls.nothing(self)
         return self._calls.opened(path, self)
 
     def new_store(self, path: str) -> Kycore:
         return super().open_store(path)
 
     def release_store(self, store: Kycore) -> None:
-        if not self._calls.keeps(store):
-            store.close()
+        """Keep it open."""
 
 
 class _NoInput(io.BytesIO):
