@@ -386,6 +386,18 @@ def test_commands_may_name_databases(call: Call, home: Path) -> None:
     assert answers[-1].out == b"0\n"
 
 
+@pytest.mark.parametrize("flag", ["-q", "--atomic"])
+def test_what_is_read_before_there_is_a_database_makes_none(
+    call: Call, database: Path, flag: str
+) -> None:
+    result, answers = typed(call, "get k\ndel k -q\nkeys\n", flag)
+    assert ([answer.code for answer in answers], result.code) == ([2, 2, 0], 0)
+    assert not database.exists()
+    _, answers = typed(call, "get k\nset k v\nget k\n", flag)
+    assert [answer.out for answer in answers] == [b"", b"", b"v\n"]
+    assert call("kyg", "k").out == b"v\n"
+
+
 def test_a_database_that_is_replaced_is_noticed() -> None:
     with Coprocess("lines") as kycli:
         assert kycli.ask("set", "-d", "a.db", "k", "old").code == 0
