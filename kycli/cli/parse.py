@@ -71,6 +71,8 @@ FLAGS = {
     "stop": Flag("end at the first command that fails"),
     "strict": Flag("a missing key is a failure, too"),
     "plain": Flag("keys and values as text, and nothing else"),
+    "delete": Flag("also delete keys whose file is gone"),
+    "strip-newline": Flag("drop a newline at the end of edited text"),
     "path": Flag("a path inside the value: '$.a[0]'", "PATH"),
     "merge": Flag("in place of VALUE, a merge patch; - reads it", "JSON"),
     "json-patch": Flag("in place of VALUE, a JSON patch; - reads it", "FILE"),

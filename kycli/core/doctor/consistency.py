@@ -98,8 +98,8 @@ _KEYS: _Scan = (
     },
 )  # fmt: skip
 
-# A row of an import has an author of its own inside a transaction, and another process may go
-# on with an import.
+# The rows of an import have an author of their own inside a transaction, be they its first or
+# not, and another process may go on with an import.
 _LOG: _Scan = (
     """FROM audit_log a LEFT JOIN audit_log p ON p.id = a.prev
     LEFT JOIN audit_log c ON c.id = a.change LEFT JOIN authors w ON w.id = a.author
@@ -127,7 +127,9 @@ _LOG: _Scan = (
         ("history", "changes are no part of what they say"): f"""a.change > a.id
             OR (a.change IS NOT NULL AND c.id IS NULL AND {_WHOLE})
             OR (c.op <> {BYPASS} AND (c.author, c.pid) IS NOT (a.author, a.pid)
-                AND w.command NOT LIKE 'import %')
+                AND w.command NOT LIKE 'import %'
+                AND coalesce((SELECT command FROM authors WHERE id = c.author), '')
+                    NOT LIKE 'import %')
             OR (a.op = {EXPIRED} AND coalesce(a.author, a.pid) IS NOT NULL)""",
         ("history", "changes are newer than their key says"): f"a.id > k.seq AND a.op <> {BYPASS}",
         ("history", "changes say that a key is gone that lives on"): f"""

@@ -57,6 +57,17 @@ def test_a_sound_database_has_no_problems(filled: Path) -> None:
         assert store.check() == []
 
 
+def test_an_import_among_other_writes_of_a_transaction_is_sound(filled: Path) -> None:
+    with Kycore(filled, command="a program") as store:
+        with store.transaction():
+            store.import_rows([("imported", 1)], source="rows")
+            store.delete("json")
+        with store.transaction():
+            store.save("json", 1)
+            store.import_rows([("imported", 2)], source="rows")
+        assert store.check() == []
+
+
 def test_a_database_whose_history_was_pruned_is_sound(filled: Path, clock: Clock) -> None:
     clock.advance(86_400 * 100)
     with Kycore(filled, clock=clock) as store:

@@ -101,4 +101,60 @@ changes nothing. Each scope is one transaction.""",
             "kycli stream --dry-run < tokens.txt",
         ),
     ),
+    Command(
+        "mirror",
+        "transfer",
+        "COMMAND...",
+        "keys as a directory of files, and back",
+        examples=("kycli mirror export notes", "kycli mirror import notes"),
+    ),
+    Command(
+        "mirror export",
+        "transfer.mirror.export_mirror",
+        "DIR",
+        "write a file for each key",
+        flags=SCOPE + "prefix force dry-run json",
+        meanings={
+            "scope": "only this scope; may be given several times",
+            "prefix": "only keys that begin with this literal text",
+            "force": "overwrite files that were edited",
+            "dry-run": "change nothing, and count what would change",
+            "json": "print what was done as JSON",
+        },
+        repeatable="scope",
+        notes="""\
+Writes PROJECT/NAMESPACE/KEY, and PROJECT/NAMESPACE/CONTEXT/KEY for a key with a
+context, as of one moment; all scopes, unless flags say which. What a file name
+cannot hold is written as %XX. DIR is new, empty, or a mirror, which is brought
+up to date: files that hold their value are not touched, files of keys that are
+gone are removed, and files that were edited are kept. Text and bytes are as
+they are, everything else is JSON. Types and times of expiry are in the file
+DIR/.kycli-mirror.""",
+        examples=(
+            "kycli mirror export notes",
+            "kycli mirror export notes --scope alpha.prod --prefix app:",
+        ),
+    ),
+    Command(
+        "mirror import",
+        "transfer.mirror.import_mirror",
+        "DIR",
+        "read a mirror back",
+        flags=SCOPE + "prefix on-conflict delete strip-newline dry-run json",
+        meanings={
+            "scope": "only this scope; may be given several times",
+            "prefix": "only keys that begin with this literal text",
+            "on-conflict": "keys that exist: overwrite, skip, error, newer",
+            "dry-run": "change nothing, and count what would change",
+            "json": "print what was done as JSON",
+        },
+        repeatable="scope",
+        notes="""\
+Imports all files or, when anything fails, nothing; it is one change that
+'kycli undo' reverts. An edited file keeps the type of its key, a new file is
+text, or bytes if it is not UTF-8. --on-conflict newer leaves keys alone that
+were changed after their file. Hidden files and those that end in '~' are
+ignored.""",
+        examples=("kycli mirror import notes", "kycli mirror import notes --delete"),
+    ),
 )
