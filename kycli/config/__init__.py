@@ -22,8 +22,8 @@ The current scope, first that is set:
 4. ``default``
 
 An environment variable that is empty counts as not set. Unknown keys in a file are ignored,
-and kept when the file is changed. A file is JSON if its name ends in ``.json`` or its text
-begins with ``{``, else TOML.
+named by ``kycli config``, and kept when the file is changed. A file is JSON if its name ends in
+``.json`` or its text begins with ``{``, else TOML.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Config:
             default 5000.
         source: absolute path of the file in effect, or None when there is none.
         given: names of the settings that the file sets.
+        ignored: other names in the file, which are no settings.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class Config:
         "db_path",
         "durability",
         "given",
+        "ignored",
         "ns_delim",
         "source",
     )
@@ -89,6 +91,7 @@ class Config:
         self.busy_timeout_ms = 5000
         self.source: str | None = None
         self.given: tuple[str, ...] = ()
+        self.ignored: tuple[str, ...] = ()
 
     def origin(self, name: str) -> str:
         """Return the file that sets ``name``, or ``"default"``."""
@@ -200,6 +203,7 @@ def load_config() -> Config:
     values = parse_config(text, path)
     config.source = path
     # In JSON, null means that a setting is not set.
+    config.ignored = tuple(name for name in values if name not in _SETTINGS)
     config.given = tuple(name for name in _SETTINGS if values.get(name) is not None)
     directory = os.path.dirname(path)
     for name in config.given:
@@ -251,6 +255,10 @@ def database_path(config: Config, db_flag: str | None = None) -> tuple[str, str]
     if db_flag is not None:
         return resolve_db_path(db_flag), "--db"
     return default_database(config.db_path, config.origin("db_path"))
+
+
+def setting_names() -> tuple[str, ...]:
+    return tuple(_SETTINGS)
 
 
 def check_setting(name: str) -> str:

@@ -280,3 +280,18 @@ def test_settings_show_what_flags_do(call: Call) -> None:
 def test_bad_config_commands(call: Call, home: Path, words: list[str]) -> None:
     assert call("kycli", "config", *words).failed_clearly
     assert list(home.iterdir()) == []
+
+
+def test_config_names_what_is_no_setting(call: Call) -> None:
+    Path(".kyclirc").write_text('curent_scope = "a"\nzzz = 1\ndurability = "full"\n')
+    done = call("kycli", "config")
+    assert done.code == 0
+    assert len(done.lines) == 5
+    first, second = done.err.splitlines()
+    assert first.endswith(
+        "/.kyclirc: there is no setting 'curent_scope', so it is ignored; "
+        "did you mean current_scope?"
+    )
+    assert second.endswith("there is no setting 'zzz', so it is ignored")
+    assert call("kycli", "config", "-q").err == ""
+    assert call("kys", "k", "v") == (0, b"", "")  # commands that run all the time say nothing

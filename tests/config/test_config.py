@@ -176,6 +176,7 @@ def test_null_is_not_set_and_unknown_keys_are_ignored(places: Places) -> None:
     config = load_config()
     assert config.db_path is None
     assert config.given == ("durability",)
+    assert config.ignored == ("theme",)
 
 
 def test_scope_of_a_config_is_made_canonical(places: Places) -> None:

@@ -66,6 +66,9 @@ _UNUSED = re.compile(r"Page \d+: never used")
 # Said of the words, which are in no tree of SQLite's.
 _OF_WORDS = re.compile(r"table main\.fts_kvstore|\bfts5\b", re.IGNORECASE)
 
+# What triggers keep while they run; it is empty whenever nobody writes.
+_SCRATCH = "sql_before"
+
 _SEARCH = ("fts_kvstore", "fts_docs", "fts_state")
 _SHADOWS = tuple(f"fts_kvstore_{name}" for name in ("data", "idx", "docsize", "content", "config"))
 _OF_SEARCH = frozenset(_SEARCH + _SHADOWS)
@@ -91,7 +94,8 @@ class _Findings:
             writing the file anew gets rid of.
         rebuild: the search index does not hold what it should.
         reindex: the indexes that do not go with their tables.
-        remake: SQL of triggers, views and indexes that are missing or others, by what they are.
+        remake: SQL of triggers, views and indexes that are missing or others, and of a table
+            that holds nothing, by what they are.
         sweeps: what is kept of the sweeps cannot be.
         refusal: why SQLite could not check the file as a whole.
     """
@@ -267,6 +271,8 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
         found.add("index" if name in _SEARCH else "file", [f"the table {name} {state}"])
         if name in _SEARCH:
             found.rewrite = True
+        elif name == _SCRATCH and present is None:
+            found.remake[type, name] = sql
         else:
             found.hopeless = True
     model.close()

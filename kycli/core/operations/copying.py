@@ -8,6 +8,9 @@ from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from kycli.core.operations.entry import Entry
     from kycli.core.storage import Kycore
 
 POLICIES = ("error", "skip", "overwrite")
@@ -59,7 +62,7 @@ def copy_many(
                 continue
             if taken:
                 continue  # nothing will be kept; what else is in the way is still said
-            store._put(now, target, to_key, *encode(entry.value), lifetime)
+            store._put(now, target, to_key, *_encoded(entry), lifetime)
             if remove:
                 store._remove(source, entry.key)
             count += 1
@@ -67,6 +70,18 @@ def copy_many(
             raise _conflict(target, taken)
     store._sweep_after(count)
     return count
+
+
+def _encoded(entry: Entry) -> tuple[int, Any, int]:
+    """Return a value as it is stored; plain SQL may have stored what kycli cannot."""
+    try:
+        stored: tuple[int, Any, int] = encode(entry.value)
+    except InvalidValueError as error:
+        raise InvalidValueError(
+            f"the value of {shown(entry.key)} cannot be copied: {error}",
+            hint="store it anew without that; 'kycli get --json KEY' prints it",
+        ) from None
+    return stored
 
 
 def _conflict(scope: str, keys: list[str]) -> ConflictError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -190,6 +191,22 @@ def test_a_terminal_shows_a_table_that_fits(call: Call, monkeypatch: pytest.Monk
     assert title.index("value") == row.index("xxx")
     monkeypatch.delenv("NO_COLOR")
     assert "\x1b[32mcreated" in call("kyv", "k", tty=True).out.decode()
+
+
+@pytest.mark.parametrize("screen", [20, 40, 60])
+def test_a_narrow_terminal_shows_the_value_on_a_line_of_its_own(
+    call: Call, monkeypatch: pytest.MonkeyPatch, screen: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(screen))
+    call("kys", "name", "value " * 50)
+    call("kyd", "name")
+    call("kys", "name", "short")
+    for words in (("kyv",), ("kyv", "name")):
+        lines = call(*words, tty=True).lines
+        plain = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines]
+        assert max(map(len, plain)) <= screen
+        assert sum("short" in line for line in plain) == 1
+        assert sum("value val" in line and "…" in line for line in plain) == 1
 
 
 def test_a_terminal_is_paged_by_the_users_pager(run: Call) -> None:

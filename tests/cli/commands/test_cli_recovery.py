@@ -157,7 +157,6 @@ def test_undo_refuses_what_changed_since_unless_forced(call: Call) -> None:
         ["kycli", "undo", "last"],
         ["kycli", "undo", "9" * 5000],
         ["kycli", "undo", "1", "2"],
-        ["kycli", "undo", "--scope", "empty"],
         ["kyrt"],
         ["kyrt", ""],
         ["kyrt", "nonsense"],
@@ -191,5 +190,13 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(call: Call, words: list
 def test_without_a_database_there_is_nothing_to_bring_back(call: Call) -> None:
     assert call("kyr", "k").code == 2
     assert call("kyrt", "1h ago") == (0, b"", "nothing had changed\n")
-    assert call("kycli", "undo").failed_clearly
+    assert call("kycli", "undo").code == 2
     assert call("kyv") == (0, b"", "")
+
+
+def test_there_is_nothing_to_undo_in_a_scope_without_changes(call: Call) -> None:
+    call("kys", "k", "v")
+    done = call("kycli", "undo", "--scope", "never")
+    assert done == (2, b"", "kycli: there is nothing to undo in scope 'never'\n")
+    assert call("kycli", "undo", "--scope", "never", "99").code == 1
+    assert call("kycli", "undo", "-d", "missing.db").code == 2

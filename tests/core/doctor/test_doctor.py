@@ -272,6 +272,7 @@ MENDED = {
     "an index is gone": "DROP INDEX archive_key",
     "an index is another": "DROP INDEX kvstore_expiry; "
     "CREATE INDEX kvstore_expiry ON kvstore (updated_at)",
+    "the table that triggers write to is gone": "DROP TABLE sql_before",
     "the view is gone": "DROP VIEW idx_audit_key",
     "a sweep is ahead": "INSERT INTO sweeps VALUES ('history_versions', 99999)",
 }

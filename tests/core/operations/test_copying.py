@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
+import apsw
 import pytest
 from conftest import Clock
 
@@ -142,3 +144,17 @@ def test_what_cannot_be_is_refused(store: Kycore) -> None:
         store.copy_many(5, to_scope="b")  # type: ignore[arg-type]
     assert store.scopes() == ["default"]
     assert store.copy_many("nothing", to_scope="b") == 0
+
+
+def test_what_cannot_be_copied_is_named(store: Kycore) -> None:
+    with contextlib.closing(apsw.Connection(store.path)) as tool:
+        tool.execute("""INSERT INTO kvstore (key, value, kind) VALUES ('half', '["\\ud800"]', 6)""")
+    store.save("whole", 1)
+    for many in (store.copy_many, store.move_many):
+        with pytest.raises(
+            InvalidValueError, match=r"'half' cannot be copied.*surrogate"
+        ) as caught:
+            many(to_scope="b")
+        assert caught.value.hint
+    assert store.listkeys() == ["half", "whole"]
+    assert store.scopes() == ["default"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ _REMOVED = ("deleted", "expired")
 _SAMPLE = 200
 _GAP = 2
 _LEAST = 4
+_ROOM = 10  # what a column that may be cut needs, if it has as much to show
 _COLOURS = {"created": "32", "restored": "36", "imported": "36", "deleted": "31", "expired": "33"}
 
 
@@ -92,19 +94,22 @@ def _write_table(env: Environment, changes: Iterator[Change], columns: list[_Col
     """Print changes as a table that is no wider than the screen.
 
     The first changes determine the widths of the columns. A later row that needs more is not
-    aligned, but still fits the screen.
+    aligned, but still fits the screen. On a narrow screen, the columns that may be cut have a
+    line of their own.
     """
     screen = shutil.get_terminal_size().columns
     rows = ((change, _cells(change, columns, screen)) for change in changes)
     begin = list(islice(rows, _SAMPLE))
-    widths = _widths(columns, [cells for _, cells in begin], screen)
-    titles = _row([column.title for column in columns], columns, widths, screen)
-    env.write(env.styled("".join(titles).rstrip(), "1").encode() + b"\n")
+    lines = _lines(columns, [cells for _, cells in begin], screen)
+    for line in lines:
+        title = env.styled(line.text([column.title for column in columns]), "1")
+        env.write(title.encode() + b"\n")
     for change, cells in chain(begin, rows):
-        row = _row(cells, columns, widths, screen)
-        if change.operation in _COLOURS:
-            row[1] = env.styled(row[1], _COLOURS[change.operation])
-        env.write("".join(row).rstrip().encode() + b"\n")
+        colour = _COLOURS.get(change.operation)
+        for line in lines:
+            text = line.text(cells, partial(env.styled, code=colour) if colour else str)
+            if text or line is lines[0]:
+                env.write(text.encode() + b"\n")
         if env.unread:
             return
 
@@ -132,15 +137,57 @@ def _widths(columns: list[_Column], rows: list[list[str]], screen: int) -> list[
     return widths
 
 
-def _row(texts: list[str], columns: list[_Column], widths: list[int], screen: int) -> list[str]:
-    """Return the cells of one row, each followed by the gap."""
-    row = []
-    for text, column, most in zip(texts, columns, widths, strict=True):
-        cell = cut(text, min(most, screen) if column.cut else screen)
-        cell = padded(cell, min(max(most, width(cell)) + _GAP, screen))
-        row.append(cell)
-        screen -= width(cell)
-    return row
+class _Line(NamedTuple):
+    """A line of each row of the table.
+
+    Attributes:
+        columns: by their number among all.
+        widths: how wide each of them is.
+        screen: how many columns of the screen the line may take.
+        indent: what the line begins with.
+    """
+
+    columns: dict[int, _Column]
+    widths: list[int]
+    screen: int
+    indent: str
+
+    def text(self, cells: list[str], style: Callable[[str], str] = str) -> str:
+        """Return the line of a row; ``style`` is of the operation."""
+        row = []
+        room = self.screen
+        for (number, column), most in zip(self.columns.items(), self.widths, strict=True):
+            cell = cut(cells[number], min(most, room) if column.cut else room)
+            cell = padded(cell, min(max(most, width(cell)) + _GAP, room))
+            room -= width(cell)
+            row.append(style(cell) if column is _operation else cell)
+        text = "".join(row).rstrip()
+        return text and self.indent + text
+
+
+def _lines(columns: list[_Column], rows: list[list[str]], screen: int) -> list[_Line]:
+    """Return the lines of which each row of the table consists."""
+    numbered = dict(enumerate(columns))
+    whole = _line(numbered, rows, screen, "")
+    needed = [
+        min(_ROOM, max(width(row[number]) for row in rows))
+        for number, column in numbered.items()
+        if column.cut and rows
+    ]
+    fixed = [w for column, w in zip(columns, whole.widths, strict=True) if not column.cut]
+    if sum(fixed) + sum(needed) + _GAP * (len(columns) - 1) <= screen:
+        return [whole]
+    return [
+        _line({n: c for n, c in numbered.items() if not c.cut}, rows, screen, ""),
+        _line({n: c for n, c in numbered.items() if c.cut}, rows, screen - _GAP, " " * _GAP),
+    ]
+
+
+def _line(
+    columns: dict[int, _Column], rows: list[list[str]], screen: int, indent: str
+) -> _Line:  # fmt: skip
+    cells = [[row[number] for number in columns] for row in rows]
+    return _Line(columns, _widths(list(columns.values()), cells, screen), screen, indent)
 
 
 def _shown_value(change: Change) -> str:

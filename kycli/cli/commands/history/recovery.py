@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kycli.cli.env import whole_number
 from kycli.cli.output import keys_counted, write_listing
 from kycli.core.expiry import shown
-from kycli.errors import UsageError
+from kycli.errors import MissingKeyError, UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -50,7 +50,7 @@ def restore_to(env: Environment, arguments: list[str]) -> int:
 
 
 def undo(env: Environment, arguments: list[str]) -> int:
-    """``undo [CHANGE]``: revert one change."""
+    """``undo [CHANGE]``: revert one change; 2 when the scope has none."""
     change = None
     if arguments:
         change = whole_number(arguments[0])
@@ -59,7 +59,10 @@ def undo(env: Environment, arguments: list[str]) -> int:
                 f"{shown(arguments[0])} is not the id of a change",
                 hint="'kycli history' shows them",
             )
-    count = env.store().undo(change, scope=env.scope, force="force" in env.flags)
+    store = env.store()
+    if change is None and next(store.iter_history(scope=env.scope, limit=1), None) is None:
+        raise MissingKeyError(f"there is nothing to undo in scope {env.scope!r}")
+    count = store.undo(change, scope=env.scope, force="force" in env.flags)
     # For example, when the only key that the change created has expired.
     done = "nothing to revert: everything is as it was before that change"
     env.note(f"reverted {keys_counted(count)}" if count else done)

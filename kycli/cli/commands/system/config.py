@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from kycli.cli.commands.values.reading import text_or_bytes
 from kycli.cli.env import whole_number
 from kycli.cli.output import tilde, write_listing
-from kycli.config import check_setting, database_path, save_config
+from kycli.cli.suggest import nearest
+from kycli.config import check_setting, database_path, save_config, setting_names
+from kycli.core.expiry import shown
 from kycli.core.location import MEMORY, absolute_path
 
 if TYPE_CHECKING:
@@ -16,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def show(env: Environment, arguments: list[str]) -> int:
-    """``config``: each setting, its value and where it comes from."""
+    """``config``: each setting, its value and where it comes from, and what is none."""
     write_listing(
         env,
         _in_effect(env),
         lambda setting: b"\t".join(env.shown(os.fsencode(str(field))) for field in setting),
         _record,
     )
+    env.flush()
+    for name in env.config.ignored:
+        near = nearest(name, setting_names())
+        env.note(
+            f"{tilde(env.config.source or '')}: there is no setting {shown(name)}, so it is "
+            f"ignored{near and f'; {near}'}"
+        )
     return 0
 
 
