@@ -168,7 +168,7 @@ def _check_header(line: bytes, name: str) -> None:
 def _record(line: bytes) -> Record | None:
     """Return the record of a line; None when it is none."""
     try:
-        data = json.loads(line)
+        data = json.loads(line.decode())
         scope, key = data["scope"], data["key"]
         if not _is_scope(scope) or not key:
             return None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote_to_bytes
@@ -181,9 +182,23 @@ def _escaped(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
+@lru_cache(maxsize=16)  # a record is read, compared and written again
 def plain_path(scope: str, key: str) -> str:
     """Return the path of a key that clashes with none, on a file system that holds it."""
-    return "/".join(shortened(spelled(text), text) for text in place_of(scope, key))
+    base, context = split_context(key)
+    name = _plain_name(base)
+    if context is not None:
+        name = f"{_plain_name(context)}/{name}"
+    return f"{_plain_folder(scope)}/{name}"
+
+
+@lru_cache
+def _plain_folder(scope: str) -> str:
+    return "/".join(map(_plain_name, split_scope(scope)))
+
+
+def _plain_name(text: str) -> str:
+    return shortened(spelled(text), text)
 
 
 class Names:
