@@ -63,6 +63,30 @@ def save_over(store: Any, times: int) -> None:
         store.save(key, value(key, number + 1))
 
 
+def save_in_cache(store: Any, times: int) -> None:
+    from harness.workload import KEYS, value
+
+    store.create_cache("bench.cache", "1w")
+    for number, key in enumerate(islice(cycle(KEYS), times)):
+        store.save(key, value(key, number + 1), scope="bench.cache")
+
+
+def save_upper(store: Any, times: int) -> None:
+    from harness.workload import KEYS, value
+
+    keys = [key.upper() for key in KEYS]
+    for number, key in enumerate(islice(cycle(keys), times)):
+        store.save(key, value(key, number + 1))
+
+
+def get_upper(store: Any, times: int) -> None:
+    from harness.workload import KEYS
+
+    keys = [key.upper() for key in KEYS[:100]]
+    for key in islice(cycle(keys), times):
+        store.getkey(key)
+
+
 def save_new(store: Any, times: int) -> None:
     from harness.workload import new_pairs
 
@@ -121,7 +145,10 @@ def opening(store: Any, times: int) -> None:
 OPERATIONS = {
     "get, hit": Operation(get_hit, 2_000, 12_000),
     "get, uncached": Operation(get_hit, 2_000, 7_000, cached=False),
+    "get upper case, uncached": Operation(get_upper, 2_000, 7_000, cached=False),
     "save over": Operation(save_over, 500, 2_500),
+    "save in a cache": Operation(save_in_cache, 500, 2_500),
+    "save upper case": Operation(save_upper, 500, 2_500),
     "save new": Operation(save_new, 500, 2_500),
     "save over, deferred": Operation(save_over, 500, 5_500, deferred=True),
     "save new, deferred": Operation(save_new, 500, 5_500, deferred=True),
@@ -235,7 +262,7 @@ def table(counts: Mapping[str, int], baseline: Mapping[str, int]) -> tuple[list[
     """Return a line for each operation, and which of them rose too much."""
     lines, risen = [], []
     for name, instructions in counts.items():
-        line = f"{name:20} {instructions:>10,}"
+        line = f"{name:24} {instructions:>10,}"
         if name in baseline:
             ratio = instructions / baseline[name]
             line += f"  {ratio:.3f} x {baseline[name]:,}"

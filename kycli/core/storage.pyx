@@ -3,7 +3,7 @@
 
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
-(``native``), the SQL (``statements``), the value cache (``cache``), fork hooks (``forks``), a
+(``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks (``forks``), a
 connection that threads share (``connection``), deferred writes (``deferred``), transactions
 (``session``), reading rows (``reading``), changing keys (``writing``, ``bulk``), the methods
 whose work is done elsewhere (``surface``), imports (``importing``), reading many keys
@@ -58,17 +58,11 @@ from cpython.list cimport PyList_GET_ITEM, PyList_SetItem
 from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.errno cimport ENOENT, ENOTDIR, errno
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
-
-# ---------------------------------------------------------------- constants
-
-# How long it remembers which scopes ignore the case of keys.
-cdef int64_t FOLDING_CHECK_MS = 1000
-
 
 # ---------------------------------------------------------------- helpers
 
@@ -152,12 +146,9 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef object _clock
     cdef str _scope
     cdef _Sweeper _sweeper
-    cdef set _folds
-    cdef int64_t _folds_at
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
-        self._folds_at = -FOLDING_CHECK_MS
         self._sweeper = _Sweeper()
         # Not opened, so that a store whose __init__ did not run counts as closed.
         self._scope = "default"
@@ -276,16 +267,48 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef str _folded(self, str scope, str name):
         """Return the key in lower case if the scope ignores the case of keys.
 
-        A key that exists in its own case, as some releases left them, stays as it is. The
-        scopes are looked up at most once a second.
+        A key that exists in its own case, as some releases left them, stays as it is.
         """
-        cdef int64_t now = _clock_ms(CLOCK_MONOTONIC)
-        if now - self._folds_at > FOLDING_CHECK_MS:
-            self._folds = {row[0] for row in self._db.fetch_all(_FOLDING, ())}
-            self._folds_at = now
-        if scope not in self._folds or self._db.fetch_all(_IS_LIVE, (scope, name)):
+        cdef Declared declared = self._db.find_declared(scope)
+        if declared is None:
+            declared = self._declared(scope)
+        if not declared.fold_keys or self._is_live(scope, name):
             return name
         return name.lower()
+
+    cdef bint _is_live(self, str scope, str name) except -1:
+        """Whether a key of a scope that ignores case exists in its own case."""
+        cdef _Session db = self._db
+        db.enter_beside_writes()  # what waits to be written is in lower case
+        try:
+            return (db.deferred is not None and db.deferred.find(scope, name) is not None
+                    or db.cursor.execute(_IS_LIVE, (scope, name)).get is not None)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
+
+    cpdef Declared _declared(self, str scope):
+        """Return what is declared of a scope now, or in the block that the thread is in."""
+        cdef _Session db = self._db
+        cdef Declared declared = db.find_declared(scope)
+        if declared is not None:
+            return declared
+        db.enter_beside_writes()
+        try:
+            return _declared_in(db, scope)
+        except (apsw.Error, UnicodeError) as error:
+            raise db.translated(error) from error
+        finally:
+            db.leave()
+
+    def _all_declared(self):
+        """Return what is declared of each scope, sorted by its name."""
+        return [_declared_by(row[0], row[1:]) for row in self._db.fetch_all(_ALL_DECLARED, ())]
+
+    def _declare(self, sql, bindings):
+        """Execute one statement that changes what is declared of scopes."""
+        self._db.declare(sql, bindings)
 
     # -- transactions
 
@@ -394,7 +417,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         db.begin_call()
         try:
             now = self._now()  # under the lock, so that times are in the order of the log
-            lifetime = _lifetime_in(db, scope, lifetime)
+            if is_named(scope):
+                lifetime = _lifetime_by(_declared_in(db, scope), lifetime)
             expires_at = None if lifetime is None else now + <int64_t>lifetime
             operation = _change(
                 db, now, scope, key, stored, kind, size <= INLINE_MAX, expires_at)
@@ -418,7 +442,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         try:
             if db.depth:
                 return None
-            lifetime = _lifetime_in(db, scope, lifetime)
+            if is_named(scope):
+                lifetime = _lifetime_by(_declared_in(db, scope), lifetime)
             now = self._now()
             return _defer(db, now, scope, key, kind, stored, size,
                           None if lifetime is None else now + lifetime)
@@ -449,15 +474,11 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             return self._put(now, scope, key, kind, stored, size, lifetime)
 
     cpdef object _lifetime_in(self, str scope, lifetime):
-        """Return the time to live of a key saved in a scope, in milliseconds, or None."""
-        cdef _Session db = self._db
-        db.enter()
-        try:
-            return _lifetime_in(db, scope, lifetime)
-        except apsw.Error as error:
-            raise db.translated(error) from error
-        finally:
-            db.leave()
+        """Return the time to live of a key saved in a scope, in milliseconds, or None.
+
+        In a plain scope it is the caller's, in a named namespace the namespace's.
+        """
+        return _lifetime_by(self._declared(scope), lifetime) if is_named(scope) else lifetime
 
     cpdef str _put(self, int64_t now, str scope, key, kind, stored, size, lifetime):
         """Write one row inside a transaction, for a time to live in milliseconds or None."""
@@ -630,7 +651,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                 row = _row_of(db, scope, key)
             if row is None:
                 if caching:
-                    self._cache.put(scope, key, _ABSENT)
+                    _cache_absent(db, scope, key)
                 return default
             value, kind, expires_at = row
             if expires_at is None or include_expired or <int64_t>expires_at > self._now():

@@ -1,5 +1,5 @@
-# A cache of values that is never stale. Part of storage.pyx: one extension is one file
-# to load at start-up.
+# What is kept in memory and is never stale: values, and what is declared of scopes. Part of
+# storage.pyx: one extension is one file to load at start-up.
 #
 # How it knows. In WAL mode the shared memory that all processes map (the -shm file)
 # begins with the WAL-index header: 48 bytes that describe the newest commit, twice
@@ -29,6 +29,12 @@
 # same read transaction, and drops just their keys. What other programs write by plain SQL
 # is there too, by triggers. Whoever renames a scope or prunes the log adds a row of the
 # empty scope, which drops everything.
+#
+# What is declared of a scope is in no log. When the header has changed, its row is read again
+# before it is used. A commit of this store changes the header too, but not what is declared, so
+# the header that it has left is taken over. That it is ours is told by its count of commits
+# (iChange): the write lock is held from the comparison before the commit to the commit, so where
+# the count is one more afterwards, nobody else has committed.
 
 cdef extern from *:
     """
@@ -44,9 +50,28 @@ cdef enum:
     CATCH_UP_ROWS = 256  # changes that are dropped one by one; with more, all is dropped
     ENTRY_OVERHEAD = 300 # bytes that an entry takes beside its text, at most
     SHARE = 8            # one entry takes at most an eighth of the bytes
+    SCOPES_MAX = 4096    # whose declarations are kept
 
 if CATCH_UP_ROWS != layout.CATCH_UP_ROWS:
     raise ImportError("kycli.core.storage was built from another layout: build it again")
+
+cdef inline bint _is_header(unsigned char* header, unsigned char* checked) noexcept:
+    """Whether the header is what it was, so that no commit has returned since."""
+    kycli_acquire()
+    return (memcmp(header, checked, HEADER) == 0
+            and memcmp(header + HEADER, checked, HEADER) == 0)
+
+cdef inline bint _copy_header(unsigned char* header, unsigned char* into) noexcept:
+    """Copy the header; return whether it was whole."""
+    memcpy(into, header, HEADER)
+    kycli_acquire()
+    return memcmp(into, header + HEADER, HEADER) == 0
+
+cdef inline uint32_t _commits(unsigned char* header) noexcept:
+    """Return how many commits a header has counted."""
+    cdef uint32_t count
+    memcpy(&count, header + HEADER_COMMITS, sizeof(count))
+    return count
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text) noexcept
@@ -80,6 +105,8 @@ cdef class _Cache:
     cdef dict scopes            # scope -> {key: value, _Expiring or _ABSENT}
     cdef dict own               # the entries of the store's own scope
     cdef set own_changes        # ids of rows of the log whose values are in the entries
+    cdef set cased              # scopes with _ABSENT entries of keys that would be others
+                                # if the scope ignored case
     cdef int64_t max_weight     # bytes of one entry
     cdef int64_t max_entries
     cdef int64_t max_bytes
@@ -97,20 +124,15 @@ cdef class _Cache:
         self.own = {}
         self.scopes = {scope: self.own}
         self.own_changes = set()
+        self.cased = set()
 
     cdef bint current(self) noexcept:
         """Whether no commit has returned since the entries were looked over."""
-        if self.header == NULL:
-            return False
-        kycli_acquire()
-        return (memcmp(self.header, self.checked, HEADER) == 0
-                and memcmp(self.header + HEADER, self.checked, HEADER) == 0)
+        return self.header != NULL and _is_header(self.header, self.checked)
 
     cdef bint copy_header(self, unsigned char* into) noexcept:
         """Copy the header; return whether it was whole."""
-        memcpy(into, self.header, HEADER)
-        kycli_acquire()
-        return memcmp(into, self.header + HEADER, HEADER) == 0
+        return _copy_header(self.header, into)
 
     cdef void switch_off(self):
         """Drop the header, before the connection closes, and all entries."""
@@ -124,6 +146,7 @@ cdef class _Cache:
             self.scopes = {scope: keys for scope, keys in self.scopes.items() if keys is self.own}
         self.own.clear()
         self.own_changes.clear()
+        self.cased.clear()
         self.entries = self.bytes = 0
 
     cdef bint is_empty(self) noexcept:
@@ -261,3 +284,119 @@ cdef inline int64_t _text_bytes(str text) noexcept:
     if PyUnicode_IS_ASCII(text):
         return len(text)
     return len(text) * (8 if width == 4 else 2 * width + 1)
+
+
+# ---------------------------------------------------------------- what is declared of scopes
+
+@cython.final
+cdef class Declared:
+    """What is declared of a scope; None is what holds for all.
+
+    As long as the row of the scope stays the same, so does the object, whatever else is
+    committed: what is derived from a declaration can be kept with it.
+
+    Attributes:
+        scope: its name.
+        cache_ms: the lifetime of keys that are saved without one; None where the scope is no
+            cache.
+        history_days, history_versions, archive_days: the limits of its history.
+        fold_keys: whether keys are the same in any case.
+    """
+
+    cdef readonly str scope
+    cdef readonly object cache_ms
+    cdef readonly object history_days
+    cdef readonly object history_versions
+    cdef readonly object archive_days
+    cdef readonly bint fold_keys
+    cdef tuple row      # what all of this was made from; None where nothing is declared
+    cdef int64_t era    # when it was last read, as _Declarations counts
+
+
+cdef Declared _declared_by(str scope, tuple row):
+    """Return the record for a row of ``_DECLARED``, or for none."""
+    cdef Declared declared = <Declared>Declared.__new__(Declared)
+    declared.scope = scope
+    declared.row = row
+    if row is not None:
+        (declared.cache_ms, declared.history_days, declared.history_versions,
+         declared.archive_days, fold_keys) = row
+        declared.fold_keys = bool(fold_keys)
+    return declared
+
+
+@cython.final
+cdef class _Declarations:
+    """What is declared of the scopes that a store has used.
+
+    A record is good if it is of the present era, and the era is good as long as the header
+    is what it was, or up to the end of one transaction block: see ``_Session.find_declared``
+    and ``_read_declared``.
+    """
+
+    cdef unsigned char* header  # NULL: there is none to compare
+    cdef unsigned char checked[HEADER]
+    cdef bint alone             # nobody else can have the database open
+    cdef int64_t block          # serial of the only block in which the era is good; 0: anywhere
+    cdef int64_t era
+    cdef dict records           # scope -> Declared
+    cdef Declared last          # the one that was found last, most often the next one too
+
+    def __cinit__(self):
+        self.records = {}
+        self.last = <Declared>Declared.__new__(Declared)
+        self.era = 1
+
+    cdef inline bint header_same(self) noexcept:
+        """Whether no commit has returned since the era began, or only such of this store."""
+        return self.alone or self.header != NULL and _is_header(self.header, self.checked)
+
+    cdef void switch_off(self):
+        """Drop the header, before the connection closes, and all records."""
+        self.header = NULL
+        self.alone = False
+        self.begin_era(0)
+        self.records.clear()
+
+    cdef void begin_era(self, int64_t block):
+        """Read each record again before it is used."""
+        self.block = block
+        self.era += 1
+
+    cdef Declared find(self, str scope):
+        """Return the record of a scope, or None when it must be read."""
+        cdef PyObject* found
+        if self.last.scope is not scope:
+            found = PyDict_GetItem(self.records, scope)
+            if found == NULL:
+                return None
+            self.last = <Declared>found
+        return self.last if self.last.era == self.era else None
+
+    cdef Declared keep(self, str scope, tuple row, bint good):
+        """Return the record for the row that a scope has now.
+
+        Parameters:
+            good: whether the row is of the present era; else it is for the caller alone.
+        """
+        cdef Declared declared = self.records.get(scope)
+        if declared is None or declared.row != row:
+            declared = _declared_by(scope, row)
+            if len(self.records) >= SCOPES_MAX:
+                self.records.clear()
+            self.records[scope] = declared
+        declared.era = self.era if good else 0
+        self.last = declared
+        return declared
+
+    cdef bint before_commit(self) noexcept:
+        """Whether the records are good, now that this store is about to commit."""
+        return (len(self.records) != 0 and self.block == 0 and self.header != NULL
+                and _is_header(self.header, self.checked))
+
+    cdef void committed(self) noexcept:
+        """Keep the records, which were good before this store committed, where only it did."""
+        cdef unsigned char header[HEADER]
+        if (_copy_header(self.header, header)
+                and _commits(header) == <uint32_t>(_commits(self.checked) + 1)):
+            memcpy(self.checked, header, HEADER)

@@ -108,6 +108,7 @@ cdef class _Connection:
     cdef _OpenFiles files       # None where nothing can be written, or nothing is in a file
     cdef _BusyHandler busy
     cdef _Cache cache
+    cdef _Declarations declarations
     cdef str path
     cdef str durability
     cdef bint is_open
@@ -124,6 +125,7 @@ cdef class _Connection:
         self.durability = durability
         self.busy = _BusyHandler(timeout_ms)
         self.cache = cache
+        self.declarations = _Declarations()
         self.lock = _FairLock()
         self.generation = _forks
 
@@ -179,16 +181,19 @@ cdef class _Connection:
             self.warm_up()
 
     cdef warm_up(self):
-        """Set up the value cache and native statements, for more than a few uses."""
+        """Set up what is kept in memory and native statements, for more than a few uses."""
         self.is_warm = True
         self.cursor.execute(_PAGE_CACHE)
         self.use_native_statements()
-        if (self.cache.max_entries and self.path != MEMORY
-                and kycli_file_system(self.path.encode()) == 0):
-            self.cache.last_id = _newest(self)
-            self.cache.schema = (
-                0 if self.run.native else self.connection.pragma("schema_version"))
-            self.cache.header = _wal_index_header(self.connection)
+        if self.path == MEMORY:
+            self.declarations.alone = True
+        elif kycli_file_system(self.path.encode()) == 0:
+            self.declarations.header = _wal_index_header(self.connection)
+            if self.cache.max_entries:
+                self.cache.last_id = _newest(self)
+                self.cache.schema = (
+                    0 if self.run.native else self.connection.pragma("schema_version"))
+                self.cache.header = self.declarations.header
 
     cdef use_native_statements(self):
         """Execute the statements of the hot path without APSW, where that is possible."""
@@ -224,6 +229,7 @@ cdef class _Connection:
         _opening_lock.acquire()
         try:
             self.cache.switch_off()
+            self.declarations.switch_off()
             self.run.finalize()
             if self.files is not None and not self.files.wal_is_ours():
                 self.leave_files_alone()
@@ -368,6 +374,7 @@ cdef class _Connection:
         for inherited in (self.connection, self.cursor, self.run):
             Py_INCREF(inherited)
         self.cache.switch_off()
+        self.declarations.switch_off()
         self.connection = self.cursor = self.run = self.files = None
         self.orphan = True
         if self.identity is not None:

@@ -130,12 +130,13 @@ cdef class _Listings(_Importing):
                             continue
                     row = _row_of(db, place, key)
                     if row is None:
-                        entry = _ABSENT
-                    else:
-                        value = decode(row[0], row[1])
-                        if row[2] is None or <int64_t>row[2] > now:
-                            found[key] = value
-                        entry = _entry_of(value, row[2])
+                        if caching:
+                            _cache_absent(db, place, key)
+                        continue
+                    value = decode(row[0], row[1])
+                    if row[2] is None or <int64_t>row[2] > now:
+                        found[key] = value
+                    entry = _entry_of(value, row[2])
                     if caching and entry is not None:
                         store._cache.put(place, key, entry)
             except (apsw.Error, UnicodeError) as error:

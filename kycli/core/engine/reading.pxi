@@ -22,7 +22,73 @@ cdef object _row_of(_Connection db, str scope, str key):
         get.reset()
 
 
-cdef _catch_up(_Connection db):
+cdef Declared _declared_in(_Session db, str scope):
+    """Return what is declared of a scope, inside a call."""
+    cdef Declared declared = db.find_declared(scope)
+    return _read_declared(db, scope) if declared is None else declared
+
+
+cdef Declared _read_declared(_Session db, str scope):
+    """Read what is declared of a scope, and keep it for as long as that is known to be good.
+
+    Inside of a block nobody else can change it. There it is kept for the block alone if the
+    block is a snapshot, which may be older than the header, or has declared something itself,
+    which is not committed, or if there is no header. Otherwise it is kept under the header,
+    which is copied before the row is read: the row may be newer, which the next comparison
+    finds, but never older.
+    """
+    cdef _Declarations known = db.declarations
+    cdef unsigned char header[HEADER]
+    cdef bint good = True, by_header = False
+    if db.is_declared_current():
+        pass  # the row is of the same moment, or newer
+    elif db.depth and (db.reading == 1 or known.block == db.serial or known.header == NULL):
+        known.begin_era(db.serial)
+    elif known.alone:
+        known.begin_era(0)
+    else:
+        good = by_header = known.header != NULL and _copy_header(known.header, header)
+    row = _declared_row(db, scope)
+    if by_header:
+        memcpy(known.checked, header, HEADER)
+        known.begin_era(0)
+    return known.keep(scope, row, good)
+
+
+cdef tuple _declared_row(_Session db, str scope):
+    cdef _Statement statement = None
+    cdef int column
+    if db.run.native:
+        statement = db.run.native_of(db.connection, _DECLARED)
+    if statement is None:
+        return db.cursor.execute(_DECLARED, (scope,)).get
+    statement.bind_text(1, scope)
+    try:
+        if statement.has_row_at_once():
+            return tuple([statement.at(column) for column in range(DECLARED_COLUMNS)])
+        return None
+    finally:
+        statement.reset()
+
+
+cdef _cache_absent(_Session db, str scope, str key):
+    """Cache that there is no such key, unless the scope ignores case by now."""
+    if may_fold(key):
+        if _declared_in(db, scope).fold_keys:
+            return
+        db.cache.cased.add(scope)
+    db.cache.put(scope, key, _ABSENT)
+
+
+cdef _check_folding(_Session db):
+    """Drop the cached values when a scope that did not ignore case does."""
+    for scope in list(db.cache.cased):
+        if _declared_in(db, scope).fold_keys:
+            db.cache.flush()
+            break
+
+
+cdef _catch_up(_Session db):
     """Drop from the cache what has changed since it last looked at the log.
 
     Reads the log from its end back to the row that was the last one then, so that one
@@ -37,6 +103,7 @@ cdef _catch_up(_Connection db):
     # Before the log is read: what changes in between is noticed the next time.
     cdef int64_t schema = 0 if db.run.native else db.connection.pragma("schema_version")
     cache.catch_ups += 1
+    _check_folding(db)
     changes.bind_int(1, cache.last_id)
     if not changes.has_row():
         cache.flush()

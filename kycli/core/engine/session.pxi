@@ -53,6 +53,10 @@ cdef class _Session(_Connection):
         self.write_bulk()
         _Connection.enter(self)
 
+    cdef enter_beside_writes(self):
+        """Take the connection for a call that no write that waits in memory concerns."""
+        _Connection.enter(self)
+
     cdef inline write_bulk(self):
         """Write what this thread's ``save_many`` has gathered: its iterable uses the store."""
         if self.bulk is not None and self.lock.is_held_here():
@@ -80,6 +84,36 @@ cdef class _Session(_Connection):
         self.last_id = 0  # it may write to the log
         try:
             return self.cursor.execute(sql, bindings).fetchall()
+        except (apsw.Error, UnicodeError) as error:
+            raise self.translated(error) from error
+        finally:
+            self.leave()
+
+    # -- what is declared of scopes
+
+    cdef bint is_declared_current(self) noexcept:
+        """Whether the era of the declarations is good for what this thread reads now."""
+        cdef _Declarations known = self.declarations
+        if self.generation != _forks:
+            return False
+        if known.block:
+            return (known.block == self.serial and self.depth != 0
+                    and self.lock.is_held_here())
+        return known.header_same()
+
+    cdef Declared find_declared(self, str scope):
+        """Return what is known to be declared of a scope, or None when it must be read.
+
+        Needs no lock: no Python code runs in here.
+        """
+        return self.declarations.find(scope) if self.is_declared_current() else None
+
+    cdef declare(self, str sql, tuple bindings):
+        """Execute one statement that changes what is declared of scopes."""
+        self.enter()
+        self.declarations.begin_era(self.serial if self.depth else 0)
+        try:
+            self.cursor.execute(sql, bindings)
         except (apsw.Error, UnicodeError) as error:
             raise self.translated(error) from error
         finally:
@@ -168,12 +202,15 @@ cdef class _Session(_Connection):
         Raises:
             FileReplacedError: the transaction is still open, and must be rolled back.
         """
+        cdef bint known = self.declarations.before_commit()
         self.check_files()
         self.busy.uninterrupted = True
         try:
             self.run.commit.execute()
         finally:
             self.busy.uninterrupted = False
+        if known:
+            self.declarations.committed()
 
     cdef write_as(self, str command):
         self.enter()
@@ -292,6 +329,8 @@ cdef class _Session(_Connection):
                     self.bulk.rows = []  # all of them were gathered in this block
                 self.control(f"ROLLBACK TO kycli_{self.depth}")
                 self.control(f"RELEASE kycli_{self.depth}")
+                if self.declarations.block:
+                    self.declarations.begin_era(self.declarations.block)
         except BaseException:
             self.roll_back_all()  # else the outer block would commit what failed to be undone
             raise

@@ -34,6 +34,7 @@ cdef enum:
     SHM_MAP = 13            # position of xShmMap in it, counted in pointers
     SHM_REGION = 32768      # bytes that SQLite maps at a time
     HEADER = 48             # bytes of one copy of the WAL-index header
+    HEADER_COMMITS = 8      # where iChange is in it, which each commit increments
 
 cdef enum:
     SQLITE_OK_LOAD_PERMANENTLY = 256

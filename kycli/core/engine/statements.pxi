@@ -60,8 +60,14 @@ cdef str _PAGE_CACHE = "PRAGMA cache_size = -16384"  # KiB
 cdef str _BULK_CACHE = "PRAGMA cache_size = -32768"  # KiB
 
 cdef str _IS_LIVE = "SELECT 1 FROM kvstore WHERE scope = ?1 AND key = ?2"
-cdef str _FOLDING = "SELECT scope FROM sys_namespaces WHERE fold_keys"
-cdef str _CACHE_MS = "SELECT cache_ms FROM sys_namespaces WHERE scope = ?1"
+
+# What is declared of a scope.
+cdef enum:
+    DECLARED_COLUMNS = 5
+
+_DECLARED_ROW = "cache_ms, history_days, history_versions, archive_days, fold_keys"
+cdef str _DECLARED = f"SELECT {_DECLARED_ROW} FROM sys_namespaces WHERE scope = ?1"
+cdef str _ALL_DECLARED = f"SELECT scope, {_DECLARED_ROW} FROM sys_namespaces ORDER BY scope"
 
 _EXPIRED = "SELECT scope, key FROM kvstore WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"

@@ -149,20 +149,14 @@ cdef int _write_row(
         db.leave()
 
 
-cdef object _lifetime_in(_Session db, str scope, object lifetime):
-    """Return the time to live of a key saved in a scope, in milliseconds, or None.
-
-    In a plain scope it is the caller's, in a named namespace the namespace's.
-    """
-    if not is_named(scope):
-        return lifetime
-    cache_ms = db.cursor.execute(_CACHE_MS, (scope,)).get
+cdef object _lifetime_by(Declared declared, object lifetime):
+    """Return the time to live of a key saved in a named namespace, in milliseconds, or None."""
     if lifetime is None:
-        return cache_ms
-    if cache_ms is None:
+        return declared.cache_ms
+    if declared.cache_ms is None:
         from kycli.core.operations.lifetimes import not_a_cache
 
-        raise not_a_cache(scope)
+        raise not_a_cache(declared.scope)
     return lifetime
 
 

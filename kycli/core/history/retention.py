@@ -67,9 +67,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kycli.core.sql.pruning import ChainRow, Table
-    from kycli.core.sql.scopes import Declared
     from kycli.core.steps import Progress
-    from kycli.core.storage import Kycore
+    from kycli.core.storage import Declared, Kycore
 
 DAY_MS = 86_400_000
 MAX_DAYS = 3_650_000
@@ -140,12 +139,12 @@ def check_days(days: Any, name: str) -> None:
 
 def scope_settings(store: Kycore, scope: str) -> dict[str, float | int | None]:
     """Return the limits of a scope; None where there is none."""
-    return _limits(declarations.declared(store, check_scope(scope)))
+    return _limits(store._declared(check_scope(scope)))
 
 
 def all_settings(store: Kycore) -> dict[str, dict[str, float | int | None]]:
     """Return the limits of each scope that has any."""
-    settings = {row.scope: _limits(row) for row in declarations.all_declared(store)}
+    settings = {declared.scope: _limits(declared) for declared in store._all_declared()}
     return {
         scope: limits
         for scope, limits in settings.items()

@@ -44,8 +44,11 @@ def declare_cache(store: Kycore, scope: str, timeout_ms: int | None) -> None:
 
 def caches(store: Kycore) -> dict[str, float]:
     """Return each cache and its timeout in seconds."""
-    declared = sql.all_declared(store)
-    return {row.scope: row.cache_ms / 1000 for row in declared if row.cache_ms is not None}
+    return {
+        declared.scope: declared.cache_ms / 1000
+        for declared in store._all_declared()
+        if declared.cache_ms is not None
+    }
 
 
 def _check_namespace(scope: str) -> None:

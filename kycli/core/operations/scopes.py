@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def scopes(store: Kycore) -> list[str]:
     """Return the scopes that hold live keys or are declared, sorted."""
-    declared = [declared.scope for declared in sql.all_declared(store)]
+    declared = [declared.scope for declared in store._all_declared()]
     return sorted({*sql.used(store, store._now()), *declared} - {IMPORTS})
 
 
