@@ -162,3 +162,45 @@ class UsageError(InputError):
 
 class MissingLibraryError(KycliError, ImportError):
     """An optional library that the operation needs is not installed."""
+
+
+class SchemaError(InputError):
+    """The definition of a schema is wrong; the message names the place."""
+
+
+class ValidationError(InputError):
+    """A value is not what the schema of its scope says.
+
+    Attributes:
+        problems: all that is wrong, in the order of the value's members.
+    """
+
+    problems: tuple[FieldProblem, ...]
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, problems: tuple[FieldProblem, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class FieldProblem:
+    """One thing that is wrong with a value.
+
+    Attributes:
+        field: the path of the member, such as ``address.zip`` or ``tags[2]``; empty for the
+            value as a whole.
+        expected: what the schema asks for, in words.
+        given: what is there, shortened; None when nothing is.
+    """
+
+    __slots__ = ("expected", "field", "given")
+
+    def __init__(self, field: str, expected: str, given: str | None) -> None:
+        self.field = field
+        self.expected = expected
+        self.given = given
+
+    def __str__(self) -> str:
+        given = "it is missing" if self.given is None else f"given {self.given}"
+        return f"{self.field or 'the value'}: expected {self.expected}, {given}"

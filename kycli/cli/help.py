@@ -175,13 +175,13 @@ def topics_of(command: Command) -> list[str]:
 
 def sections(program: str | None = None) -> dict[str, list[Command]]:
     """Return the commands of ``kycli``, or the verbs of ``ky``, by the heading of the help."""
-    found = {}
+    found: dict[str, list[Command]] = {}
     for family in FAMILIES:
         commands = [command for command in declared(family) if not command.is_short]
         if program == KY:
             commands = [c.in_scope(f"{KY} {c.name}") for c in commands if c.takes_keys]
         if commands:
-            found[heading(family)] = commands
+            found.setdefault(heading(family), []).extend(commands)
     return found
 
 

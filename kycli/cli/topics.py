@@ -187,6 +187,32 @@ Korean and Thai are found by any part of a word. Text that is not a valid query
 is searched as words, all of which must occur.""",
         ("QUERY", "search"),
     ),
+    "schemas": Topic(
+        "what the values of a scope must be",
+        """\
+A definition is JSON. The short form lists the members of an object:
+
+  {"name": "str(1..80)", "age": "int(0..150)?", "tags": "list[str] = []"}
+
+  str int float bool bytes any        plain types
+  date datetime uuid decimal          text that is checked
+  str(1..80) int(0..) list[str](1..5) limits of the length or the value
+  str(/^[a-z]+$/)                     a regular expression, as of Rust
+  enum(a, b)                          one of these
+  list[int] dict[str,int]             lists, and objects with any members
+  {"zip": "str"}                      an object with these members
+  int?                                may be null or left out
+  str = 'x'                           a default, JSON or quoted text
+
+An object is optional when its name ends in '?': {"address?": {"zip": "str"}}.
+A JSON Schema (draft 2020-12) is recognized by its words, such as "type".
+
+Each write to the scope is held to its schema, and what is stored is what was
+validated, with defaults. --lax converts types: text '36' becomes 36. --extra
+says what becomes of unknown members: forbid them, ignore (leave out) or keep.
+""",
+        ("schema",),
+    ),
     "output": Topic(
         "formats, colours and prompts",
         """\

@@ -15,6 +15,8 @@ from kycli.core.history.times import Time
 from kycli.core.operations.entry import Entry
 from kycli.core.operations.importing import Imported
 from kycli.core.operations.traits import Traits
+from kycli.core.schemas.definitions import Schema
+from kycli.core.schemas.registry import Invalid, SchemaChange
 from kycli.core.search.searching import Hit
 
 def _use_native_statements(wanted: bool) -> None: ...
@@ -33,6 +35,8 @@ class Declared:
     def archive_days(self) -> float | None: ...
     @property
     def fold_keys(self) -> bool: ...
+    @property
+    def schema(self) -> int | None: ...
 
 class Kycore:
     def __init__(
@@ -47,6 +51,7 @@ class Kycore:
         clock: Callable[[], int] | None = None,
         command: str | None = None,
         migrate: bool = False,
+        schema: Any = None,
     ) -> None: ...
     @property
     def path(self) -> str: ...
@@ -86,6 +91,7 @@ class Kycore:
         scope: str | None = None,
         include_expired: bool = False,
         at: Time | None = None,
+        model: bool = False,
     ) -> Any: ...
     def get_entry(
         self,
@@ -380,6 +386,7 @@ class Kycore:
         scope: str | None = None,
         include_expired: bool = False,
         at: Time | None = None,
+        model: bool = False,
     ) -> Any: ...
     def patch(
         self, path: str, value: Any, *, key: str | None = None, scope: str | None = None
@@ -452,6 +459,42 @@ class Kycore:
         self, *, repair: bool = False, progress: Callable[[int, int], object] | None = None
     ) -> list[Problem]: ...
 
+    # schemas
+    def create_table(
+        self,
+        scope: str,
+        schema: Any,
+        *,
+        keys: str | None = None,
+        strict: bool = True,
+        extra: str = "forbid",
+        existing: str = "refuse",
+        move_to: str | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> SchemaChange: ...
+    def set_schema(
+        self,
+        scope: str,
+        schema: Any,
+        *,
+        keys: str | None = None,
+        strict: bool = True,
+        extra: str = "forbid",
+        existing: str = "refuse",
+        move_to: str | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> SchemaChange: ...
+    def drop_schema(self, scope: str, *, keys: str | None = None) -> bool: ...
+    def schemas(self) -> list[str]: ...
+    def schema(self, *, scope: str | None = None) -> Schema | None: ...
+    def json_schema(
+        self, *, scope: str | None = None, keys: str | None = None
+    ) -> dict[str, Any] | None: ...
+    def check_schema(self, *, scope: str | None = None) -> Iterator[Invalid]: ...
+    def infer_schema(self, prefix: str | None = None, *, scope: str | None = None) -> Any: ...
+
     # retention
     def compact(
         self,
@@ -503,6 +546,7 @@ class Kycore:
         scope: str | None = None,
         include_expired: bool = False,
         at: Time | None = None,
+        model: bool = False,
     ) -> Coroutine[Any, Any, Any]: ...
 
     # the mapping protocol, on the store's own scope

@@ -79,6 +79,7 @@ include "engine/reading.pxi"
 include "engine/writing.pxi"
 include "engine/bulk.pxi"
 include "engine/surface.pxi"
+include "engine/declaring.pxi"
 include "engine/importing.pxi"
 include "engine/listing.pxi"
 
@@ -89,7 +90,8 @@ include "engine/listing.pxi"
 # inspect.signature and help in no other way. A test holds the two equal.
 cdef class Kycore(_Listings):
     """Kycore(db_path=None, *, scope=None, durability="normal", busy_timeout_ms=5000, \
-cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate=False)
+cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate=False, \
+schema=None)
 --
 
     A key-value store in one file, for any number of processes and threads.
@@ -127,8 +129,13 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         migrate: bring a database of an earlier kycli to the format of this one first, in
             place, all or nothing. Nobody else may have it open. No copy is kept, which
             ``kycli migrate`` does.
+        schema: what the values of the store's scope must be: a Pydantic model class, or
+            another definition, as for ``set_schema``, which sets it unless it is set. With
+            a class, values are held to its own validators too, in this program, and its
+            instances can be saved.
 
     Raises:
+        ValidationError: when values of the scope do not meet ``schema``.
         CannotOpenError, NotADatabaseError, NewerFormatError, CorruptError,
         DiskFullError: when the file cannot be used; it is left as it was.
         MigrationNeeded: when it is a database of an earlier kycli, unless ``migrate``.
@@ -146,6 +153,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef object _clock
     cdef str _scope
     cdef _Sweeper _sweeper
+    cdef object _model      # the class that values of the store's scope are held to, or None
     cdef object __weakref__
 
     def __cinit__(self, *arguments, **options):
@@ -157,7 +165,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
     def __init__(self, db_path=None, *, scope=None, durability="normal",
                  busy_timeout_ms=5000, cache_entries=100_000, cache_bytes=67_108_864,
-                 clock=None, command=None, migrate=False):
+                 clock=None, command=None, migrate=False, schema=None):
         if self._db.is_open:
             raise MisuseError("the store is open already")
         if isinstance(durability, str):
@@ -189,6 +197,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
 
             migration.migrate(path, busy_timeout_ms=busy_timeout_ms)
             self._db.open()
+        if schema is not None:
+            _adopt(self, schema)
 
     @property
     def path(self):
@@ -262,53 +272,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cpdef str _key(self, str scope, key):
         """Return a key as it is in a scope; refuse what cannot be one."""
         cdef str name = check_key(key)
-        return self._folded(scope, name) if may_fold(name) else name
-
-    cdef str _folded(self, str scope, str name):
-        """Return the key in lower case if the scope ignores the case of keys.
-
-        A key that exists in its own case, as some releases left them, stays as it is.
-        """
-        cdef Declared declared = self._db.find_declared(scope)
-        if declared is None:
-            declared = self._declared(scope)
-        if not declared.fold_keys or self._is_live(scope, name):
-            return name
-        return name.lower()
-
-    cdef bint _is_live(self, str scope, str name) except -1:
-        """Whether a key of a scope that ignores case exists in its own case."""
-        cdef _Session db = self._db
-        db.enter_beside_writes()  # what waits to be written is in lower case
-        try:
-            return (db.deferred is not None and db.deferred.find(scope, name) is not None
-                    or db.cursor.execute(_IS_LIVE, (scope, name)).get is not None)
-        except (apsw.Error, UnicodeError) as error:
-            raise db.translated(error) from error
-        finally:
-            db.leave()
-
-    cpdef Declared _declared(self, str scope):
-        """Return what is declared of a scope now, or in the block that the thread is in."""
-        cdef _Session db = self._db
-        cdef Declared declared = db.find_declared(scope)
-        if declared is not None:
-            return declared
-        db.enter_beside_writes()
-        try:
-            return _declared_in(db, scope)
-        except (apsw.Error, UnicodeError) as error:
-            raise db.translated(error) from error
-        finally:
-            db.leave()
-
-    def _all_declared(self):
-        """Return what is declared of each scope, sorted by its name."""
-        return [_declared_by(row[0], row[1:]) for row in self._db.fetch_all(_ALL_DECLARED, ())]
-
-    def _declare(self, sql, bindings):
-        """Execute one statement that changes what is declared of scopes."""
-        self._db.declare(sql, bindings)
+        return _folded(self, scope, name) if may_fold(name) else name
 
     # -- transactions
 
@@ -404,7 +368,21 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         return status
 
     cdef str _save(self, str scope, key, value, ttl):
+        if self._declared(scope).schema is not None:
+            return self._save_if(scope, key, value, ttl, False, None)
+        try:
+            return self._save_unchecked(scope, key, value, ttl)
+        except _SchemaDeclared:
+            return self._save_if(scope, key, value, ttl, False, None)
+
+    cdef str _save_unchecked(self, str scope, key, value, ttl):
+        """Save in a scope that had no schema a moment ago.
+
+        Raises:
+            _SchemaDeclared: when it has one now; nothing was changed.
+        """
         cdef _Session db = self._db
+        cdef Declared declared
         cdef int64_t now
         cdef int operation
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
@@ -417,8 +395,11 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
         db.begin_call()
         try:
             now = self._now()  # under the lock, so that times are in the order of the log
+            declared = _declared_in(db, scope)
+            if declared.schema is not None:
+                raise _SchemaDeclared
             if is_named(scope):
-                lifetime = _lifetime_by(_declared_in(db, scope), lifetime)
+                lifetime = _lifetime_by(declared, lifetime)
             expires_at = None if lifetime is None else now + <int64_t>lifetime
             operation = _change(
                 db, now, scope, key, stored, kind, size <= INLINE_MAX, expires_at)
@@ -455,10 +436,13 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
     cdef str _save_if(self, str scope, key, value, ttl, bint if_absent, if_version):
         cdef int64_t now
         lifetime = None if ttl is None else parse_ttl(ttl)
-        kind, stored, size = encode(value)
         if if_version is not None:
             check_count(if_version, "if_version")
         with _Transaction(self._db, self):
+            enforcer = self._enforcer(scope)
+            if enforcer is not None:
+                value = enforcer.validate(key, value)
+            kind, stored, size = encode(value)
             now = self._now()
             row = self._live_row(now, scope, key)
             if if_version is not None:
@@ -471,7 +455,10 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                     )
             if if_absent and row is not None:
                 return _STATUS_NOCHANGE
-            return self._put(now, scope, key, kind, stored, size, lifetime)
+            lifetime = self._lifetime_in(scope, lifetime)
+            return _status(_write_row(
+                self._db, now, scope, key, stored, kind, size <= INLINE_MAX,
+                None if lifetime is None else now + lifetime, UNCHANGED))
 
     cpdef object _lifetime_in(self, str scope, lifetime):
         """Return the time to live of a key saved in a scope, in milliseconds, or None.
@@ -494,8 +481,12 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             op: the operation of the change, RESTORED or IMPORTED; by default CREATED or
                 OVERWRITTEN, whatever it is.
         """
-        return _status(_write_row(self._db, now, scope, self._key(scope, key), stored, kind,
-                                  size <= INLINE_MAX, expires_at, op))
+        cdef object enforcer = self._enforcer(scope)
+        key = self._key(scope, key)
+        if enforcer is not None:
+            kind, stored, size = _enforced(self, enforcer, scope, key, kind, stored)
+        return _status(_write_row(self._db, now, scope, key, stored, kind, size <= INLINE_MAX,
+                                  expires_at, op))
 
     def save_many(self, pairs, ttl=None, *, scope=None):
         """Store many values: all of them or, when anything fails, none.
@@ -525,6 +516,7 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._enlarge_page_cache()
             bulk = _BulkWriter(self, place, self._lifetime_in(place, lifetime))
             outer, db.bulk = db.bulk, bulk
+            enforcer = self._enforcer(place)
             try:
                 for pair in items:
                     try:
@@ -536,6 +528,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
                             f"save_many takes pairs of key and value, not {type(pair).__name__}"
                         ) from None
                     key = self._key(place, key)
+                    if enforcer is not None:
+                        value = enforcer.validate(key, value)
                     kind, stored, size = encode(value)
                     bulk.add(key, kind, stored, size)
                     count += 1
@@ -554,7 +548,8 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             return None
         return row
 
-    def getkey(self, key, default=None, *, scope=None, include_expired=False, at=None):
+    def getkey(self, key, default=None, *, scope=None, include_expired=False, at=None,
+               model=False):
         """Return the value of a key, with its type, or ``default``. Never raises for absence.
 
         Parameters:
@@ -563,13 +558,24 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             scope: default the store's.
             include_expired: also return what has expired and is not yet archived.
             at: read what the key was at that time; as for ``get_history``.
+            model: return an instance of the Pydantic model of the scope's schema.
 
         Raises:
+            MisuseError: with ``model`` when the schema has no model for the key.
             InvalidKeyError: when ``key`` could not be a key.
             InvalidTimeError: when ``at`` cannot be read, is to come, or is before the
                 retained history.
         """
         cdef object found
+        if model:
+            found = self.getkey(
+                key, _MISSING, scope=scope, include_expired=include_expired, at=at)
+            if found is _MISSING:
+                return default
+            from kycli.core.schemas.enforcing import instance
+
+            place = self._checked_scope(scope)
+            return instance(self._enforcer(place), place, self._key(place, key), found)
         if (self._db.deferred is not None and self._db.deferred.count and not include_expired
                 and at is None):
             place = self._checked_scope(scope)
@@ -688,20 +694,6 @@ cache_entries=100_000, cache_bytes=67_108_864, clock=None, command=None, migrate
             self._sweeper.archive_key(self, place, key)
             return None
         return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
-
-    def cache_stats(self):
-        """Return what the cache did: a dict of counts, and whether it is ``enabled`` now.
-
-        ``hits`` and ``misses`` of ``getkey``; ``entries`` held now, and the ``bytes`` of memory
-        that they take at most; ``catch_ups``: how often other commits were looked at;
-        ``flushes``: how often all entries were dropped.
-        """
-        cdef _Cache cache = self._cache
-        return {
-            "enabled": cache.header != NULL, "hits": cache.hits, "misses": cache.misses,
-            "entries": cache.entries, "bytes": cache.bytes,
-            "catch_ups": cache.catch_ups, "flushes": cache.flushes,
-        }
 
     # -- removing
 

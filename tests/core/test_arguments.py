@@ -80,6 +80,12 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "all_scopes": lambda make: False,
     "archive_days": lambda make: 1,
     "attempts": lambda make: 2,
+    "existing": lambda make: make("keep"),
+    "extra": lambda make: make("ignore"),
+    "model": lambda make: False,
+    "move_to": lambda make: make("moved"),
+    "schema": lambda make: {make("a"): make("int")},
+    "strict": lambda make: False,
     "by": lambda make: 1,
     "change": lambda make: 1,
     "landed": lambda make: [0],
@@ -111,6 +117,10 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
 SAMPLES_OF: dict[str, dict[str, Callable[[Make], Any]]] = {
     "append": {"key": lambda make: make("text")},
     "create_cache": {"scope": lambda make: make("shop.new")},
+    "create_table": {"keys": lambda make: make("d*")},
+    "set_schema": {"keys": lambda make: make("d*")},
+    "drop_schema": {"keys": lambda make: make("d*")},
+    "json_schema": {"keys": lambda make: make("d*")},
     "diff_versions": {"other": lambda make: 2},
     "drop_cache": {"scope": lambda make: make("shop.cart")},
     "export_data": {"path": lambda make: make("/dev/null"), "format": lambda make: make("json")},
@@ -184,7 +194,7 @@ def state(store: Kycore) -> list[Any]:
     return [
         (scope, list(store.entries(scope=scope)), store.get_history(scope=scope))
         for scope in store.scopes()
-    ] + [store.caches(), store.scope_settings()]
+    ] + [store.caches(), store.scope_settings(), store.schema(scope="alpha")]
 
 
 def texts(answer: Any) -> Iterator[str]:

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-FAMILIES = ("values", "listing", "documents", "programs", "history", "scopes", "transfer", "system")
+FAMILIES = (
+    "values",
+    "listing",
+    "documents",
+    "programs",
+    "history",
+    "scopes",
+    "schemas",
+    "transfer",
+    "system",
+)
 """The families in the order of the help."""
 
 KY = "ky"

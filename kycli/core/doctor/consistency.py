@@ -22,13 +22,13 @@ from kycli.core.layout import (
     EXPIRED,
     FLOAT,
     IMPORTED,
-    IMPORTS,
     INT,
     JSON,
     LIFETIME,
     NONE,
     OPAQUE,
     OVERWRITTEN,
+    RESERVED,
     RESTORED,
     TEXT,
 )  # fmt: skip
@@ -311,7 +311,7 @@ def _wrong_settings(store: Kycore) -> Iterator[str]:
             ):
                 yield f"what is declared of the scope {scope!r} cannot be"
         for scope, _ in store._query(_HORIZON):
-            if not (scope in ("", IMPORTS) or _is_scope(scope) or scope[1:].isdecimal()):
+            if not (scope == "" or scope.startswith(RESERVED) or _is_scope(scope)):
                 yield f"how far back {scope!r} goes is known, and there is no such scope"
     except StorageError as error:
         yield str(error)

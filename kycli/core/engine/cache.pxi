@@ -301,6 +301,7 @@ cdef class Declared:
             cache.
         history_days, history_versions, archive_days: the limits of its history.
         fold_keys: whether keys are the same in any case.
+        schema: the change that set the schema of its values; None where there is none.
     """
 
     cdef readonly str scope
@@ -309,6 +310,8 @@ cdef class Declared:
     cdef readonly object history_versions
     cdef readonly object archive_days
     cdef readonly bint fold_keys
+    cdef readonly object schema
+    cdef object enforcer    # what holds values to the schema, once it was needed
     cdef tuple row      # what all of this was made from; None where nothing is declared
     cdef int64_t era    # when it was last read, as _Declarations counts
 
@@ -320,7 +323,7 @@ cdef Declared _declared_by(str scope, tuple row):
     declared.row = row
     if row is not None:
         (declared.cache_ms, declared.history_days, declared.history_versions,
-         declared.archive_days, fold_keys) = row
+         declared.archive_days, fold_keys, declared.schema) = row
         declared.fold_keys = bool(fold_keys)
     return declared
 

@@ -139,6 +139,8 @@ cdef _commit_deferred(_Session db):
     cdef int64_t now, last, at, newest, bound, size
     cdef int kind
     cdef dict committed
+    cdef Declared declared
+    cdef list refused = []
     deferred.committing = True
     try:
         if not db.is_warm:
@@ -160,6 +162,15 @@ cdef _commit_deferred(_Session db):
                 for at, scope, key, kind, stored, size, expires_at, new in deferred.rows:
                     if db.command is None:
                         db.change = 0  # each save is a change of its own
+                    declared = _declared_in(db, scope)
+                    if declared.schema is not None:
+                        # Another process has set it since the save was acknowledged.
+                        try:
+                            value = _enforcer_of(db, declared).validate(key, decode(stored, kind))
+                        except KycliError as error:
+                            refused.append(error)
+                            continue
+                        kind, stored, size = encode(value)
                     if at < bound:
                         at = bound
                     if new and size <= INLINE_MAX:
@@ -176,7 +187,10 @@ cdef _commit_deferred(_Session db):
         _stores_with_deferred.pop(id(db), None)
         if db.cache.header != NULL:
             db.cache.last_id = newest
-            _keep_in_cache(db, committed)
+            if refused:
+                db.cache.flush()
+            else:
+                _keep_in_cache(db, committed)
     except FileReplacedError as error:
         count = deferred.count
         deferred.clear()
@@ -187,6 +201,8 @@ cdef _commit_deferred(_Session db):
         raise db.translated(error) from error
     finally:
         deferred.committing = False
+    for error in refused:
+        imported("warnings").warn(f"a deferred save is lost: {error}", RuntimeWarning, 1)
 
 
 cdef _keep_in_cache(_Session db, dict committed):

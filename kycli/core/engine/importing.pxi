@@ -19,11 +19,12 @@ cdef class _Place:
 
     cdef str scope
     cdef _BulkWriter bulk
+    cdef object enforcer        # of the schema; None: there is none
     cdef bint takes_ttl         # False in a namespace that is no cache
     cdef object lifetime        # of keys without one, in milliseconds; None: forever
 
 
-cdef class _Importing(_Surface):
+cdef class _Importing(_Declaring):
     """The part of ``Kycore`` that imports and exports."""
 
     # -- import and export
@@ -324,6 +325,7 @@ cdef class _Import:
         if place is None:
             place = _Place()
             place.scope = self.scope if scope is None else check_scope(scope)
+            place.enforcer = self.store._enforcer(place.scope)
             place.takes_ttl = True
             place.lifetime = self.ttl
             if is_named(place.scope):
@@ -356,6 +358,8 @@ cdef class _Import:
                     check_count(updated_at, "the time of the last change")
         key = self.store._key(place.scope, row[0])
         value = row[1]
+        if place.enforcer is not None:
+            value = place.enforcer.validate(key, value)
         if type(value) is str:
             try:
                 PyUnicode_AsUTF8AndSize(value, &size)

@@ -145,6 +145,20 @@ cdef class _Listings(_Importing):
                 db.leave()
         return found
 
+    def cache_stats(self):
+        """Return what the cache did: a dict of counts, and whether it is ``enabled`` now.
+
+        ``hits`` and ``misses`` of ``getkey``; ``entries`` held now, and the ``bytes`` of memory
+        that they take at most; ``catch_ups``: how often other commits were looked at;
+        ``flushes``: how often all entries were dropped.
+        """
+        cdef _Cache cache = (<Kycore>self)._cache
+        return {
+            "enabled": cache.header != NULL, "hits": cache.hits, "misses": cache.misses,
+            "entries": cache.entries, "bytes": cache.bytes,
+            "catch_ups": cache.catch_ups, "flushes": cache.flushes,
+        }
+
     # -- the mapping protocol
 
     def __getitem__(self, key):

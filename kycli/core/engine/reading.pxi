@@ -55,6 +55,16 @@ cdef Declared _read_declared(_Session db, str scope):
     return known.keep(scope, row, good)
 
 
+cdef object _enforcer_of(_Session db, Declared declared):
+    """Return what holds the values of a scope that has a schema to it, inside a call."""
+    if declared.enforcer is None:
+        row = _row_of(db, layout.SCHEMAS, declared.scope)
+        if row is not None:  # else it was dropped just now, which the next look finds
+            declared.enforcer = imported("kycli.core.schemas.enforcing").compiled(
+                declared.scope, decode(row[0], row[1]))
+    return declared.enforcer
+
+
 cdef tuple _declared_row(_Session db, str scope):
     cdef _Statement statement = None
     cdef int column

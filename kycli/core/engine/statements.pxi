@@ -63,11 +63,16 @@ cdef str _IS_LIVE = "SELECT 1 FROM kvstore WHERE scope = ?1 AND key = ?2"
 
 # What is declared of a scope.
 cdef enum:
-    DECLARED_COLUMNS = 5
+    DECLARED_COLUMNS = 6
 
 _DECLARED_ROW = "cache_ms, history_days, history_versions, archive_days, fold_keys"
-cdef str _DECLARED = f"SELECT {_DECLARED_ROW} FROM sys_namespaces WHERE scope = ?1"
-cdef str _ALL_DECLARED = f"SELECT scope, {_DECLARED_ROW} FROM sys_namespaces ORDER BY scope"
+# The change that set the schema stands for it.
+cdef str _DECLARED = f"""
+SELECT {_DECLARED_ROW}, s.seq
+FROM (SELECT 1) LEFT JOIN sys_namespaces n ON n.scope = ?1
+    LEFT JOIN kvstore s ON s.scope = '{layout.SCHEMAS}' AND s.key = ?1"""
+cdef str _ALL_DECLARED = f"""
+SELECT scope, {_DECLARED_ROW}, NULL FROM sys_namespaces ORDER BY scope"""
 
 _EXPIRED = "SELECT scope, key FROM kvstore WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 cdef str _ANY_EXPIRED = "SELECT 1 FROM kvstore WHERE expires_at <= ?1 LIMIT 1"

@@ -754,9 +754,10 @@ cdef class _Surface:
         return asynchronous.call(self, lambda: self.save(
             key, value, ttl=ttl, scope=scope, if_absent=if_absent, if_version=if_version))
 
-    def getkey_async(self, key, default=None, *, scope=None, include_expired=False, at=None):
+    def getkey_async(self, key, default=None, *, scope=None, include_expired=False, at=None,
+                     model=False):
         """``getkey`` for asyncio: an awaitable that leaves the event loop free."""
         from kycli.core.operations import asynchronous
 
         return asynchronous.call(self, lambda: self.getkey(
-            key, default, scope=scope, include_expired=include_expired, at=at))
+            key, default, scope=scope, include_expired=include_expired, at=at, model=model))

@@ -9,6 +9,10 @@ cdef str _STATUS_CREATED = "created"
 cdef str _STATUS_OVERWRITTEN = "overwritten"
 cdef str _STATUS_NOCHANGE = "nochange"
 
+class _SchemaDeclared(Exception):
+    """The scope has got a schema since it was last looked at."""
+
+
 cdef enum:
     UNCHANGED = 0  # as an operation: there was nothing to do
 
@@ -182,6 +186,8 @@ cdef int64_t _log(
     cdef bint gone = operation == DELETED or operation == EXPIRED
     cdef int64_t id
     db.notice_restore()
+    if scope[0] == u"#":  # perhaps a schema
+        db.declarations.begin_era(db.serial if db.depth else 0)
     log.bind_text(1, scope)
     log.bind_text(2, key)
     log.bind(3, value)

@@ -23,7 +23,16 @@ from kycli.core.history.changes import (
     time_in_history,
 )
 from kycli.core.history.times import Time, time_text
-from kycli.core.layout import DELETED, EXPIRED, IMPORTS, LIFETIME, OPERATIONS, RESTORED
+from kycli.core.layout import (
+    DELETED,
+    EXPIRED,
+    IMPORTS,
+    LIFETIME,
+    OPERATIONS,
+    RESERVED,
+    RESTORED,
+    SCHEMAS,
+)
 from kycli.core.sql import log, retained, rows
 from kycli.errors import (
     ConflictError,
@@ -164,6 +173,8 @@ def restore_to(
         now = store._now()
         at = time_before_renaming(store, scope, time)
         for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
+            if key_scope == SCHEMAS:
+                continue  # what is declared stays as it is
             changed = _bring_back(store, now, key_scope, key, found, expires_at)
             count += changed and key_scope != IMPORTS
     store._sweep_after(count)
@@ -182,7 +193,7 @@ def _differences(store: Kycore, scope: str | None, at: int) -> Iterator[Differen
     now = store._now()
     for key_scope, key, found, expires_at in _earlier_states(store, scope, at, now):
         op = _needed(store._live_row(now, key_scope, key), found, expires_at)
-        if op is not None and key_scope != IMPORTS:
+        if op is not None and not key_scope.startswith(RESERVED):
             yield Difference(key, OPERATIONS[op], key_scope)
 
 

@@ -126,6 +126,18 @@ No scope can be called so. Its keys are rows like any others, so that they are c
 and taken back in time together with what was imported, and nothing that lists shows them.
 """
 
+SCHEMAS = "#schemas"
+"""The scope that holds, under the name of each scope that has a schema, that schema.
+
+Its keys are rows like any others too, so what was declared, when and by whom is in the history.
+"""
+
+RESERVED = "#"
+"""What the names of such scopes begin with; in the order of text they are before all others."""
+
+FIRST_SCOPE = "$"
+"""Text that is after all reserved scopes and before all others."""
+
 TOKENIZER = "unicode61 remove_diacritics 0 categories 'L* M* N* Co Cn So'"
 """How the search index finds words, in text that ``folding.fold`` has folded."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kycli.core.layout import IMPORTS
+from kycli.core.layout import RESERVED
 from kycli.core.operations.caches import check_lifetimes, declare_cache
 from kycli.core.operations.lifetimes import is_plain
-from kycli.core.sql import log, pruning, retained
+from kycli.core.sql import log, pruning, retained, schemas
 from kycli.core.sql import scopes as sql
 from kycli.errors import ConflictError, MissingKeyError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def scopes(store: Kycore) -> list[str]:
     """Return the scopes that hold live keys or are declared, sorted."""
     declared = [declared.scope for declared in store._all_declared()]
-    return sorted({*sql.used(store, store._now()), *declared} - {IMPORTS})
+    found = {*sql.used(store, store._now()), *declared, *schemas.names(store)}
+    return sorted(scope for scope in found if not scope.startswith(RESERVED))
 
 
 def drop_scope(store: Kycore, scope: str) -> int:
@@ -25,6 +26,7 @@ def drop_scope(store: Kycore, scope: str) -> int:
     with store.transaction():
         count = store.delete_many(prefix="", scope=scope)
         sql.undeclare(store, scope)
+        schemas.store_schema(store, scope, None)
     return count
 
 
@@ -48,6 +50,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
 
         indexing.rename(store, scope, to_scope)
         sql.rename(store, scope, to_scope)
+        schemas.rename(store, scope, to_scope)
         retained.follow_rename(store, scope, to_scope)
         pruning.restart_sweeps(store)
         log.note_renamed(store, scope, to_scope, store._now())
@@ -58,6 +61,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
 def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
     """Rename to a name with a history, which is kept: the keys are moved to it."""
     sql.rename_declared(store, scope, to_scope)
+    schemas.rename(store, scope, to_scope)
     if is_plain(to_scope):
         declare_cache(store, to_scope, None)
     pruning.restart_sweeps(store)

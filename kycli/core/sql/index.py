@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from kycli.core.layout import BYPASS, IMPORTS, KEY_WEIGHT, LIVE, VALUE
+from kycli.core.layout import BYPASS, FIRST_SCOPE, KEY_WEIGHT, LIVE, VALUE
 from kycli.core.sql.fts import render
 from kycli.core.sql.log import PAGE_ROWS
 
@@ -199,7 +199,7 @@ FROM fts_kvstore (?2) f
 CROSS JOIN fts_docs d ON d.id = f.rowid
 CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key
 WHERE f.rank MATCH 'bm25({KEY_WEIGHT}, 1.0)'
-AND (d.scope = ?3 OR ?3 IS NULL AND d.scope <> '{IMPORTS}') AND {LIVE} AND k.seq <= ?4
+AND (d.scope = ?3 OR ?3 IS NULL AND d.scope >= '{FIRST_SCOPE}') AND {LIVE} AND k.seq <= ?4
 ORDER BY f.rank LIMIT ?5"""
 _FIND_ENTRIES = _FIND % f"{VALUE}, k.kind"
 _FIND_KEYS = _FIND % "NULL, NULL"
@@ -210,11 +210,11 @@ _LIVE_KEY = LIVE.replace("expires_at", "k.expires_at")
 _CHANGED_LIVE = f"""
 SELECT k.scope, k.key, a.id, NULL, {VALUE_COLUMNS} FROM audit_log a
 CROSS JOIN kvstore k ON k.scope = a.scope AND k.key = a.key AND k.seq = a.id
-WHERE a.id > ?3 AND (k.scope = ?2 OR ?2 IS NULL AND k.scope <> '{IMPORTS}') AND {_LIVE_KEY}
+WHERE a.id > ?3 AND (k.scope = ?2 OR ?2 IS NULL AND k.scope >= '{FIRST_SCOPE}') AND {_LIVE_KEY}
 ORDER BY a.id LIMIT {PAGE_ROWS}"""
 _ALL_LIVE = f"""
 SELECT k.scope, k.key, k.seq, NULL, {VALUE_COLUMNS} FROM kvstore k
-WHERE (k.scope, k.key) > (?3, ?4) AND (k.scope = ?2 OR ?2 IS NULL AND k.scope <> '{IMPORTS}')
+WHERE (k.scope, k.key) > (?3, ?4) AND (k.scope = ?2 OR ?2 IS NULL AND k.scope >= '{FIRST_SCOPE}')
 AND {LIVE}
 ORDER BY k.scope, k.key LIMIT {PAGE_ROWS}"""
 _STORED = f"SELECT {VALUE}, k.kind FROM kvstore k WHERE k.scope = ?1 AND k.key = ?2"

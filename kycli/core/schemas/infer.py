@@ -1,0 +1,150 @@
+"""A proposal for a schema, made from the values of a scope in one pass and bounded memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from kycli.core.schemas.types import SCALARS
+
+_MEMBERS_MAX = 1000
+"""An object with more members than this is a ``dict``: its members are data, not fields."""
+_DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+_TIME = re.compile(
+    _DATE.pattern + r"T[0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-][0-9:]+)?"
+)
+
+
+class Seen:
+    """What was seen at one place of the values.
+
+    Attributes:
+        count: how many values there were, null included.
+        kinds: the names of their types, but null.
+        nulls: how many were null.
+        lowest, highest: of numbers their values, of text and lists their lengths.
+        fields: of objects, each member.
+        items: of lists, their items.
+    """
+
+    __slots__ = ("count", "fields", "highest", "items", "kinds", "lowest", "nulls", "objects")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.nulls = 0
+        self.objects = 0
+        self.kinds: set[str] = set()
+        self.lowest: Any = None
+        self.highest: Any = None
+        self.fields: dict[str, Seen] = {}
+        self.items: Seen | None = None
+
+    def add(self, value: Any) -> None:
+        """Take a value into account."""
+        self.count += 1
+        if value is None:
+            self.nulls += 1
+            return
+        name = _kind(value)
+        self.kinds.add(name)
+        if name == "object":
+            self.objects += 1
+            for member, inner in value.items():
+                seen = self.fields.get(member)
+                if seen is None:
+                    if len(self.fields) >= _MEMBERS_MAX:
+                        self.kinds.add("dict")
+                        continue
+                    seen = self.fields[member] = Seen()
+                seen.add(inner)
+        elif name == "list":
+            if self.items is None:
+                self.items = Seen()
+            for item in value:
+                self.items.add(item)
+        measure = value if name in ("int", "float") else len(value) if name != "bool" else None
+        if measure is not None:
+            self.lowest = measure if self.lowest is None else min(self.lowest, measure)
+            self.highest = measure if self.highest is None else max(self.highest, measure)
+
+    def definition(self) -> Any:
+        """Return what was seen in the short form."""
+        form = self._form()
+        if not self.nulls:
+            return form
+        if isinstance(form, str):
+            return f"{form}?"
+        return "dict?" if isinstance(form, dict) else "list?"
+
+    def _form(self) -> Any:
+        """Return it without what says that it may be null."""
+        name = self.name()
+        if name == "object":
+            return self._members()
+        if name == "list" and self.items is not None and self.items.count:
+            inner = self.items.definition()
+            return f"list[{inner}]" if isinstance(inner, str) else [inner]
+        return name
+
+    def _members(self) -> Any:
+        members = {}
+        for member, seen in self.fields.items():
+            if not member or member.endswith("?"):
+                return "dict"  # the short form cannot name it
+            form = seen._form()
+            mark = "?" * (seen.count < self.objects or seen.nulls > 0)
+            if isinstance(form, str):
+                members[member] = form + mark
+            else:
+                members[member + mark] = form
+        return members
+
+    def name(self) -> str:
+        """Return the one type that holds all that was seen."""
+        kinds = self.kinds
+        if len(kinds) == 1:
+            return next(iter(kinds))
+        if kinds == {"int", "float"}:
+            return "float"
+        if kinds == {"object", "dict"}:
+            return "dict"
+        if kinds and kinds <= {"str", "date", "datetime", "uuid"}:
+            return "str"
+        return "any"
+
+
+def infer(values: Iterable[Any]) -> Seen:
+    """Return what the values have in common."""
+    seen = Seen()
+    for value in values:
+        seen.add(value)
+    return seen
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    if kind is dict:
+        return "object"
+    if kind is list:
+        return "list"
+    if kind is str:
+        return _text_kind(value)
+    name = kind.__name__
+    return name if name in SCALARS else "any"
+
+
+def _text_kind(text: str) -> str:
+    if len(text) == 10 and _DATE.fullmatch(text):
+        return "date"
+    if 16 <= len(text) <= 40:
+        if _TIME.fullmatch(text):
+            return "datetime"
+        if len(text) == 36 and text.count("-") == 4:
+            try:
+                UUID(text)
+            except ValueError:
+                return "str"
+            return "uuid"
+    return "str"
