@@ -83,7 +83,7 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
             f"{path}: locked by {lock_holder(path)} for over {timeout_ms / 1000:g} s",
             hint="try again when it has finished, or stop it",
         )
-    if _is_of_index(error):
+    if is_of_index(error):
         return damaged_index(path)
     if isinstance(error, apsw.SQLError) and "no such table" in str(error):
         return CorruptError(
@@ -106,7 +106,7 @@ def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
     return StorageError(f"{path}: {error}")
 
 
-def _is_of_index(error: BaseException) -> bool:
+def is_of_index(error: BaseException) -> bool:
     """Return whether the error is about the search index, the only virtual table."""
     if not isinstance(error, (apsw.SQLError, apsw.CorruptError)):
         return False

@@ -10,7 +10,7 @@ import apsw
 
 from kycli.core.layout import APPLICATION_ID, FORMAT
 from kycli.core.location import MEMORY
-from kycli.errors import CorruptError, KycliError, NotADatabaseError, ReadOnlyError
+from kycli.errors import CannotOpenError, CorruptError, KycliError, NotADatabaseError, ReadOnlyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _NO_MUTEX = apsw.SQLITE_OPEN_NOMUTEX
 
 _ANY_KVSTORE = "SELECT count(*) FROM sqlite_schema WHERE name = 'kvstore'"
 
+_TRIES = 10
 _CHECKS = 100
 _SECONDS_BETWEEN_CHECKS = 0.01
 
@@ -67,18 +68,31 @@ def connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
         MigrationNeeded: when the file has an earlier format; ``migration.migrate`` changes that.
         apsw.Error: any other error of SQLite.
     """
-    created = path != MEMORY and _prepare_file(path)
-    try:
-        return _connect(path, durability, busy)
-    except BaseException:
-        if created:
-            from kycli.core.create import remove_if_empty
+    for _ in range(_TRIES):
+        created = path != MEMORY and _prepare_file(path)
+        file = identity_of(path)
+        try:
+            connection = _connect(path, durability, busy, file)
+        except BaseException:
+            if created:
+                from kycli.core.create import remove_if_empty
 
-            remove_if_empty(os.path.realpath(path))
-        raise
+                remove_if_empty(os.path.realpath(path))
+            if identity_of(path) == file:
+                raise
+            continue
+        if path == MEMORY or identity_of(path) == file:
+            return connection
+        # It was replaced meanwhile, such as by a restored backup. What is open is the old file,
+        # perhaps with the -wal of the new one.
+        _keep_wal_on_close(connection, True)
+        connection.close()
+    raise CannotOpenError(f"{path}: the file was replaced while it was opened", hint="try it again")
 
 
-def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
+def _connect(
+    path: str, durability: str, busy: BusyHandler, file: tuple[int, int] | None
+) -> apsw.Connection:
     wal_exists = path != MEMORY and os.path.exists(path + "-wal")
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | _NO_MUTEX)
     try:
@@ -92,10 +106,12 @@ def _connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
             if os.access(os.path.dirname(path), os.W_OK):
                 raise
             connection.close()
-            connection = _open_immutable(path)
+            connection = open_immutable(path)
             _set_up(connection, path, durability, busy)
         _keep_wal_on_close(connection, False)
     except BaseException:
+        if path != MEMORY and identity_of(path) != file:
+            _keep_wal_on_close(connection, True)
         connection.close()
         raise
     return connection
@@ -264,7 +280,7 @@ def _is_empty(connection: apsw.Connection) -> bool:
     return bool(connection.pragma("page_count") == 0)
 
 
-def _open_immutable(path: str) -> apsw.Connection:
+def open_immutable(path: str) -> apsw.Connection:
     """Open a database in a directory that cannot be written, so that nobody can change it."""
     wal = path + "-wal"
     if os.path.exists(wal) and os.path.getsize(wal) > 0:

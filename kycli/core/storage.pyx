@@ -771,6 +771,14 @@ schema=None)
         """Execute one statement; return its rows as a list of tuples."""
         return self._db.fetch_all(sql, bindings)
 
+    def _check_files(self):
+        """Raise FileReplacedError unless the store's file is the one that its path names."""
+        self._db.enter()
+        try:
+            self._db.check_files()
+        finally:
+            self._db.leave()
+
     def _enlarge_page_cache(self):
         """Prepare for work that changes many pages."""
         self._db.fetch(_BULK_CACHE, ())

@@ -1,4 +1,4 @@
-"""``import_data`` and ``export_data``: what callers of the library give, checked."""
+"""``import_data``, ``export_data`` and ``backup``: what callers of the library give, checked."""
 
 from __future__ import annotations
 
@@ -75,6 +75,22 @@ def export_data(
         return export(store, file, options, progress)
     except OSError as error:
         raise _file_error(error, file) from error
+
+
+def backup(
+    store: Kycore,
+    path: Any,
+    keep: int | None,
+    overwrite: Any,
+    progress: Callable[[int, int], object] | None,
+) -> str:
+    """Back the database up, as ``Kycore.backup``."""
+    from kycli.transfer.backup.making import make
+
+    if keep is not None and keep < 1:
+        raise InvalidValueError(f"keep is 1 or more, not {keep}")
+    file = None if path is None else _path(path)
+    return make(store, file, keep=keep, overwrite=bool(overwrite), progress=progress).path
 
 
 def _text(given: Any, name: str) -> str | None:

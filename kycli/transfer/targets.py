@@ -26,7 +26,7 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     path = os.path.realpath(given)
     before = _status(path)
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with open(given, "wb") as special, _compressed(special, path) as stream:
+        with open(given, "wb") as special, compressed(special, path) as stream:
             yield stream  # a pipe, or /dev/stdout
         return
     directory, name = os.path.split(path)
@@ -37,7 +37,7 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     try:
         file: BinaryIO
         with open(handle, "wb", BLOCK) as file:
-            with _compressed(file, path) as stream:
+            with compressed(file, path) as stream:
                 yield stream
             file.flush()
             os.fchmod(handle, stat.S_IMODE(before.st_mode) if before else 0o666 & ~_umask())
@@ -55,7 +55,8 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _compressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
+def compressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
+    """Give a stream that writes to a file as the ending of a path says."""
     compression = COMPRESSIONS.get(os.path.splitext(path)[1].lower())
     stream: Any
     if compression is None:

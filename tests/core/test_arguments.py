@@ -116,6 +116,10 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
 # Where an argument of that name is something else, or another one makes more sense.
 SAMPLES_OF: dict[str, dict[str, Callable[[Make], Any]]] = {
     "append": {"key": lambda make: make("text")},
+    "backup": {
+        "path": lambda make: make("/dev/null"),
+        "keep": lambda make: 2,
+    },
     "create_cache": {"scope": lambda make: make("shop.new")},
     "create_table": {"keys": lambda make: make("d*")},
     "set_schema": {"keys": lambda make: make("d*")},

@@ -69,7 +69,7 @@ def test_a_copy_that_cannot_be_finished_is_gone(
     old: Path, there: Path, kind: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = old.read_bytes()
-    monkeypatch.setattr(copying, "_write_at", raising(error))
+    monkeypatch.setattr(copying, "write_at", raising(error))
     with pytest.raises((DiskFullError, KeyboardInterrupt)):
         migrate(str(old), backup=str(there / "copy"))
     assert os.listdir(there) == ["old.db"]

@@ -281,6 +281,12 @@ cdef class _Connection:
         self.lock.release()
 
     cdef object translated(self, error):
+        # A file without its -wal, or with another one, reads as if it were damaged.
+        if isinstance(error, apsw.CorruptError) and self.files is not None:
+            try:
+                self.check_files()
+            except FileReplacedError as replaced:
+                return replaced
         return imported("kycli.core.faults").translate(
             error, self.path, self.busy.timeout_ms)
 
@@ -306,7 +312,7 @@ cdef class _Connection:
         self.leave_files_alone()
         raise FileReplacedError(
             f"{self.path}: {missing} while this store had it open; nothing was saved",
-            hint="open the store again; to copy a database that is in use, use SQLite's .backup",
+            hint="open the store again; to copy a database that is in use, make a backup",
         )
 
     cdef leave_files_alone(self):

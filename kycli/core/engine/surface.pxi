@@ -720,6 +720,47 @@ cdef class _Surface:
         check_callable(progress, "progress")
         return merging.optimize(self, progress)
 
+    # -- backups
+
+    def backup(self, path=None, *, keep=None, overwrite=False, progress=None):
+        """Copy the whole database to a file, as of one moment, while others read and write.
+
+        The way to copy a database that is in use. The copy is checked page by page before it gets
+        its name, is synced, and has mode 0600. What fails or is killed leaves no file of
+        that name, or the one before. Nobody waits for it; meanwhile the ``-wal`` grows. The copy
+        is a database like any other.
+
+        Parameters:
+            path: a file, whose ending ``.zst``, ``.gz`` or ``.xz`` says that it is compressed; or a
+                directory, in which it gets a name with the time. Default is the directory
+                ``backups`` beside the database.
+            keep: how many of this database's own backups to keep in that directory; the oldest
+                others are removed when the new one is complete. Default all.
+            overwrite: whether a file of that name may be replaced.
+            progress: called with how many bytes of how many are done.
+
+        Returns:
+            The path of the backup.
+
+        Raises:
+            CannotOpenError: when there is a file of that name, or no such directory.
+            DiskFullError, StorageError: when it cannot be written.
+            CorruptError: when the database is damaged.
+            MisuseError: inside a transaction or snapshot.
+
+        >>> import os, tempfile
+        >>> with Kycore(":memory:") as kv, tempfile.TemporaryDirectory() as directory:
+        ...     kv["answer"] = 42
+        ...     with Kycore(kv.backup(os.path.join(directory, "copy.db"))) as copy:
+        ...         copy["answer"]
+        42
+        """
+        from kycli.transfer import calls
+
+        check_callable(progress, "progress")
+        return calls.backup(
+            self, path, None if keep is None else check_count(keep, "keep"), overwrite, progress)
+
     # -- health
 
     def check(self, *, repair=False, progress=None):

@@ -7,13 +7,12 @@ that a killed migration left is used again.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from kycli.core.backup.newfile import unnamed, write_at
 from kycli.core.faults import cannot_open
 from kycli.core.location import sync_directory
 from kycli.errors import CannotOpenError, StorageError
@@ -71,9 +70,9 @@ def _is_copy(source: apsw.VFSFile, name: str) -> bool:
 
 
 def _copy(source: apsw.VFSFile, name: str, mode: int) -> None:
-    with _unnamed(name, mode) as file:
+    with unnamed(name, mode) as file:
         for offset, data in _pieces(source):
-            _write_at(file, data, offset)
+            write_at(file, data, offset)
         os.fsync(file)
         if not _is_same(source, file):
             raise StorageError(f"{name}: the copy is not the same as the database")
@@ -90,57 +89,3 @@ def _pieces(source: apsw.VFSFile) -> Iterator[tuple[int, bytes]]:
     size = source.xFileSize()
     for offset in range(0, size, _CHUNK):
         yield offset, source.xRead(min(_CHUNK, size - offset), offset)
-
-
-def _write_at(file: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(file, view, offset)
-        view, offset = view[count:], offset + count
-
-
-@contextmanager
-def _unnamed(name: str, mode: int) -> Iterator[int]:
-    """Open a new file that gets its name when the block ends well, and is gone otherwise."""
-    directory = os.open(os.path.dirname(name), os.O_RDONLY)
-    partial = ""
-    try:
-        try:
-            file = os.open(os.path.dirname(name), os.O_TMPFILE | os.O_RDWR, mode)
-        except (AttributeError, OSError):  # the system or the file system has no such files
-            partial = f"{name}.partial"
-            file = _take_partial(partial, mode)
-        try:
-            os.fchmod(file, mode)
-            yield file
-            # Where a directory is given, Python calls the function that follows the link.
-            os.link(partial or f"/proc/self/fd/{file}", name, src_dir_fd=directory)
-        finally:
-            if partial:
-                os.unlink(partial)
-            os.close(file)
-    finally:
-        os.close(directory)
-
-
-def _take_partial(partial: str, mode: int) -> int:
-    """Open the file that a copy is written to; empty what a killed process left of one."""
-    while True:
-        file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)
-        try:
-            # Whoever writes a copy there holds this lock until the file has its name.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_named(file, partial):
-                os.ftruncate(file, 0)
-                return file
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-
-
-def _is_named(file: int, name: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(name))
-    except FileNotFoundError:
-        return False

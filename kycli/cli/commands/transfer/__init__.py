@@ -1,6 +1,6 @@
 """Declarations of the commands that import and export files."""
 
-from kycli.cli.commands import SCOPE, Command, Short
+from kycli.cli.commands import LISTING, SCOPE, Command, Short
 
 HEADING = "Import and export"
 
@@ -156,5 +156,34 @@ text, or bytes if it is not UTF-8. --on-conflict newer leaves keys alone that
 were changed after their file. Hidden files and those that end in '~' are
 ignored.""",
         examples=("kycli mirror import notes", "kycli mirror import notes --delete"),
+    ),
+    Command(
+        "backup",
+        "transfer.backup.run",
+        "[PATH]",
+        "back up the database, or restore a backup",
+        flags="restore list keep zstd force " + LISTING,
+        meanings={
+            "force": "replace a file that exists",
+            "json": "print what was done, or the list, as JSON",
+        },
+        notes="""\
+Copies the whole database as of one moment, while others read and write, checks
+the copy, and prints its path. PATH is a file, or a directory in which the
+backup gets a name with the time; without it that is 'backups' beside the
+database. A name that ends in .zst, .gz or .xz is compressed. --keep removes the
+oldest backups of this database from the directory, when the new one is complete.
+--restore checks the backup PATH, compressed or not, and puts it into the place
+of the database, all at once. The database is kept beside it. Programs that have
+it open write nothing more to it; they have to open it again.
+--list prints time (UTC), size, state and path of each backup in the directory
+PATH or the usual one; it looks at their beginnings only.""",
+        examples=(
+            "kycli backup",
+            "kycli backup --zstd --keep 7",
+            "kycli backup /mnt/disk/state.db.zst",
+            "kycli backup --list",
+            "kycli backup --restore /mnt/disk/state.db.zst",
+        ),
     ),
 )

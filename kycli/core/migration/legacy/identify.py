@@ -219,13 +219,13 @@ def damage(connection: apsw.Connection, *, with_search: bool = False) -> str | N
     except apsw.CorruptError as error:
         found = [(str(error),)]
     for (line,) in found:
-        if line != "ok" and (with_search or not _OF_SEARCH.search(line)):
+        if line != "ok" and (with_search or not OF_SEARCH.search(line)):
             return " ".join(line.split())
     return None
 
 
 _MOST_FINDINGS = 100
-_OF_SEARCH = re.compile(r"table (main\.)?fts_kvstore|\bfts5\b", re.IGNORECASE)
+OF_SEARCH = re.compile(r"table (main\.)?fts_kvstore|\bfts5\b", re.IGNORECASE)
 
 
 def find_in(directory: str) -> list[Found]:
