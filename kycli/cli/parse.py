@@ -78,6 +78,7 @@ FLAGS = {
     "existing": Flag("keys that do not meet it: keep, reject, move", "ACTION"),
     "list": Flag("list the backups, and make none"),
     "restore": Flag("put a backup into the place of the database"),
+    "repair": Flag("save what can be read of a damaged database"),
     "keep": Flag("remove older backups until there are N", "N"),
     "zstd": Flag("compress with zstd"),
     "plain": Flag("keys and values as text, and nothing else"),

@@ -41,7 +41,7 @@ _MEANINGS: dict[type[BaseException], tuple[type[KycliError], str, str | None]] =
     apsw.CorruptError: (
         CorruptError,
         "the database is damaged",
-        "keep a copy of the file and restore a backup, or try sqlite3's .recover command",
+        "'kycli doctor --repair' saves what can be read; or restore a backup",
     ),
     apsw.NotADBError: (
         NotADatabaseError,

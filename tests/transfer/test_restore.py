@@ -386,7 +386,7 @@ if owner is replacing:
 restore(sys.argv[1], sys.argv[2])
 """
 STEPS = [
-    ("_take", 0), ("_bring_in_wal", 0), ("_locked", 0), ("give_second_name", 0), ("unlink", 0),
+    ("_take", 0), ("_bring_in_wal", 0), ("locked", 0), ("give_second_name", 0), ("unlink", 0),
     ("unlink", 1), ("sync_directory", 0), ("rename", 0), ("sync_directory", 1),
 ]  # fmt: skip
 

@@ -131,12 +131,12 @@ def _kept_from_others(path: str, timeout_ms: int) -> Iterator[bool]:
             is_wal = _take(stack, path, timeout_ms)
         except (apsw.CorruptError, apsw.NotADBError):
             stack.close()
-            stack.enter_context(_locked(path, wait_ms=timeout_ms))
+            stack.enter_context(locked(path, wait_ms=timeout_ms))
             yield False
             return
         if is_wal:
             _bring_in_wal(path, timeout_ms)
-            stack.enter_context(_locked(path, wait_ms=None))
+            stack.enter_context(locked(path, wait_ms=None))
         yield True
 
 
@@ -185,8 +185,8 @@ def _bring_in_wal(path: str, timeout_ms: int) -> None:
 
 
 @contextmanager
-def _locked(path: str, wait_ms: int | None) -> Iterator[None]:
-    """Hold SQLite's own lock on a file.
+def locked(path: str, wait_ms: int | None) -> Iterator[apsw.VFSFile]:
+    """Hold SQLite's own lock on a file, which can be read through what this gives.
 
     Parameters:
         wait_ms: how long to wait until nobody else has it open; None where others may, and only
@@ -213,7 +213,7 @@ def _locked(path: str, wait_ms: int | None) -> Iterator[None]:
                             hint="nothing was changed; end that program first",
                         ) from None
                     time.sleep(_PAUSE_SECONDS / 5)
-        yield
+        yield file
     finally:
         file.xUnlock(apsw.SQLITE_LOCK_NONE)
         file.xClose()

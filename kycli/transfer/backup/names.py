@@ -121,6 +121,16 @@ def remove_abandoned_in(directory: str, database: str) -> None:
             remove_abandoned(os.path.join(directory, name))
 
 
+def name_aside(path: str, why: str) -> str:
+    """Return a free name for a file that is put aside."""
+    beginning = name = f"{path}.{why}-{time.strftime(TIME, time.gmtime())}"
+    number = 2
+    while os.path.lexists(name):
+        name = f"{beginning}-{number}"
+        number += 1
+    return name
+
+
 def _listed(path: str, begun: int, is_own: bool) -> Listed:
     version, problem = None, None
     size = os.path.getsize(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +25,7 @@ from kycli.errors import (
     UsageError,
 )
 from kycli.transfer.backup.making import is_of
-from kycli.transfer.backup.names import TIME, header_of
+from kycli.transfer.backup.names import header_of, name_aside
 from kycli.transfer.sources import BLOCK, Source
 
 if TYPE_CHECKING:
@@ -120,16 +119,6 @@ def restore(
     except OSError as error:
         raise cannot_open(place, error) from error
     return Restored(place, aside if is_there else None, header.format)
-
-
-def name_aside(path: str, why: str) -> str:
-    """Return a free name for a file that is put aside."""
-    beginning = name = f"{path}.{why}-{time.strftime(TIME, time.gmtime())}"
-    number = 2
-    while os.path.lexists(name):
-        name = f"{beginning}-{number}"
-        number += 1
-    return name
 
 
 def _fetch(backup: str, header: Header, part: str, file: int, progress: Progress | None) -> None:

@@ -11,17 +11,21 @@ COMMANDS = (
         "doctor",
         "system.doctor.examine",
         "",
-        "check the database, and repair its indexes",
-        flags="json jsonl null",
+        "check the database, and repair it",
+        flags="repair json jsonl null",
         meanings=PRINTED_RECORDS,
         notes="""\
 Reads the whole database: every page of the file, whether keys, history and
 archive are consistent, the digests of large values, and every word of the
 search index. Repairs what can be rebuilt: the search index, SQLite's own
-indexes, triggers. Prints a line for each problem. The exit code is 0 if the
-database is sound or was repaired, and 1 if only a backup can repair it.""",
-        examples=("kycli doctor", "kycli doctor -d backup.db"),
-        alone="transaction",
+indexes, triggers. Prints permissions, format, size of the -wal, file system and
+pages, and a line for each problem. The exit code is 0 if the database is sound
+or was repaired, and 1 otherwise.
+--repair saves what can be read of a damaged file into a new database beside it,
+and prints what was lost. The damaged file is not changed. On a terminal you are
+asked whether the new database shall take its place; -y answers yes.""",
+        examples=("kycli doctor", "kycli doctor --repair", "kycli doctor -d backup.db"),
+        alone="process",
     ),
     Command(
         "migrate",

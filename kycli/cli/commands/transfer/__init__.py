@@ -185,5 +185,6 @@ PATH or the usual one; it looks at their beginnings only.""",
             "kycli backup --list",
             "kycli backup --restore /mnt/disk/state.db.zst",
         ),
+        alone="process",
     ),
 )
