@@ -188,13 +188,13 @@ def test_what_is_no_whole_backup_changes_nothing(path: Path, backup: Path) -> No
         "text": (b"hello " * 100, NotADatabaseError),
         "cut": (whole[:9000], CorruptError),
         "cut in the header": (whole[:50], NotADatabaseError),
-        "newer": (newer, NewerFormatError),
-        "foreign": (foreign, NotADatabaseError),
-        "damaged": (damaged, CorruptError),
+        "newer": (bytes(newer), NewerFormatError),
+        "foreign": (bytes(foreign), NotADatabaseError),
+        "damaged": (bytes(damaged), CorruptError),
         "cut.gz": (packed[: len(packed) // 2], FormatError),
         "cut early.gz": (packed[:15], FormatError),
         "cut late.gz": (packed[:-3], FormatError),
-        "bad.gz": (bad_packed, FormatError),
+        "bad.gz": (bytes(bad_packed), FormatError),
     }
     for name, (data, kind) in wrong.items():
         file = path.with_name(name)

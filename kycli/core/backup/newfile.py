@@ -10,12 +10,16 @@ import errno
 import fcntl
 import os
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENDING = ".partial"
+
+# What a name may have, so that SQLite can put "-journal" after it.
+_LONGEST = 240
 
 # What SQLite may leave beside a database that it was writing.
 _SIDE_FILES = ("-journal", "-wal", "-shm")
@@ -55,6 +59,11 @@ def partial(name: str, mode: int) -> Iterator[tuple[str, int]]:
     It is removed when the block ends, unless it has another name by then.
     """
     path = name + ENDING
+    if len(os.fsencode(os.path.basename(path))) > _LONGEST:
+        path = os.path.join(
+            os.path.dirname(name), blake2b(name.encode(), digest_size=16).hexdigest()
+        )
+        path += ENDING
     file = _take(path, mode)
     try:
         os.fchmod(file, mode)

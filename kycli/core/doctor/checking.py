@@ -52,6 +52,7 @@ _SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _FIRST_NAME = "SELECT type FROM pragma_table_list WHERE schema = 'main' LIMIT 1"
 _NAMES_TRIED = 40
 _INTEGRITY = "PRAGMA integrity_check(100)"
+_QUICK = "PRAGMA quick_check(1)"  # a damaged file is not written to
 _TABLE_INTEGRITY = "PRAGMA integrity_check('{}')"
 _TABLES = """
 SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'
@@ -210,7 +211,12 @@ def _of_all_pages(store: Kycore) -> list[str]:
     writes, which is why a large file is not looked at in this way.
     """
     size = store._query(_SIZE)[0][0]
-    if store.read_only or store._in_transaction() or size > VACUUM_BYTES:
+    if (
+        store.read_only
+        or store._in_transaction()
+        or size > VACUUM_BYTES
+        or _verdicts(store, _QUICK)
+    ):
         return _verdicts(store, _INTEGRITY)
     lines: list[str] = []
     try:

@@ -82,6 +82,7 @@ ORDER BY id DESC LIMIT 1"""
 _NEWEST_LOST = """
 SELECT * FROM lost_changes WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1"""
 _CHANGE = "SELECT * FROM audit_log WHERE id = ?1"
+_DROP_CHANGE = "DELETE FROM audit_log WHERE id = ?1"
 _MAKE_WHOLE = "UPDATE audit_log SET op = ?2, value = ?3, prev = NULL WHERE id = ?1"
 # The lifetime of a value that is lost.
 _DROP_EMPTY = f"""
@@ -398,6 +399,7 @@ class _Salvage:
                 return
         if row is not None or self._damaged["kvstore"]:
             self._lost_keys.append(LostKey(scope, key))
+        last = self._one("audit_log", _NEWEST, scope, key)
         if last is not None and last["kind"] is not None:
             self._remove(last)
 
@@ -415,7 +417,12 @@ class _Salvage:
                 self._new.execute(_MAKE_WHOLE, (last["id"], IMPORTED, row["value"]))
             return True
         home = self._one("audit_log", _CHANGE, row["home"])
-        if home is None or not _is_value(home["value"], row["digest"]):
+        if home is not None and not _is_value(home["value"], row["digest"]):
+            # The end of a value that stands on several pages is gone, and cannot be told.
+            self._new.execute(_DROP_CHANGE, (row["home"],))
+            self._lost_changes += 1
+            home = None
+        if home is None:
             return False
         if not is_logged:
             self._log(row, LIFETIME, row["home"], None)

@@ -45,6 +45,7 @@ def examine(env: Environment, arguments: list[str]) -> int:
         return _save(env)
     items: list[Fact | Problem] = [*about, *problems]
     write_listing(env, items, lambda item: _plain(env, item), _data)
+    env.flush()
     if left:
         raise CorruptError(
             f"{store.path}: {len(left)} of {len(problems)} problems cannot be mended",

@@ -64,6 +64,7 @@ def _make(env: Environment, arguments: list[str]) -> int:
         _write_json(env, {"path": made.path, "size": made.size, "removed": made.removed})
     else:
         env.write(env.shown(os.fsencode(made.path)) + b"\n")
+    env.flush()
     env.note(f"backed up {tilde(store.path)}, {size_of(made.size)}")
     for path in made.removed:
         env.note(f"removed {tilde(path)}")
