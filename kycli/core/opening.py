@@ -74,11 +74,12 @@ def connect(path: str, durability: str, busy: BusyHandler) -> apsw.Connection:
         try:
             connection = _connect(path, durability, busy, file)
         except BaseException:
+            is_replaced = identity_of(path) != file
             if created:
                 from kycli.core.create import remove_if_empty
 
                 remove_if_empty(os.path.realpath(path))
-            if identity_of(path) == file:
+            if not is_replaced:
                 raise
             continue
         if path == MEMORY or identity_of(path) == file:

@@ -309,9 +309,9 @@ WRITER = """
 import sys
 from kycli import Kycore
 from kycli.errors import FileReplacedError
-path, me = sys.argv[1:]
+path, me, times = sys.argv[1:]
 number = replaced = 0
-while replaced < 4:
+while replaced < int(times):
     with Kycore(path) as store:
         try:
             while True:
@@ -324,12 +324,13 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.alone
-def test_no_write_beside_a_restore_is_lost(path: Path, backup: Path) -> None:
+def restore_beside_writers(path: Path, backup: Path, times: int) -> None:
     """What was acknowledged is in the database or in one that was put aside."""
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, path, name], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, path, name, str(times)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for name in "ab"
     ]
@@ -366,6 +367,17 @@ def test_no_write_beside_a_restore_is_lost(path: Path, backup: Path) -> None:
         acknowledged = {f"{name}-{number}" for number in output[:-1]}
         assert acknowledged <= found
         assert len(acknowledged) > 10
+
+
+@pytest.mark.alone
+def test_no_write_beside_a_restore_is_lost(path: Path, backup: Path) -> None:
+    restore_beside_writers(path, backup, 4)
+
+
+@pytest.mark.soak
+@pytest.mark.alone
+def test_no_write_beside_many_restores_is_lost(path: Path, backup: Path) -> None:
+    restore_beside_writers(path, backup, 60)
 
 
 KILLED = """

@@ -138,13 +138,14 @@ class Salvaged(NamedTuple):
     other_tables: list[str]
 
 
-def salvage(path: str, new: str, progress: Progress | None = None) -> Salvaged:
+def salvage(path: str, new: str, progress: Progress | None = None, command: str = "") -> Salvaged:
     """Save what can be read of a damaged database, which is not changed, into a new one.
 
     Parameters:
         path: of the damaged database.
         new: the path of the new one, which no file has.
         progress: called with how many pages of how many were read.
+        command: who the history says has made up what is lost.
 
     Raises:
         BusyError: when another program has the database open.
@@ -162,7 +163,7 @@ def salvage(path: str, new: str, progress: Progress | None = None) -> Salvaged:
                 connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
                 create_tables(connection)
                 with connection:
-                    done = _Salvage(connection, pages, progress).run(new)
+                    done = _Salvage(connection, pages, progress, command).run(new)
             if not done.keys and not done.changes and not done.archived:
                 raise NotADatabaseError(f"{path}: nothing of a kycli database can be read in it")
             os.fsync(file)
@@ -204,11 +205,16 @@ class _Salvage:
     """The work on one database."""
 
     def __init__(
-        self, connection: apsw.Connection, pages: Pages, progress: Progress | None
+        self,
+        connection: apsw.Connection,
+        pages: Pages,
+        progress: Progress | None,
+        command: str,
     ) -> None:
         self._new = connection
         self._pages = pages
         self._progress = progress
+        self._command = command
         self._now = time.time_ns() // 1_000_000
         self._columns: dict[str, list[str]] = {}
         self._wider: set[str] = set()  # the tables that another program has added columns to
@@ -230,7 +236,7 @@ class _Salvage:
         if any(self._damaged.values()):
             self._look_for_lost_pages()
         self._new.execute(_INDEX_LOG)
-        self._author = number_of(self._new, "kycli doctor")
+        self._author = number_of(self._new, self._command)
         names: list[Any] = self._new.execute(_NAMES).fetchall()
         for scope, key in names:
             self._settle(scope, key)

@@ -93,7 +93,7 @@ def _save(env: Environment) -> int:
     path, _ = database_path(env.config, env.flags.get("db"))
     place = os.path.realpath(path)
     with progress(env, "reading pages") as show:
-        done = salvage(place, name_aside(place, "salvaged"), progress=show)
+        done = salvage(place, name_aside(place, "salvaged"), show, env.command)
     problems = _problems_of(env, done.path)
     if env.choice("json", "jsonl", "null") in ("json", "jsonl"):
         data = {**done._asdict(), "lost_keys": [key._asdict() for key in done.lost_keys]}

@@ -166,13 +166,15 @@ ignored.""",
         meanings={
             "force": "replace a file that exists",
             "json": "print what was done, or the list, as JSON",
+            "jsonl": "print each backup of the list as a line of JSON",
         },
         notes="""\
 Copies the whole database as of one moment, while others read and write, checks
 the copy, and prints its path. PATH is a file, or a directory in which the
 backup gets a name with the time; without it that is 'backups' beside the
 database. A name that ends in .zst, .gz or .xz is compressed. --keep removes the
-oldest backups of this database from the directory, when the new one is complete.
+oldest backups of this database from the directory, once the new one is
+complete.
 --restore checks the backup PATH, compressed or not, and puts it into the place
 of the database, all at once. The database is kept beside it. Programs that have
 it open write nothing more to it; they have to open it again.
