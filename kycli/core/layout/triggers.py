@@ -7,8 +7,15 @@ have to read the log.
 
 The engine disables triggers on its own connections (see ``opening``), so only other programs fire
 them. The engine pays for parsing them: SQLite parses the whole schema when a database is opened,
-at about 1,300 instructions a token, 2.1 million in all, or a third of a millisecond. So the SQL
+at about 1,250 instructions a token, 2.4 million in all, or a third of a millisecond. So the SQL
 here is short: columns by position, one message for all that can be wrong with a name.
+
+Measured, of the 3.1 million that opening the file takes (0.7 without triggers): 0.46 for all
+checks, half of it for UTF-8; 0.14 for the kind of a value; 0.1 for the copies of ``_FORGET``; 0.05
+for those of ``_NOW``. Without all of these it would still be 2.3 million. SQLite has no way to
+parse a part of a schema later. Nearly half is memory management: SQLite does without its lookaside
+memory in a CREATE, and 0.5 million are its memory statistics, which only a program that owns the
+whole process could switch off.
 
 Other programs write ``scope``, ``key``, ``value``, ``kind`` and ``expires_at``. The other columns
 of a new row get a default that a complete row never has. A row with a ``seq`` of its own is
