@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.plain_text import only_text
-from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
+from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
 from kycli.transfer.formats.typed import moment, typed, untyped
 from kycli.transfer.reading import Reader, Row, missing_column
 from kycli.transfer.writing import PIECES, Writer
@@ -45,20 +45,32 @@ class DelimitedReader(Reader):
 
     def rows(self) -> Iterator[Row]:
         self._names: list[str] | None = None
-        self._width = 0  # of the first record, in a file without a header
+        self._width = 0  # how many fields each record has
+        self._marked = False  # whether these are the rejects of an import
         self._texts: list[str] = []
+        # The csv module does not count a line that could not be decoded.
+        self._uncounted = 1
         lines = text_lines(self.stream, self.options.encoding)
         self._csv = csv.reader(self._kept(lines) if self.keep_text else lines, **self._dialect())
         self.line = 1
         records = self._records()
+        if not self.options.header:
+            self._columns = _Columns(None, self.options)
+        first = next(records, None)
+        if first is None:
+            return
         if self.options.header:
-            header = next(records, None)
-            if header is None:
-                return
-            self._names = self._named(header)
-        columns = _Columns(self._names, self.options)
-        if self._names is not None:
-            self.line = self._csv.line_num + 1
+            self._names = self._named(first)
+            self._columns = _Columns(self._names, self.options)
+        columns = self._columns
+        self._marked = tuple(first[-2:]) == MARKS and (
+            self.options.header or first[:-2] == _numbers(len(first) - 2)
+        )
+        if self.options.header or self._marked:
+            self._width = len(first)
+            self.line = self._csv.line_num + self._uncounted
+        else:
+            records = chain((first,), records)
         if columns.is_pair and self._names is not None and not self.keep_text:
             yield from self._pairs(columns.key, columns.value, len(self._names))
             return
@@ -71,7 +83,7 @@ class DelimitedReader(Reader):
                     self.refuse(error)
                 else:
                     yield row
-            self.line = self._csv.line_num + 1
+            self.line = self._csv.line_num + self._uncounted
 
     @property
     def line(self) -> int:
@@ -94,7 +106,7 @@ class DelimitedReader(Reader):
         pair = itemgetter(key, value)
         while True:
             error: Exception | None = None
-            self.line = first = self._csv.line_num + 1
+            self.line = first = self._csv.line_num + self._uncounted
             part: list[list[str]] = []
             try:
                 part.extend(islice(self._csv, _PART))  # what comes before an error stays
@@ -102,6 +114,7 @@ class DelimitedReader(Reader):
                 error = _malformed(caught)
             except UnicodeDecodeError as caught:
                 error = wrong_encoding(caught)
+                self._uncounted += 1
             else:
                 if not part:
                     return
@@ -129,12 +142,13 @@ class DelimitedReader(Reader):
                 self._refuse_unless_header(_malformed(error))
             except UnicodeDecodeError as error:
                 self.record = None
-                self.line = self._csv.line_num + 1
+                self.line = self._csv.line_num + self._uncounted
+                self._uncounted += 1
                 self._refuse_unless_header(wrong_encoding(error))
             else:
                 return
             self._texts.clear()
-            self.line = self._csv.line_num + 1
+            self.line = self._csv.line_num + self._uncounted
 
     def _refuse_unless_header(self, error: FormatError) -> None:
         """Refuse a record; without its header the whole file cannot be read."""
@@ -143,13 +157,15 @@ class DelimitedReader(Reader):
         self.refuse(error)
 
     def _fits(self, fields: list[str]) -> bool:
-        """Whether a record has as many fields as the header; a blank line is no record."""
+        """Whether a record has as many fields as the first one; a blank line is no record."""
         self.record = fields
-        self._width = self._width or len(fields)
-        if self._names is None or len(fields) == len(self._names):
+        if not self._width:
+            self._width = len(fields)
+        if len(fields) == self._width:
             return bool(fields)
         if fields:
-            self.refuse(FormatError(f"{_counted(fields)}, and the header has {len(self._names)}"))
+            first = "the first record" if self._names is None else "the header"
+            self.refuse(FormatError(f"{_counted(fields)}, and {first} has {self._width}"))
         return False
 
     def _named(self, header: list[str]) -> list[str]:
@@ -177,12 +193,12 @@ class DelimitedReader(Reader):
         return iter(lambda: self._next_kept(lines), None)
 
     def _next_kept(self, lines: Iterator[str]) -> str | None:
-        if self._csv.line_num + 1 == self.line:
+        if self._csv.line_num + self._uncounted == self.line:
             self._texts.clear()
         try:
             line = next(lines, None)
         except UnicodeDecodeError as error:
-            self._texts.append(error.object.decode("utf-8", "backslashreplace"))
+            self._texts.append(undecoded(error, self.options.encoding))
             raise
         if line is not None:
             self._texts.append(line)
@@ -191,26 +207,45 @@ class DelimitedReader(Reader):
     # Rejects
 
     def rejects_header(self) -> bytes:
-        if self._names is None:
+        names = self._names
+        if names is None:
             # With numbers as names, so that it is seen how many fields a record must have.
-            return self._as_line([*map(str, range(1, self._width + 1)), *MARKS])
-        return self._as_line([*(n for n in self._names if n not in MARKS), *MARKS])
+            names = _numbers(self._fields_expected())
+        elif self._marked:
+            names = names[:-2]
+        return self._as_line([*names, *MARKS], is_start=True)
 
     def rejected(self, reason: str, is_first: bool) -> bytes:
         # A record with too few fields stays so, or it would be imported the next time.
-        fields = self.record
-        if fields is None:
-            fields = ["".join(self._texts)]
-        marked = self._names is not None and tuple(self._names[-2:]) == MARKS
-        if marked and len(fields) > 2 and fields[-2].isdigit():
+        fields = self._unread() if self.record is None else self.record
+        if self._marked and len(fields) > 2 and fields[-2].isdigit():
             fields = fields[:-2]
         return self._as_line([*fields, str(self.line), reason])
 
-    def _as_line(self, fields: list[str]) -> bytes:
-        dialect = {k: v for k, v in self._dialect().items() if k not in ("strict", "quoting")}
-        return _written([fields], dialect).encode(
-            self.options.encoding or "utf-8", "backslashreplace"
-        )
+    def _unread(self) -> list[str]:
+        """Return the current record, which is none, as fields that are none either."""
+        text = "".join(self._texts)
+        fields = [text]
+        if self.options.quote == "":
+            text = text.rstrip("\r\n").replace("\r", "\\r")
+            fields = text.split(self._dialect()["delimiter"])
+        return [*fields, ""] if len(fields) == self._fields_expected() else fields
+
+    def _fields_expected(self) -> int:
+        """Return how many fields a record has, without the marks of a file of rejects."""
+        return self._width - 2 * self._marked if self._width else self._columns.least
+
+    def _as_line(self, fields: list[str], *, is_start: bool = False) -> bytes:
+        dialect = self._dialect()
+        del dialect["strict"]
+        if dialect.pop("quoting", None) is None:
+            text = _written([fields], dialect)
+        else:
+            # Only the reason can hold what would need quotes.
+            delimiter = dialect["delimiter"]
+            fields[-1] = fields[-1].replace(delimiter, "_" if delimiter == " " else " ")
+            text = delimiter.join(fields) + "\n"
+        return encoded(text, self.options.encoding, "backslashreplace", is_start=is_start)
 
 
 class TabReader(DelimitedReader):
@@ -234,6 +269,9 @@ class _Columns:
             self._as_told(options)
         else:
             self._as_exported()
+        self.least = 1 + max(
+            self.key, self.value, self.scope or 0, *(at for _, at in self.gathered)
+        )
         self.is_pair = not self.gathered and self.type is self.expiry is self.scope is None
 
     def _as_exported(self) -> None:
@@ -306,6 +344,11 @@ class _Columns:
         except IndexError:
             raise _too_few(fields) from None
         return key, value, scope, expires_at
+
+
+def _numbers(count: int) -> list[str]:
+    """Return the names of the columns of a file without a header."""
+    return [str(number) for number in range(1, count + 1)]
 
 
 def _lines(records: list[list[str]]) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.plain_text import only_text
-from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
+from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
 from kycli.transfer.reading import Reader, Row
 from kycli.transfer.writing import Writer, not_for
 
@@ -64,7 +64,7 @@ class DotenvReader(Reader):
             line = next(self._lines, None)
         except UnicodeDecodeError as error:
             self._read += 1
-            self._texts.append(error.object.decode("utf-8", "backslashreplace"))
+            self._texts.append(undecoded(error, self.options.encoding))
             raise wrong_encoding(error) from None
         if line is not None:
             self._read += 1
@@ -111,7 +111,8 @@ class DotenvReader(Reader):
 
     def rejected(self, reason: str, is_first: bool) -> bytes:
         text = "".join(self._texts).rstrip("\n")
-        return f"# line {self.line}: {reason}\n{text}\n".encode()
+        record = f"# line {self.line}: {reason}\n{text}\n"
+        return encoded(record, self.options.encoding, "backslashreplace", is_start=is_first)
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
-from kycli.core.values import canonical, parse
+from kycli.core.values import DECODER, canonical, parse
 from kycli.errors import FormatError, InputError, WrongTypeError
-from kycli.transfer.formats.records import Members, reject
-from kycli.transfer.formats.text_lines import text_lines, wrong_encoding
+from kycli.transfer.formats.records import Members, encoded_json, reject
+from kycli.transfer.formats.text_lines import text_lines, undecoded, wrong_encoding
 from kycli.transfer.reading import Reader, Row
 from kycli.transfer.writing import PIECES, Writer
 
@@ -25,26 +25,30 @@ class LinesReader(Reader):
         lines = text_lines(self.stream, self.options.encoding)
         while True:
             self.line += 1
-            self.record = text = None
             try:
                 text = next(lines, None)
                 if text is None:
                     return
                 if text.isspace():
                     continue
-                self.record = parse(text.rstrip())
-                row = row_of(self.record)
+                self._text = text
+                row = row_of(parse(text.rstrip()))
             except UnicodeDecodeError as error:
-                self._text = repr(error.object)
+                self._text = undecoded(error, self.options.encoding)
                 self.refuse(wrong_encoding(error))
             except (InputError, WrongTypeError) as error:
-                self._text = text or ""
                 self.refuse(_reason(error))
             else:
                 yield row
 
     def rejected(self, reason: str, is_first: bool) -> bytes:
-        return f"{reject(self.record, self._text, self.line, reason)}\n".encode()
+        text = self._text.rstrip()
+        try:
+            data = DECODER.decode(text)
+        except (ValueError, RecursionError):
+            data = None
+        record = f"{reject(data, text, self.line, reason)}\n"
+        return encoded_json(record, self.options.encoding, is_start=is_first)
 
     _text = ""
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from kycli.core.values import canonical, decoded, scan_once
 from kycli.errors import FormatError, InputError, WrongTypeError
 from kycli.transfer.formats.json_lines import record
-from kycli.transfer.formats.records import Members, reject
+from kycli.transfer.formats.records import Members, encoded_json, reject
 from kycli.transfer.formats.text_lines import codec_of
 from kycli.transfer.reading import Reader, Row
 from kycli.transfer.writing import Writer
@@ -28,8 +28,22 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 18
 _MOST = 2_000_000_000
 _BLANKS = re.compile(r"[ \t\n\r]*")
+# Reads all that has the syntax of JSON, to find where it ends.
+_SCAN_ALL = json.JSONDecoder(parse_int=float).scan_once  # type: ignore[attr-defined]
 # How far from the end of the text the scanner may report what is only cut off.
 _CUT = 16
+
+
+class Unusable(NamedTuple):
+    """An element that can be read, and is no value here: with NaN, or a member twice.
+
+    Attributes:
+        error: why.
+        text: the element.
+    """
+
+    error: InputError
+    text: str
 
 
 class Elements:
@@ -57,7 +71,10 @@ class Elements:
         return self._lines
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the elements of a list, or ``(key, value)`` of an object."""
+        """Yield the elements of a list, or ``(key, value)`` of an object, with their tags.
+
+        A value that cannot be used is an ``Unusable``.
+        """
         opening = self._next()
         if opening not in ("[", "{"):
             what = f"{opening!r}" if opening else "nothing"
@@ -75,16 +92,16 @@ class Elements:
         while True:
             self._next()
             if closing == "]":
-                yield decoded(self._value())
+                yield self._value(scan_once)
             else:
                 if self._next() != '"':
                     raise FormatError("not JSON: expected the name of a member in double quotes")
-                key = self._value()
+                key = self._value(scan_once)
                 if self._next() != ":":
                     raise FormatError("not JSON: expected ':' behind the name of a member")
                 self._at += 1
                 self._next()
-                yield key, decoded(self._value())
+                yield key, self._value(scan_once)
             mark = self._next()
             if mark not in (",", closing):
                 what = f"{mark!r}" if mark else "the end of the file"
@@ -104,13 +121,14 @@ class Elements:
             if not self._read():
                 return ""
 
-    def _value(self) -> Any:
+    def _value(self, scan: Callable[[str, int], tuple[Any, int]]) -> Any:
         while True:
             try:
-                value, end = scan_once(self._text, self._at)
+                value, end = scan(self._text, self._at)
                 # A number may go on, and a part of it that was cut off is none of it.
                 near = len(self._text) - end
                 if near > 2 or (near and type(value) not in (int, float)) or not self._read():
+                    self._scanned = self._text[self._at : end] if scan is _SCAN_ALL else ""
                     self._at = end
                     return value
             except (json.JSONDecodeError, StopIteration) as error:
@@ -125,10 +143,13 @@ class Elements:
                     raise FormatError(f"not JSON: {what}") from None
             except RecursionError:
                 raise FormatError("the element is nested too deeply") from None
-            except ValueError as error:  # an int of more digits than Python reads
-                if isinstance(error, InputError):
-                    raise
-                raise FormatError(f"not usable JSON: {error}") from None
+            except FormatError:  # of reading more
+                raise
+            except ValueError as error:  # also for an int of more digits than Python reads
+                usable = isinstance(error, InputError)
+                reason = error if usable else FormatError(f"not usable JSON: {error}")
+                self._value(_SCAN_ALL)
+                return Unusable(reason, self._scanned)
 
     def _read(self) -> bool:
         """Read more text; return False at the end."""
@@ -145,7 +166,8 @@ class Elements:
             text = self._decoder.decode(block, self._ended)
         except UnicodeDecodeError as error:
             self._lines += self._text.count("\n", self._at)
-            self._lines += error.object[: error.start].count(b"\n")
+            good = error.object[: error.start].decode(error.encoding, "replace")
+            self._lines += good.count("\n")
             self._text, self._at, self._counted = "", 0, 0
             raise FormatError(
                 f"the byte 0x{error.object[error.start]:02x} is not {self._encoding.upper()}",
@@ -170,25 +192,42 @@ class TextReader(Reader):
                 self.line = elements.line
                 self.record = element
                 try:
-                    row = element if type(element) is tuple else members.row(element)
+                    row = _row(element, members)
                 except (InputError, WrongTypeError) as error:
                     self.refuse(error)
                 else:
                     yield row
-        except FormatError:
+        except InputError:
             self.line = elements.line
             raise
 
     def rejects_header(self) -> bytes:
-        return b"["
+        return encoded_json("[", self.options.encoding, is_start=True)
 
     def rejected(self, reason: str, is_first: bool) -> bytes:
-        data = list(self.record) if type(self.record) is tuple else self.record
-        text = reject(data, canonical(data), self.line, reason)
-        return f"{'' if is_first else ','}\n{text}".encode()
+        data = self.record
+        if type(data) is tuple:
+            data = list(data)
+        bad = data[1] if type(data) is list and type(data[-1]) is Unusable else data
+        if type(bad) is Unusable:
+            name = "" if bad is data else f"{json.dumps(data[0], ensure_ascii=False)}: "
+            text = reject(None, name + bad.text, self.line, reason)
+        else:
+            text = reject(data, json.dumps(data, ensure_ascii=False), self.line, reason)
+        text = f"{'' if is_first else ','}\n{text}"
+        return encoded_json(text, self.options.encoding, is_start=False)
 
     def rejects_end(self) -> bytes:
-        return b"\n]\n"
+        return encoded_json("\n]\n", self.options.encoding, is_start=False)
+
+
+def _row(element: Any, members: Members) -> Row:
+    """Return the row that an element stands for."""
+    value = element[1] if type(element) is tuple else element
+    if type(value) is Unusable:
+        raise value.error
+    value = decoded(value)
+    return (element[0], value) if type(element) is tuple else members.row(value)
 
 
 class TextWriter(Writer):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 from typing import Any
 
-from kycli.core.values import canonical
 from kycli.errors import FormatError, UsageError
+from kycli.transfer.formats.text_lines import encoded
 from kycli.transfer.reading import ReadOptions, Row, missing_column
 
 OURS = frozenset({"key", "value", "scope", "expires_at", "version", "updated_at"})
@@ -80,14 +82,28 @@ def reject(data: Any, text: str, line: int, reason: str) -> str:
     """Return a record with why it was rejected, such that an import ignores that.
 
     Parameters:
-        data: the record, or None when it could not be read.
+        data: the record as ``DECODER`` reads it, or None when it could not be read.
         text: what it is instead.
     """
     if type(data) is list and len(data) == 2:
         data = {"key": data[0], "value": data[1]}
     elif type(data) is not dict:
         data = {"_text": text}
-    return canonical({**data, "_line": line, "_reason": reason})
+    # Tags stay as they are: one that is wrong must not become the document that it looks like.
+    return json.dumps({**data, "_line": line, "_reason": reason}, ensure_ascii=False)
+
+
+def encoded_json(text: str, encoding: str | None, *, is_start: bool) -> bytes:
+    """Return JSON in the encoding of an input; what that has no bytes for is escaped."""
+    return encoded(text, encoding, "kycli-json", is_start=is_start)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error("kycli-json", _escaped)
 
 
 def _key(key: Any) -> str:
