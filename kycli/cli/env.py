@@ -245,6 +245,10 @@ class Environment:
         stream = self.input_stream("give the value as an argument")
         return read_all(stream, "standard input", longer)
 
+    def can_ask(self) -> bool:
+        """Whether there is somebody who could answer a question."""
+        return bool(self._in and self._in.isatty() and self._err and self._err.isatty())
+
     def confirm(self, question: str) -> bool:
         """Ask a yes/no question on the terminal; ``-y`` answers yes.
 
@@ -253,7 +257,7 @@ class Environment:
         """
         if "yes" in self.flags:
             return True
-        if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
+        if self._err is None or self._in is None or not self.can_ask():
             raise UsageError(f"no terminal to ask on: {question}", hint="-y answers yes")
         answer = b""
         try:
@@ -270,7 +274,7 @@ class Environment:
 
     def read_secret(self, question: str) -> str:
         """Ask for a secret on the terminal without showing it; "" without a terminal."""
-        if not (self._in and self._in.isatty() and self._err and self._err.isatty()):
+        if not self.can_ask():
             return ""
         import getpass
 

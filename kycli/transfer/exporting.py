@@ -41,7 +41,7 @@ def export(
     progress: Callable[[int], object] | None = None,
 ) -> int:
     """Write keys and values; return how many keys."""
-    writer_of = formats.named(options.format).writer()
+    writer_of = formats.named(options.format, writes=True).writer()
     several = options.scopes is None or len(options.scopes) > 1
     if several and (options.plain or options.format in ("nul", "dotenv")):
         raise UsageError(

@@ -8,6 +8,7 @@ import os
 import stat
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from kycli.errors import FormatError, KycliError, MissingLibraryError
@@ -158,9 +159,9 @@ def _decompressed(stream: io.BufferedReader[Any], compression: str | None) -> Bi
     if compression == "xz":
         import lzma
 
-        return _checked(lzma.LZMAFile(stream), compression, lzma.LZMAError)
+        return _checked(_Frames(stream, lzma.LZMADecompressor), compression, lzma.LZMAError)
     zstd = load_zstd()
-    return _checked(zstd.ZstdFile(stream), compression, zstd.ZstdError)
+    return _checked(_Frames(stream, zstd.ZstdDecompressor), compression, zstd.ZstdError)
 
 
 def load_zstd() -> Any:
@@ -177,6 +178,39 @@ def load_zstd() -> Any:
     raise MissingLibraryError(
         "zstd files need the library backports.zstd", hint="pip install 'kycli[zstd]'"
     )
+
+
+class _Frames:
+    """Decompresses one frame after the other.
+
+    The readers of the standard library take what follows the first frame for its end, and
+    say nothing.
+    """
+
+    def __init__(self, stream: BinaryIO, decompressor: Callable[[], Any]) -> None:
+        self._stream = stream
+        self._new = decompressor
+        self._frame = decompressor()
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            data = b""
+            if self._frame.eof:
+                # xz files may be filled up with zeros.
+                rest = self._frame.unused_data.lstrip(b"\0")
+                while not rest and (block := self._stream.read(BLOCK)):
+                    rest = block.lstrip(b"\0")
+                if not rest:
+                    return 0
+                self._frame, data = self._new(), rest
+            elif self._frame.needs_input:
+                data = self._stream.read(BLOCK)
+                if not data:
+                    raise EOFError
+            piece = self._frame.decompress(data, len(buffer))
+            if piece:
+                buffer[: len(piece)] = piece
+                return len(piece)
 
 
 def _checked(stream: Any, compression: str, *errors: type[Exception]) -> BinaryIO:

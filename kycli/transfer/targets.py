@@ -26,8 +26,9 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     path = os.path.realpath(given)
     before = _status(path)
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with open(given, "wb") as special, compressed(special, path) as stream:
-            yield stream  # a pipe, or /dev/stdout
+        with _named(given):
+            with open(given, "wb") as special, compressed(special, path) as stream:
+                yield stream  # a pipe, or /dev/stdout
         return
     directory, name = os.path.split(path)
     try:
@@ -36,22 +37,28 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         raise OSError(error.errno, os.strerror(error.errno or 0), os.fspath(given)) from None
     try:
         file: BinaryIO
-        with open(handle, "wb", BLOCK) as file:
+        with _named(given), open(handle, "wb", BLOCK) as file:
             with compressed(file, path) as stream:
                 yield stream
             file.flush()
             os.fchmod(handle, stat.S_IMODE(before.st_mode) if before else 0o666 & ~_umask())
             os.fsync(handle)
         os.replace(part, path)
-    except OSError as error:
-        _remove(part)
-        if error.filename is None and error.errno is not None:
-            raise OSError(error.errno, os.strerror(error.errno), os.fspath(given)) from None
-        raise
     except BaseException:
         _remove(part)
         raise
     _sync_directory(directory)
+
+
+@contextmanager
+def _named(given: str | os.PathLike[str]) -> Iterator[None]:
+    """Have errors of the system name the file; the store's own name theirs."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(given)) from None
+        raise
 
 
 @contextmanager

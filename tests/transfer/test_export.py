@@ -212,5 +212,5 @@ def test_an_export_into_a_pipe(store: Kycore, tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk(store: Kycore) -> None:
     store["a"] = "1"
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="/dev/full: No space left"):
         store.export_data("/dev/full")

@@ -340,6 +340,37 @@ def test_a_kycli_database_is_not_read_as_any_sqlite_file(tmp_path: Path) -> None
         other["a"] = 1
     with Kycore(":memory:") as kv, pytest.raises(FormatError, match="this is a kycli database"):
         kv.import_data(tmp_path / "other.db")
+    with Kycore(":memory:") as kv, pytest.raises(FormatError, match="this is a kycli database"):
+        kv.import_data(tmp_path / "other.db", table="kvstore")
+
+
+@pytest.mark.parametrize("source", ["people", "seen"])
+def test_sqlite_text_that_is_none_costs_its_row(tmp_path: Path, source: str) -> None:
+    file, rejects = tmp_path / "people.db", tmp_path / "rejects.jsonl"
+    with sqlite3.connect(file) as db:
+        db.execute("CREATE TABLE people (key, value)")
+        db.executemany(
+            "INSERT INTO people VALUES (CAST(? AS TEXT), CAST(? AS TEXT))",
+            [(b"a", b"1"), (b"b", b"\xe9"), (b"c", b"\xe8"), (b"\xff", b"4"), (b"e", "é".encode())],
+        )
+        db.execute("UPDATE people SET rowid = rowid * 10")
+        db.execute("CREATE VIEW seen AS SELECT * FROM people")
+    db.close()
+    row = "rowid 20: " if source == "people" else ""
+    with Kycore(":memory:") as kv:
+        with pytest.raises(FormatError) as caught:
+            kv.import_data(file, table=source)
+        said = f"{row}the column 'value' holds text that is not UTF-8"
+        assert str(caught.value) == f"{file}, row 2: {said}"
+        done = kv.import_data(file, table=source, rejects=rejects)
+        assert (done.created, done.rejected) == (2, 3)
+        assert dict(kv.items()) == {"a": "1", "e": "é"}
+        again = kv.import_data(rejects, rejects=rejects)
+        assert (again.created, again.rejected) == (0, 3)
+        kv.import_data(file, table=source, encoding="latin-1", scope="latin")
+        assert dict(kv.scan(scope="latin")) == {
+            "a": "1", "b": "é", "c": "è", "ÿ": "4", "e": "Ã©",
+        }  # fmt: skip
 
 
 def _zstd(data: bytes) -> bytes:
@@ -374,6 +405,21 @@ def test_a_compressed_file_that_is_cut_off(tmp_path: Path, ending: str) -> None:
             kv.import_data(file)
         assert f"the {name} data ends too early" in str(caught.value)
         assert len(kv) == 0
+
+
+@pytest.mark.parametrize("ending", COMPRESSIONS)
+def test_a_compressed_file_with_something_behind_it(tmp_path: Path, ending: str) -> None:
+    compress, name = COMPRESSIONS[ending]
+    file = tmp_path / f"data.csv.{ending}"
+    file.write_bytes(compress(ROWS.encode()) + compress(b"more,1\n") + b"\0" * 8)
+    with Kycore(":memory:") as kv:
+        assert kv.import_data(file).created == 20_001
+    for rest in (b"junk", b"\0\0\0\0junk", b"x"):
+        file.write_bytes(compress(ROWS.encode()) + rest)
+        with Kycore(":memory:") as kv:
+            with pytest.raises(FormatError, match=f"the {name} data "):
+                kv.import_data(file)
+            assert len(kv) == 0
 
 
 @pytest.mark.parametrize("ending", COMPRESSIONS)

@@ -63,12 +63,16 @@ FORMATS = (
     Format("sqlite", "sqlite", (".db", ".sqlite", ".sqlite3"), writes=False),
 )
 NAMES = tuple(format.name for format in FORMATS)
+_WRITTEN = [format.name for format in FORMATS if format.writes]
 READABLE = f"the formats are {', '.join(NAMES)}"
-WRITABLE = f"the formats are {', '.join(format.name for format in FORMATS if format.writes)}"
+WRITABLE = f"the formats are {', '.join(_WRITTEN)}"
 
 
-def named(name: str) -> Format:
+def named(name: str, *, writes: bool = False) -> Format:
     """Return the format of a name.
+
+    Parameters:
+        writes: whether it is for an export.
 
     Raises:
         FormatError: when there is none.
@@ -76,11 +80,14 @@ def named(name: str) -> Format:
     for format in FORMATS:
         if format.name == name.lower():
             return format
-    raise FormatError(f"unknown format {shown(name)}", hint=READABLE)
+    raise FormatError(f"unknown format {shown(name)}", hint=WRITABLE if writes else READABLE)
 
 
-def of_file(path: str) -> Format:
+def of_file(path: str, *, writes: bool = False) -> Format:
     """Return the format that a file's name says.
+
+    Parameters:
+        writes: whether it is for an export.
 
     Raises:
         FormatError: when it says none.
@@ -95,5 +102,6 @@ def of_file(path: str) -> Format:
         if name.endswith(format.endings):
             return format
     raise FormatError(
-        f"{path}: its name does not say what format it is in", hint=f"--format: {READABLE}"
+        f"{path}: its name does not say what format it is in",
+        hint=f"name it behind the file: {WRITABLE}" if writes else f"--format: {READABLE}",
     )

@@ -5,16 +5,19 @@ The one place outside of the engine that has SQL, as it reads tables that are no
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import apsw
 
 from kycli.core.layout import APPLICATION_ID
+from kycli.core.values import canonical
 from kycli.errors import FormatError, UsageError
-from kycli.transfer.formats.records import reject
+from kycli.transfer.formats.records import encoded_json, reject
+from kycli.transfer.formats.text_lines import codec_of
 from kycli.transfer.reading import Reader, Row, missing_column
 
 _TABLES = """
@@ -31,6 +34,8 @@ class SqliteReader(Reader):
 
     unit = "row"
     path: str | None = None
+    _rowid: str | None = None
+    _id: Any = None
 
     def rows(self) -> Iterator[Row]:
         if self.path is None:
@@ -43,14 +48,18 @@ class SqliteReader(Reader):
     def _rows(self, path: str) -> Iterator[Row]:
         connection = _opened(path)
         try:
+            connection.execute("BEGIN")  # so that both ways of reading see the same rows
             table = self._table(connection)
             names = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({_quoted(table)})")]
             columns, gathered = self._columns(names)
-            sql = f"SELECT {', '.join(map(_quoted, columns))} FROM {_quoted(table)}"
             has_scope = self.options.scope_column is not None
-            for record in connection.execute(sql):
+            for record in self._records(connection, table, names, columns):
                 self.line += 1
                 self.record = dict(zip(columns, record, strict=True))
+                wrong = [name for name, item in self.record.items() if type(item) is _NoText]
+                if wrong:
+                    self.refuse(self._no_text(wrong[0]))
+                    continue
                 key = record[0]
                 scope = record[1] if has_scope else None
                 rest = record[2:] if has_scope else record[1:]
@@ -66,17 +75,49 @@ class SqliteReader(Reader):
         finally:
             connection.close()
 
+    def _records(
+        self, connection: apsw.Connection, table: str, names: list[str], columns: list[str]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the values of the columns; a text that is none as a ``_NoText``."""
+        wanted = ", ".join(map(_quoted, columns))
+        if self.options.encoding is None:
+            try:
+                yield from connection.execute(f"SELECT {wanted} FROM {_quoted(table)}")
+                return
+            except UnicodeDecodeError:
+                pass
+        # From here on text is taken as bytes, because APSW gives no row with a text that is none.
+        self._rowid = _rowid(connection, table, names)
+        encoding = codec_of(self.options.encoding or connection.pragma("encoding"))
+        pieces = [self._rowid or "NULL"]
+        for name in map(_quoted, columns):
+            pieces += f"typeof({name})", f"iif(typeof({name})='text', CAST({name} AS BLOB), {name})"
+        sql = f"SELECT {', '.join(pieces)} FROM {_quoted(table)} LIMIT -1 OFFSET {self.line}"
+        for self._id, *items in connection.execute(sql):
+            kinds, values = items[::2], items[1::2]
+            yield tuple(
+                _decoded(value, encoding) if kind == "text" else value
+                for kind, value in zip(kinds, values, strict=True)
+            )
+
+    def _no_text(self, column: str) -> FormatError:
+        row = f"{self._rowid} {self._id}: " if self._rowid else ""
+        return FormatError(
+            f"{row}the column {column!r} holds text that is not {self.record[column].encoding}",
+            hint="name the encoding of the text, such as --encoding latin-1 or cp1252",
+        )
+
     def _table(self, connection: apsw.Connection) -> str:
-        tables = [row[0] for row in connection.execute(_TABLES)]
-        if self.options.table is not None:
-            if self.options.table not in tables:
-                raise missing_column(self.options.table, tables, "table")
-            return self.options.table
         if connection.pragma("application_id") == APPLICATION_ID:
             raise FormatError(
                 "this is a kycli database",
                 hint="pipe 'kycli -d FILE export - jsonl' into 'kycli import --format jsonl -'",
             )
+        tables = [row[0] for row in connection.execute(_TABLES)]
+        if self.options.table is not None:
+            if self.options.table not in tables:
+                raise missing_column(self.options.table, tables, "table")
+            return self.options.table
         if len(tables) != 1:
             raise UsageError(
                 f"which table? there are {', '.join(tables[:8]) or 'none'}",
@@ -103,7 +144,40 @@ class SqliteReader(Reader):
 
     def rejected(self, reason: str, is_first: bool) -> bytes:
         # SQLite files cannot be appended to; JSONL holds the same types.
-        return f"{reject(self.record, '', self.line, reason)}\n".encode()
+        record = {
+            name: item.data if type(item) is _NoText else item for name, item in self.record.items()
+        }
+        text = canonical(record)
+        # Bytes would be imported, and are not what the column holds.
+        data = json.loads(text) if list(record.values()) == list(self.record.values()) else None
+        return encoded_json(f"{reject(data, text, self.line, reason)}\n", None, is_start=True)
+
+
+class _NoText(NamedTuple):
+    """A text that is none."""
+
+    data: bytes
+    encoding: str
+
+
+def _decoded(data: bytes, encoding: str) -> str | _NoText:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return _NoText(data, encoding.upper())
+
+
+def _rowid(connection: apsw.Connection, table: str, names: list[str]) -> str | None:
+    """Return by which name a table has row ids, or None."""
+    taken = {name.lower() for name in names}
+    for name in ("rowid", "_rowid_", "oid"):
+        if name not in taken:
+            try:
+                connection.execute(f"SELECT {name} FROM {_quoted(table)} LIMIT 0").fetchall()
+            except apsw.SQLError:
+                return None
+            return name
+    return None
 
 
 def _opened(path: str) -> apsw.Connection:

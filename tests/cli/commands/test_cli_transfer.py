@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli.harness import Call, Result, program
+from cli.harness import Call, Result, Terminal, program
 
 
 @pytest.fixture
@@ -141,6 +141,46 @@ def test_scopes(call: Call, home: Path) -> None:
     assert call("kye", "-", "--all-scopes", "--scope", "a").failed_clearly
     assert call("kye", "-", "-p", "alpha", "-n", "x").out == b"key,value\nk,1\n"
     assert call("kye", "-", "nul", "-p", "alpha", "-n", "x").out == b"k\x001\0"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["x.parquet"], "x.parquet: its name does not say what format it is in"),
+        (["x.csv.bz2"], "x.csv.bz2: its name does not say what format it is in"),
+        (["x.csv", "parquet"], "unknown format 'parquet'"),
+        (["x.sqlite"], "sqlite is a format for imports alone"),
+    ],
+)
+def test_a_format_that_nothing_is_exported_in(
+    call: Call, home: Path, words: list[str], message: str
+) -> None:
+    done = call("kye", *words)
+    assert done.failed_clearly
+    assert message in done.err
+    assert "the formats are csv, tsv, json, jsonl, nul, dotenv" in done.err
+    assert not (home / words[0]).exists()
+
+
+def test_a_name_without_an_ending_is_csv(call: Call, home: Path) -> None:
+    call("kys", "a", "1")
+    assert call("kye", "keys").code == 0
+    assert (home / "keys").read_text() == "key,value\na,1\n"
+
+
+def test_a_file_is_replaced_after_asking_where_somebody_can_answer(call: Call, home: Path) -> None:
+    call("kys", "a", "1")
+    file = home / "keys.csv"
+    file.write_text("before")
+    done = call("kye", "keys.csv", stdin=Terminal(b"n\n"), tty=True)
+    assert (done.code, file.read_text()) == (1, "before")
+    assert done.err.startswith("keys.csv exists; overwrite it? [y/N] ")
+    for answer, flags in ((Terminal(b"y\n"), []), (Terminal(b""), ["-y"]), (b"", [])):
+        file.write_text("before")
+        assert call("kye", "keys.csv", *flags, stdin=answer, tty=True).code == 0
+        assert file.read_text() == "key,value\na,1\n"
+    file.unlink()
+    assert call("kye", "keys.csv", stdin=Terminal(b""), tty=True).code == 0
 
 
 def test_an_export_to_a_terminal_controls_nothing(call: Call) -> None:

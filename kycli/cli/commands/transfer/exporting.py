@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING, Any
 
 from kycli.core.names import check_scope
@@ -44,6 +45,8 @@ def export_file(env: Environment, arguments: list[str]) -> int:
         env.flags.get("prefix"),
         "plain" in env.flags,
     )
+    if not _may_write(env, name):
+        return 1
     is_watched = env.is_watched() and name != "-"
 
     def show(count: int) -> None:
@@ -64,12 +67,20 @@ def export_file(env: Environment, arguments: list[str]) -> int:
 
 def _format(name: str, given: str | None) -> str:
     if given is not None:
-        return formats.named(given).name
+        return formats.named(given, writes=True).name
     try:
-        found = formats.of_file(name)
+        return formats.of_file(name, writes=True).name
     except FormatError:
-        return "csv"
-    return found.name
+        if os.path.splitext(name)[1]:
+            raise
+    return "csv"
+
+
+def _may_write(env: Environment, name: str) -> bool:
+    """Ask before a file is replaced; scripts, which nobody could ask, replace it."""
+    if name == "-" or not os.path.isfile(name) or not env.can_ask():
+        return True
+    return env.confirm(f"{name} exists; overwrite it?")
 
 
 def _scopes(env: Environment) -> tuple[str, ...] | None:
