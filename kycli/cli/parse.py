@@ -57,6 +57,7 @@ FLAGS = {
     "key-column": Flag("the column of keys; without a header its number", "NAME"),
     "value-column": Flag("the column of values", "NAME"),
     "scope-column": Flag("the column of scopes", "NAME"),
+    "time-column": Flag("the column of times of change, for 'newer'", "NAME"),
     "columns": Flag("gather these columns into a JSON value; '*': all", "NAMES"),
     "no-header": Flag("the first line is data"),
     "delimiter": Flag("what separates fields, in place of ',' or a tab", "CHAR"),

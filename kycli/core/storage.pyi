@@ -168,6 +168,7 @@ class Kycore:
         rejected: Callable[[Exception], object] | None = None,
         progress: Callable[[int], object] | None = None,
         landed: list[int] | None = None,
+        dry_run: bool = False,
     ) -> Imported: ...
     def import_checkpoint(self, name: str) -> Any: ...
     def import_data(
@@ -187,6 +188,7 @@ class Kycore:
         key_column: str | None = None,
         value_column: str | None = None,
         scope_column: str | None = None,
+        time_column: str | None = None,
         columns: Iterable[str] | None = None,
         header: bool = True,
         delimiter: str | None = None,

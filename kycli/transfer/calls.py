@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TEXTS = (
     *("format", "prefix", "on_conflict", "on_error", "key_column", "value_column"),
-    *("scope_column", "delimiter", "quote", "encoding", "table"),
+    *("scope_column", "time_column", "delimiter", "quote", "encoding", "table"),
 )
 _SWITCHES = ("resume", "dry_run", "header")
 

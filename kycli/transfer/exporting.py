@@ -92,10 +92,11 @@ def _shape(
 ) -> tuple[Shape, bool]:
     """Return what must be written of each key, and whether all values are text."""
     types = expiry = False
+    caches = store.caches()
     for scope in scopes:
         traits = store.traits(options.prefix, scope=scope)
         types = types or traits.types - {"text"} != frozenset()
-        expiry = expiry or traits.expires
+        expiry = expiry or traits.expires or bool(traits.types and scope in caches)
     if options.plain:
         return Shape(False, False, False, True), not types
     return Shape(types, expiry, several, False), not types

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from kycli.core.codec import check_scope
@@ -22,7 +23,7 @@ from kycli.errors import (
 from kycli.transfer import formats
 from kycli.transfer.reading import Reader, ReadOptions, Row
 from kycli.transfer.rejects import Rejects
-from kycli.transfer.sources import Source, hash_of_start
+from kycli.transfer.sources import Source, hash_of_start, is_pipe
 
 if TYPE_CHECKING:
     from kycli.core.storage import Kycore
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 Given = str | os.PathLike[str] | BinaryIO
 Progress = Callable[[int, int, int | None], object]
 """Called with how many rows were read, and how many bytes of how many."""
+
+_SAMPLES = 16
+"""Keys of an import that are looked up before it goes on."""
 
 _ROW_ERRORS = (InputError, WrongTypeError, ConflictError)
 
@@ -76,10 +80,6 @@ class ImportOptions(NamedTuple):
             raise UsageError("a dry run has no batches and resumes nothing")
 
 
-class _RollBack(Exception):
-    """Ends a dry run."""
-
-
 class Import:
     """The import of one file or stream.
 
@@ -87,6 +87,8 @@ class Import:
         done: the counts of what is committed.
         first_rejection: why and where the first record was rejected, or None.
         resumed_at: after how many rows an interrupted import went on, or None.
+        missing: what became of rows that an interrupted import had imported and that are
+            gone: ``""``, ``"some"``, or ``"all"`` if it began at the start for that.
     """
 
     def __init__(
@@ -105,13 +107,20 @@ class Import:
         self.resumed_at: int | None = None
         self._store = store
         self._scope = store.scope if options.scope is None else check_scope(options.scope)
+        self.missing = ""
         self._progress = progress
         self._finished = False
         self._muted = False
+        self._refused_one = False
         self._refused = 0  # records that no row came from
         self._landed = [0]  # how many rows are committed
         self._batch = options.batch
         self._rejects: Rejects | None = None
+        # Of each row that was read before its transaction began, where it is and its record.
+        self._ahead: Iterator[tuple[Any, Any]] | None = None
+        self._at: tuple[Any, Any] | None = None
+        self._samples: list[tuple[str | None, str]] = []  # keys that were imported, a few
+        self._sample: tuple[str | None, str] | None = None
         format = None if options.format is None else formats.named(options.format)
         if format is None and isinstance(given, (str, os.PathLike)):
             format = formats.of_file(os.fspath(given))
@@ -120,7 +129,10 @@ class Import:
                 "which format is standard input in?", hint=f"--format: {formats.READABLE}"
             )
         self._format = format.name
-        self._source = Source(given, name)
+        # Whoever writes a pipe may take his time, and others want to write in it too.
+        spool = options.batch is None and format.name != "sqlite"
+        self._source = Source(given, name, self._spooling if spool else None)
+        self._reads_ahead = not spool and is_pipe(given)
         try:
             self._reader: Reader = format.reader()(
                 self._source.stream,
@@ -149,52 +161,86 @@ class Import:
         """Whether this import can go on after it was interrupted."""
         return bool(self._batch and self._source.path and self._format != "sqlite")
 
+    def could_skip(self, error: BaseException) -> bool:
+        """Whether an error is of one record, which could be left out."""
+        if isinstance(error, FormatError):
+            return self._refused_one
+        return isinstance(error, _ROW_ERRORS)
+
     def run(self) -> Imported:
         """Import; all of it or, where batches are not asked for, nothing."""
         try:
-            if not self.options.dry_run:
-                return self._run()
-            try:
-                with self._store.transaction():
-                    done = self._run()
-                    raise _RollBack
-            except _RollBack:
-                return done
+            return self._run()
         except _ROW_ERRORS as error:
             self._locate(error)
             raise
         finally:
-            self._source.close()
-            if self._rejects is not None:
-                self._rejects.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._source.close()
+        if self._rejects is not None:
+            self._rejects.close()
 
     def _run(self) -> Imported:
         rows = self._rows()
         checkpoint = self._checkpoint() if self.options.resume else None
         if checkpoint is not None:
-            self._go_on(rows, checkpoint)
+            self._batch = self._batch or checkpoint["batch"]
+            self.missing = self._missing(checkpoint["samples"])
+            if self.missing == "all":
+                checkpoint = None
+            else:
+                self._go_on(rows, checkpoint)
         if self.options.rejects is not None and not self.options.dry_run:
             kept = checkpoint["rejects"] if checkpoint else 0
             self._rejects = Rejects(self.options.rejects, self._reader, kept)
         rows = self._dressed(rows)
-        while True:
-            done = self._import(rows if self._batch is None else islice(rows, self._batch))
-            self.done = done
-            if self._finished:
-                break
+        while not self._finished:
+            refused = self._refused
+            self.done = self._import(self._part(rows), refused)
         if self._rejects is not None:
             self._rejects.finish()
         return self.done
 
-    def _import(self, rows: Iterator[Row]) -> Imported:
-        """Import rows as one transaction; return the counts of all so far."""
-        before, refused = self.done, self._refused
+    def _part(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Return the rows of the next transaction."""
+        if self._batch is None:
+            return rows
+        part = islice(rows, self._batch)
+        if self._reads_ahead:
+            return self._read_ahead(part)
+        first = next(part, None)
+        if first is None:
+            return part
+        self._sample = (first[2] if len(first) > 2 else None, first[0])
+        return chain((first,), part)
+
+    def _read_ahead(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Read rows now, and give them with what is known of the record of each."""
+        reader = self._reader
+        found = [(row, reader.place(), reader.record) for row in rows]
+
+        def given() -> Iterator[Row]:
+            for row, place, record in found:
+                self._at = place, record
+                yield row
+            self._at = None
+
+        return given()
+
+    def _import(self, rows: Iterator[Row], refused: int) -> Imported:
+        """Import rows as one transaction; return the counts of all so far.
+
+        Parameters:
+            refused: how many records had been refused before these rows were read.
+        """
+        before = self.done
         store, options = self._store, self.options
 
         def progress(count: int) -> None:
-            if self._progress is not None:
-                read = before.read + count + self._refused - refused
-                self._progress(read, self._source.position, self._source.size)
+            self._progress_of(before.read + count + self._refused - refused)
 
         def state(change: int | None) -> dict[str, Any] | None:
             return None if self._finished or not self.can_resume else self._state(change)
@@ -211,10 +257,20 @@ class Import:
             rejected=self._reject if options.on_error == "skip" else None,
             progress=progress,
             landed=self._landed,
+            dry_run=options.dry_run,
         )
         extra = self._refused - refused
         total = before.plus(done)
         return total._replace(read=total.read + extra, rejected=total.rejected + extra)
+
+    def _progress_of(self, rows: int) -> None:
+        if self._progress is not None:
+            self._progress(rows, self._source.position, self._source.size)
+
+    def _spooling(self, size: int) -> None:
+        """Show that a pipe is read."""
+        if self._progress is not None:
+            self._progress(0, size, None)
 
     # Rows
 
@@ -229,16 +285,33 @@ class Import:
         """Add the prefix and, to compare, the time of the file."""
         prefix = self.options.prefix
         if self.options.on_conflict == "newer":
-            rows = _timed(rows, self._source.time)
+            rows = self._timed(rows)
         if prefix:
             rows = ((prefix + row[0], *row[1:]) for row in rows)
         return rows
+
+    def _timed(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Give rows that do not say when they were changed the time of the file."""
+        time = self._source.time
+        for row in rows:
+            if len(row) == 5 and row[4] is not None:
+                yield row
+            elif time is None:
+                self._refuse(
+                    FormatError(
+                        f"the row has no time that could be newer, and {self.name} has none",
+                        hint="--time-column names it; a file has a time itself",
+                    )
+                )
+            else:
+                yield (*row[:4], *(None,) * (4 - len(row)), time)
 
     def _refuse(self, error: Exception) -> None:
         """Take a record that cannot be read."""
         if self._muted:
             return
         if self.options.on_error == "stop":
+            self._refused_one = True
             raise error
         self._refused += 1
         self._reject(error)
@@ -248,15 +321,20 @@ class Import:
         if self.first_rejection is None:
             self.first_rejection = f"{self._where()}: {error}"
         if self._rejects is not None:
-            self._rejects.add(str(error))
+            record = self._reader.record if self._at is None else self._at[1]
+            self._rejects.add(record, self._line(), str(error))
+
+    def _line(self) -> int:
+        """Return the line of the row that is being imported, or of the record being read."""
+        return self._reader.line if self._at is None else self._reader.line_at(self._at[0])
 
     def _where(self) -> str:
-        return f"{self.name}, {self._reader.unit} {self._reader.line}"
+        return f"{self.name}, {self._reader.unit} {self._line()}"
 
     def _locate(self, error: Exception) -> None:
         """Have an error say in which line of which file it is."""
         said = str(error)
-        if isinstance(error, UsageError) or said.startswith(self.name) or not self._reader.line:
+        if isinstance(error, UsageError) or said.startswith(self.name) or not self._line():
             if isinstance(error, FormatError) and not said.startswith(self.name):
                 error.args = (f"{self.name}: {said}",)
             return
@@ -269,6 +347,7 @@ class Import:
         assert self._source.path is not None
         assert self._batch is not None
         size, time, read, digest = self._source.fingerprint()
+        self._keep_sample()
         return {
             "path": self._source.path,
             "size": size,
@@ -280,12 +359,41 @@ class Import:
             "batch": self._batch,
             "options": self._identity(),
             "rejects": self._rejects.sync() if self._rejects is not None else 0,
+            "rejects_file": self.options.rejects,
+            "samples": [list(sample) for sample in self._samples],
         }
+
+    def _keep_sample(self) -> None:
+        """Remember a key of the batch, and of all batches a few, from the first to the last."""
+        if self._sample is not None and self._is_there(self._sample):
+            if len(self._samples) == _SAMPLES:
+                del self._samples[1::2]
+            self._samples.append(self._sample)
+
+    def _is_there(self, sample: tuple[str | None, str]) -> bool:
+        scope, key = sample
+        try:
+            return self._store.exists(key, scope=self._scope if scope is None else scope)
+        except _ROW_ERRORS:
+            return False  # a bad row
+
+    def _missing(self, samples: list[tuple[str | None, str]]) -> str:
+        """Return whether keys of an interrupted import were deleted since: some, or all."""
+        self._samples = [(scope, key) for scope, key in samples]
+        there = [self._is_there(sample) for sample in self._samples]
+        if all(there):
+            return ""
+        return "some" if any(there) else "all"
 
     def _identity(self) -> str:
         """Return the options that must be the same for an import to go on."""
         options = self.options._replace(
-            batch=None, resume=False, scope=self._scope, format=self._format
+            batch=None,
+            resume=False,
+            scope=self._scope,
+            format=self._format,
+            on_error="",  # what was imported had no bad rows, or they were left out
+            rejects=None,
         )
         return repr(tuple(options))
 
@@ -306,6 +414,12 @@ class Import:
                 f"{self.name}: the interrupted import had other options",
                 hint="resume it with the same ones, or begin anew without --resume",
             )
+        if found["rejects"] and found["rejects_file"] != self.options.rejects:
+            raise UsageError(
+                f"{self.name}: the interrupted import wrote rejects to {found['rejects_file']}",
+                hint=f"resume it with --rejects {shlex.quote(found['rejects_file'])}, "
+                "or begin anew without --resume",
+            )
         size, time, _, _ = self._source.fingerprint()
         if (size, time) != (found["size"], found["time"]) or (
             hash_of_start(path, found["read"]) != found["hash"]
@@ -318,7 +432,6 @@ class Import:
 
     def _go_on(self, rows: Iterator[Row], checkpoint: dict[str, Any]) -> None:
         """Pass over the rows that were imported."""
-        self._batch = self._batch or checkpoint["batch"]
         count = checkpoint["rows"]
         self._muted = True
         for _ in islice(rows, count):
@@ -331,12 +444,3 @@ class Import:
 def _key_of(path: str, scope: str) -> str:
     """Return the name of the checkpoint of a file that goes into a scope."""
     return hashlib.blake2b(os.fsencode(path) + b"\0" + scope.encode(), digest_size=16).hexdigest()
-
-
-def _timed(rows: Iterator[Row], time: int) -> Iterator[Row]:
-    """Give rows that do not say when they were changed a time."""
-    for row in rows:
-        if len(row) == 5 and row[4] is not None:
-            yield row
-        else:
-            yield (*row[:4], *(None,) * (4 - len(row)), time)

@@ -8,7 +8,11 @@ from typing import Any, BinaryIO, NamedTuple
 from kycli.errors import FormatError
 
 Row = tuple[Any, ...]
-"""``(key, value)``, or with up to three more items: scope, expiry, time of the last change."""
+"""``(key, value)``, or with up to three more items: scope, expiry, time of the last change.
+
+The times are in milliseconds since the epoch; None stands for what is not known, and an expiry of
+``math.inf`` for never.
+"""
 
 
 class ReadOptions(NamedTuple):
@@ -17,6 +21,8 @@ class ReadOptions(NamedTuple):
     Attributes:
         key_column, value_column, scope_column: the columns, or members of records, in which
             key, value and scope are: a name or, in a file without a header, a number from 1.
+        time_column: the column, or member, that says when a row was last changed; default
+            ``updated_at``, if there is one.
         columns: the columns that are gathered into a JSON value; ``("*",)`` for all others.
         header: whether the first line of a table names its columns.
         delimiter, quote: of a table; an empty quote stands for none.
@@ -27,6 +33,7 @@ class ReadOptions(NamedTuple):
     key_column: str | None = None
     value_column: str | None = None
     scope_column: str | None = None
+    time_column: str | None = None
     columns: tuple[str, ...] = ()
     header: bool = True
     delimiter: str | None = None
@@ -53,7 +60,7 @@ class Reader:
     Attributes:
         line: the line in which the current record begins, or its number.
         unit: what ``line`` counts.
-        record: the current record, for ``write_rejects``.
+        record: the current record, for ``rejected``.
     """
 
     unit = "line"
@@ -76,12 +83,21 @@ class Reader:
         """Yield a row for each record."""
         raise NotImplementedError
 
+    def place(self) -> Any:
+        """Return where the current record is, for ``line_at`` when others have been read."""
+        return self.line
+
+    def line_at(self, place: Any) -> int:
+        """Return the line of a place."""
+        line: int = place
+        return line
+
     def rejects_header(self) -> bytes:
         """Return what a file of rejected records begins with."""
         return b""
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
-        """Return the current record with line number and reason, in the reader's own format."""
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
+        """Return a record with line number and reason, in the reader's own format."""
         raise NotImplementedError
 
     def rejects_end(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kycli.transfer.reading import Reader
 
@@ -32,13 +32,13 @@ class Rejects:
             self._file.truncate(kept)
             self._file.seek(kept)
 
-    def add(self, reason: str) -> None:
-        """Write the reader's current record."""
+    def add(self, record: Any, line: int, reason: str) -> None:
+        """Write a record of the reader."""
         reason = " ".join(reason.split())
         if self._file is None:
             self._file = open(self._part, "wb")  # noqa: SIM115  (closed by close)
             self._file.write(self._reader.rejects_header())
-        self._file.write(self._reader.rejected(reason, self._empty))
+        self._file.write(self._reader.rejected(record, line, reason, self._empty))
         self._empty = False
 
     def flush(self) -> None:

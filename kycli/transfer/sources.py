@@ -6,15 +6,61 @@ import hashlib
 import io
 import os
 import stat
-import time
+import tempfile
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from kycli.errors import FormatError, KycliError, MissingLibraryError
+from kycli.errors import FileError, FormatError, KycliError, MissingLibraryError
 
 BLOCK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+_SPOOL_MEMORY = 8 << 20
+
+
+def is_pipe(given: str | os.PathLike[str] | BinaryIO) -> bool:
+    """Whether a source gives its bytes when somebody else has written them."""
+    try:
+        if isinstance(given, (str, os.PathLike)):
+            return not stat.S_ISREG(os.stat(given).st_mode)
+        try:
+            return not stat.S_ISREG(os.fstat(given.fileno()).st_mode)
+        except (AttributeError, io.UnsupportedOperation):
+            return not given.seekable()
+    except (AttributeError, OSError, ValueError):
+        return False  # opening or reading it will fail, and say why
+
+
+def spooled(
+    given: str | os.PathLike[str] | BinaryIO,
+    name: str,
+    progress: Callable[[int], object],
+) -> BinaryIO:
+    """Return all of a pipe as a stream that nobody has to wait for: in memory, or a file."""
+    is_path = isinstance(given, (str, os.PathLike))
+    file: BinaryIO = open(given, "rb", buffering=0) if is_path else given  # type: ignore[assignment,arg-type]  # noqa: SIM115
+    raw = _Counted(file, owned=is_path)
+    spool = tempfile.SpooledTemporaryFile(_SPOOL_MEMORY)  # noqa: SIM115  (closed by its reader)
+    try:
+        block = bytearray(BLOCK)
+        while size := raw.readinto(block):
+            try:
+                spool.write(memoryview(block)[:size])
+            except OSError as error:
+                raise FileError(
+                    f"{name}: cannot keep it in {tempfile.gettempdir()}: {error.strerror}",
+                    hint="set TMPDIR to a directory with more space, or use --batch",
+                ) from error
+            progress(raw.count)
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    finally:
+        raw.close()
+    return spool  # type: ignore[return-value]
 
 
 class Source:
@@ -23,6 +69,7 @@ class Source:
     Parameters:
         given: a path, or a binary stream.
         name: what messages call it; default the path, or ``standard input``.
+        spool: take all of a pipe now, and call this with how many bytes that are so far.
 
     Attributes:
         stream: the decompressed bytes.
@@ -30,21 +77,32 @@ class Source:
         size: of the file in bytes, or None.
     """
 
-    def __init__(self, given: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
+    def __init__(
+        self,
+        given: str | os.PathLike[str] | BinaryIO,
+        name: str | None = None,
+        spool: Callable[[int], object] | None = None,
+    ) -> None:
         self.path: str | None = None
         self.size: int | None = None
         self._status: os.stat_result | None = None
-        if isinstance(given, (str, os.PathLike)):
-            self.name = name or os.fspath(given)
-            file: BinaryIO = open(given, "rb", buffering=0)  # noqa: SIM115  (closed by close)
+        is_path = isinstance(given, (str, os.PathLike))
+        self.name = name or (os.fspath(given) if is_path else "standard input")  # type: ignore[arg-type]
+        file: BinaryIO
+        if spool is not None and is_pipe(given):
+            file = spooled(given, self.name, spool)
+            self.size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            is_path = True  # it is ours to close
+        elif isinstance(given, (str, os.PathLike)):
+            file = open(given, "rb", buffering=0)  # noqa: SIM115  (closed by close)
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
                 self.path, self.size = os.path.realpath(given), status.st_size
                 self._status = status
         else:
-            self.name = name or "standard input"
             file = given
-        self._raw = _Counted(file, owned=isinstance(given, (str, os.PathLike)))
+        self._raw = _Counted(file, owned=is_path)
         buffered = io.BufferedReader(self._raw, BLOCK)
         try:
             self.compression = _compression(buffered)
@@ -59,10 +117,10 @@ class Source:
         return self._raw.count
 
     @property
-    def time(self) -> int:
-        """When the file was last changed, in milliseconds since the epoch; now of a stream."""
+    def time(self) -> int | None:
+        """When the file was last changed, in milliseconds since the epoch; None of a stream."""
         if self._status is None:
-            return time.time_ns() // 1_000_000
+            return None
         return self._status.st_mtime_ns // 1_000_000
 
     def fingerprint(self) -> tuple[int, int, int, str]:

@@ -26,9 +26,8 @@ def target(given: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     path = os.path.realpath(given)
     before = _status(path)
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with _named(given):
-            with open(given, "wb") as special, compressed(special, path) as stream:
-                yield stream  # a pipe, or /dev/stdout
+        with _named(given), open(given, "wb") as special, compressed(special, path) as stream:
+            yield stream  # a pipe, or /dev/stdout
         return
     directory, name = os.path.split(path)
     try:

@@ -19,7 +19,8 @@ class Shape(NamedTuple):
 
     Attributes:
         types: whether some value is no text.
-        expiry: whether some key expires.
+        expiry: whether it must be said of each key when it expires, or that it never does:
+            where some key expires, and in caches.
         scopes: whether the keys are of several scopes.
         plain: whether only key and value are asked for, as text.
     """

@@ -41,6 +41,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "quote": lambda make: make("'"),
     "rejects": lambda make: make("/nowhere/rejects"),
     "scope_column": lambda make: make("scope"),
+    "time_column": lambda make: make("changed"),
     "source": lambda make: make(str(Path(__file__).with_name("rows.csv"))),
     "table": lambda make: make("t"),
     "value_column": lambda make: make("value"),
@@ -137,6 +138,7 @@ SAMPLES_OF: dict[str, dict[str, Callable[[Make], Any]]] = {
     "import_rows": {
         "source": lambda make: make("elsewhere"),
         "progress": lambda make: lambda rows: None,
+        "dry_run": lambda make: False,
     },
     "incr": {"key": lambda make: make("number")},
     "json_patch": {"path": lambda make: make("doc"), "key": lambda make: make("doc")},

@@ -32,8 +32,8 @@ cdef class _Importing(_Declaring):
     def import_data(self, source, *, format=None, scope=None, ttl=None, prefix="",
                     on_conflict="overwrite", on_error="stop", rejects=None, batch=None,
                     resume=False, dry_run=False, key_column=None, value_column=None,
-                    scope_column=None, columns=None, header=True, delimiter=None, quote=None,
-                    encoding=None, table=None, progress=None):
+                    scope_column=None, time_column=None, columns=None, header=True,
+                    delimiter=None, quote=None, encoding=None, table=None, progress=None):
         """Import a file: all of it or, when anything fails, nothing.
 
         One change of the history, which says that the rows were imported and from where. The
@@ -48,8 +48,9 @@ cdef class _Importing(_Declaring):
             ttl: time to live of rows that name no time.
             prefix: text that is put before each key.
             on_conflict: what happens to a key that exists: ``"overwrite"``, ``"skip"``,
-                ``"error"``, or ``"newer"`` for rows or, where they have no time, a file
-                changed after the key.
+                ``"error"``, or ``"newer"`` to overwrite it if the row or, where it has no
+                time, the file was changed after the key. A row without a time in a stream
+                is an error then.
             on_error: ``"stop"`` to import nothing, or ``"skip"``, when a record cannot be
                 read or saved.
             rejects: with ``"skip"``, a file for these records, in the input's format, with
@@ -59,6 +60,9 @@ cdef class _Importing(_Declaring):
             dry_run: count, and change nothing.
             key_column, value_column, scope_column: the columns, or members of records, where
                 these are; default ``key`` and ``value``. Without a header, numbers from 1.
+            time_column: the column that says when a row was changed, for
+                ``on_conflict="newer"``: ISO 8601, or seconds or milliseconds since the
+                epoch. Default ``updated_at``, if there is one.
             columns: columns that are gathered into a JSON value; ``"*"`` for all others.
             header: whether the first line names the columns.
             delimiter, quote: of a table; ``quote=""`` reads quotes as text.
@@ -84,8 +88,8 @@ cdef class _Importing(_Declaring):
             "format": format, "scope": scope, "ttl": ttl, "prefix": prefix,
             "on_conflict": on_conflict, "on_error": on_error, "rejects": rejects,
             "batch": batch, "resume": resume, "dry_run": dry_run, "key_column": key_column,
-            "value_column": value_column, "scope_column": scope_column, "columns": columns,
-            "header": header, "delimiter": delimiter, "quote": quote, "encoding": encoding,
+            "value_column": value_column, "scope_column": scope_column, "time_column": time_column,
+            "columns": columns, "header": header, "delimiter": delimiter, "quote": quote, "encoding": encoding,
             "table": table})
 
     def export_data(self, path, format="csv", *, scope=None, all_scopes=False, prefix=None,
@@ -138,7 +142,8 @@ cdef class _Importing(_Declaring):
         return traits.traits(self, prefix, scope)
 
     def import_rows(self, rows, *, scope=None, ttl=None, on_conflict="overwrite", source=None,
-                    change=None, checkpoint=None, rejected=None, progress=None, landed=None):
+                    change=None, checkpoint=None, rejected=None, progress=None, landed=None,
+                    dry_run=False):
         """Save many rows that come from elsewhere: all of them or, when anything fails, none.
 
         One transaction and, unless it is inside another one, one change of the history, in
@@ -147,7 +152,8 @@ cdef class _Importing(_Declaring):
         Parameters:
             rows: an iterable of tuples, consumed as it goes: ``(key, value)``, or with up to
                 three more items: the scope; when the key expires and when the value was last
-                changed, in milliseconds since the epoch. None stands for what is not known.
+                changed, in milliseconds since the epoch. None stands for what is not known;
+                a key that never expires, not even in a cache, expires at ``math.inf``.
             scope: where rows go that name no scope; default the store's.
             ttl: time to live of rows that name no time, as for ``save``.
             on_conflict: what happens to a key that exists: ``"overwrite"`` (default),
@@ -164,6 +170,7 @@ cdef class _Importing(_Declaring):
             progress: called with how many rows were read.
             landed: a list of one int, to which the number of rows read is added when they
                 are committed, even if a signal interrupts this call just then.
+            dry_run: count, and change nothing.
 
         Returns:
             ``Imported(read, created, overwritten, unchanged, skipped, rejected, change)``. A
@@ -183,8 +190,8 @@ cdef class _Importing(_Declaring):
         cdef Kycore store = <Kycore>self
         cdef _Session db = store._db
         cdef _Import work = _Import(store, scope, ttl, on_conflict, rejected, progress)
-        cdef object before, name, describe
-        cdef _BulkWriter outer
+        cdef object name = None, describe = None
+        cdef bint nameless
         if checkpoint is not None:
             if type(checkpoint) is not tuple or len(checkpoint) != 2:
                 raise WrongTypeError("a checkpoint is a tuple of name and function")
@@ -201,32 +208,51 @@ cdef class _Importing(_Declaring):
         if source is not None:
             source = f"import {source}"
         rows = iterator_over(rows, "import_rows takes an iterable of tuples")
-        with _Transaction(db, store):
-            before = db.command, db.author
+        if dry_run:
+            nameless = db.author == 0 and db.depth == 0
+            if nameless:
+                db.author = -1  # a new one would be stored before the transaction begins
             try:
-                if source is not None:
-                    db.command = source
-                    db.author = imported("kycli.core.authors").number_of(db.connection, source)
-                if change is not None:
-                    db.change = self.known_change(change)
-                outer = db.bulk
-                try:
-                    work.run(rows)
-                finally:
-                    db.bulk = outer
-                if checkpoint is not None:
-                    self.keep_checkpoint(check_key(name), describe(db.change or None))
-                change = db.change or None
-            except apsw.Error as error:
-                raise db.translated(error) from error
+                with _Transaction(db, store):
+                    self.import_all(db, work, rows, source or db.command or "", change, None, None)
+                    raise _DryRun
+            except _DryRun:
+                change = None
             finally:
-                db.command, db.author = before
-        # Before any Python runs, in which a signal handler may raise.
-        if landed is not None and db.depth == 0:
-            landed[0] = landed[0] + work.read
-        store._sweep_after(work.read)
+                if nameless:
+                    db.author = 0
+        else:
+            with _Transaction(db, store):
+                change = self.import_all(db, work, rows, source, change, name, describe)
+            # Before any Python runs, in which a signal handler may raise.
+            if landed is not None and db.depth == 0:
+                landed[0] = landed[0] + work.read
+            store._sweep_after(work.read)
         return Imported(work.read, work.created, work.overwritten, work.unchanged, work.skipped,
                         work.rejections, change if work.created or work.overwritten else None)
+
+    cdef object import_all(self, _Session db, _Import work, rows, source, change, name, describe):
+        """Import the rows inside a transaction; return the id of the change, or None."""
+        cdef object before = (db.command, db.author)
+        cdef _BulkWriter outer
+        try:
+            if source is not None:
+                db.command = source
+                db.author = imported("kycli.core.authors").number_of(db.connection, source)
+            if change is not None:
+                db.change = self.known_change(change)
+            outer = db.bulk
+            try:
+                work.run(rows)
+            finally:
+                db.bulk = outer
+            if name is not None:
+                self.keep_checkpoint(check_key(name), describe(db.change or None))
+            return db.change or None
+        except apsw.Error as error:
+            raise db.translated(error) from error
+        finally:
+            db.command, db.author = before
 
     def import_checkpoint(self, name):
         """Return what an import has kept under a name, or None.
@@ -253,6 +279,11 @@ cdef class _Importing(_Declaring):
 
 
 cdef str _IMPORTS = layout.IMPORTS
+cdef object _NEVER = float("inf")
+
+
+class _DryRun(Exception):
+    """Rolls an import back."""
 
 
 @cython.final
@@ -340,7 +371,8 @@ cdef class _Import:
     cdef add(self, _Session db, int64_t now, row, _Place place):
         cdef Py_ssize_t size = 0, count
         cdef object expires_at = None, updated_at = None, found
-        cdef int kind, operation
+        cdef int kind
+        cdef bint never = False
         cdef str key
         if type(row) is not tuple:
             raise WrongTypeError(f"a row to import is a tuple, not {type(row).__name__}")
@@ -370,20 +402,23 @@ cdef class _Import:
                 kind, stored, size = encode(value)
         else:
             kind, stored, size = encode(value)
+        if type(expires_at) is float and expires_at == _NEVER:
+            expires_at = None
+            never = self.ttl is None and place.lifetime is not None
         if expires_at is not None:
             if not place.takes_ttl:
                 self.store._lifetime_in(place.scope, 1)  # which raises
             if check_count(expires_at, "the time of expiry") <= now:
                 self.skipped += 1
                 return
-        elif self.policy == OVERWRITE:
+        elif self.policy == OVERWRITE and not never:
             if db.bulk is not place.bulk:
                 if db.bulk is not None:
                     db.bulk.flush()
                 db.bulk = place.bulk
             place.bulk.add(key, kind, stored, size)
             return
-        elif place.lifetime is not None:
+        elif place.lifetime is not None and not never:
             expires_at = now + <int64_t>place.lifetime
         if self.policy != OVERWRITE:
             found = self.store._live_row(now, place.scope, key)

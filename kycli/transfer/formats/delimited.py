@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.plain_text import only_text
 from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
-from kycli.transfer.formats.typed import moment, typed, untyped
+from kycli.transfer.formats.typed import changed_at, moment, typed, untyped
 from kycli.transfer.reading import Reader, Row, missing_column
 from kycli.transfer.writing import PIECES, Writer
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 OURS = ("key", "value", "type", "expires_at", "scope")
 """The columns that an export writes, the last three where they are needed."""
+CHANGED = "updated_at"
+"""The column of the time of the last change."""
 MARKS = ("_line", "_reason")
 """The last columns of a file of rejects, which an import ignores."""
 
@@ -88,14 +90,24 @@ class DelimitedReader(Reader):
     @property
     def line(self) -> int:
         """The line in which the current record begins."""
-        if self._rest is None:
-            return self._line
-        return self._line + _lines(self._part[: len(self._part) - length_hint(self._rest) - 1])
+        return self.line_at(self.place())
 
     @line.setter
     def line(self, line: int) -> None:
         self._line = line
         self._rest = None
+
+    def place(self) -> Any:
+        if self._rest is None:
+            return self._line
+        return self._line, self._part, len(self._part) - length_hint(self._rest) - 1
+
+    def line_at(self, place: Any) -> int:
+        if type(place) is int:
+            return place
+        first, part, count = place
+        line: int = first + _lines(part[:count])
+        return line
 
     def _pairs(self, key: int, value: int, width: int) -> Iterator[Row]:
         """Yield key and value, which is all there is in most files; nothing wrong is skipped.
@@ -215,12 +227,12 @@ class DelimitedReader(Reader):
             names = names[:-2]
         return self._as_line([*names, *MARKS], is_start=True)
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
         # A record with too few fields stays so, or it would be imported the next time.
-        fields = self._unread() if self.record is None else self.record
+        fields = self._unread() if record is None else record
         if self._marked and len(fields) > 2 and fields[-2].isdigit():
             fields = fields[:-2]
-        return self._as_line([*fields, str(self.line), reason])
+        return self._as_line([*fields, str(line), reason])
 
     def _unread(self) -> list[str]:
         """Return the current record, which is none, as fields that are none either."""
@@ -265,14 +277,17 @@ class _Columns:
         self.expiry: int | None = None
         self.scope: int | None = None
         self.gathered: list[tuple[str, int]] = []
+        self.time = self._place(options.time_column) if options.time_column else None
         if options.names_columns or names is None:
             self._as_told(options)
         else:
             self._as_exported()
         self.least = 1 + max(
-            self.key, self.value, self.scope or 0, *(at for _, at in self.gathered)
+            self.key, self.value, self.scope or 0, self.time or 0, *(at for _, at in self.gathered)
         )
-        self.is_pair = not self.gathered and self.type is self.expiry is self.scope is None
+        self.is_pair = (
+            not self.gathered and self.type is self.expiry is self.scope is self.time is None
+        )
 
     def _as_exported(self) -> None:
         assert self.there is not None
@@ -285,7 +300,9 @@ class _Columns:
                 hint="name it with --key-column, or say --no-header when the first line is data",
             )
         self.key = self.there.index("key")
-        others = [name for name in self.there if name != "key"]
+        if self.time is None and CHANGED in self.there and len(self.there) > 2:
+            self.time = self.there.index(CHANGED)
+        others = [n for at, n in enumerate(self.there) if n != "key" and at != self.time]
         if len(others) == 1:
             self.value = self.there.index(others[0])
             return
@@ -312,7 +329,7 @@ class _Columns:
         if options.columns == ("*",):
             if self.there is None:
                 raise UsageError("--columns '*' needs a header", hint="number them: --columns 2,3")
-            taken = (self.key, self.scope)
+            taken = (self.key, self.scope, self.time)
             self.gathered = [(n, at) for at, n in enumerate(self.there) if at not in taken]
         else:
             self.gathered = [(name, self._place(name)) for name in options.columns]
@@ -341,9 +358,11 @@ class _Columns:
                     value = untyped(value, fields[self.type])
             scope = fields[self.scope] or None if self.scope is not None else None
             expires_at = moment(fields[self.expiry]) if self.expiry is not None else None
+            if self.time is None:
+                return key, value, scope, expires_at
+            return key, value, scope, expires_at, changed_at(fields[self.time])
         except IndexError:
             raise _too_few(fields) from None
-        return key, value, scope, expires_at
 
 
 def _numbers(count: int) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.plain_text import only_text
@@ -41,12 +41,12 @@ class DotenvReader(Reader):
     """Reads a variable from each line, or several lines."""
 
     def rows(self) -> Iterator[Row]:
-        if self.options.names_columns:
+        if self.options.names_columns or self.options.time_column:
             raise UsageError("a file of variables has no columns")
         self._read = 0
         self._lines = text_lines(self.stream, self.options.encoding)
         while True:
-            self._texts: list[str] = []
+            self.record = self._texts = list[str]()
             self.line = self._read + 1
             try:
                 line = self._next()
@@ -109,10 +109,14 @@ class DotenvReader(Reader):
         value = "".join(pieces)
         return value if quote == "'" else _ESCAPE.sub(_unescaped, value)
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
-        text = "".join(self._texts).rstrip("\n")
-        record = f"# line {self.line}: {reason}\n{text}\n"
-        return encoded(record, self.options.encoding, "backslashreplace", is_start=is_first)
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
+        text = "".join(record).rstrip("\n")
+        return encoded(
+            f"# line {line}: {reason}\n{text}\n",
+            self.options.encoding,
+            "backslashreplace",
+            is_start=is_first,
+        )
 
 
 def _unescaped(match: re.Match[str]) -> str:

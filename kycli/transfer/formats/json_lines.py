@@ -11,7 +11,7 @@ from kycli.errors import FormatError, InputError, WrongTypeError
 from kycli.transfer.formats.records import Members, encoded_json, reject
 from kycli.transfer.formats.text_lines import text_lines, undecoded, wrong_encoding
 from kycli.transfer.reading import Reader, Row
-from kycli.transfer.writing import PIECES, Writer
+from kycli.transfer.writing import PIECES, Shape, Writer
 
 if TYPE_CHECKING:
     from kycli.core.operations.entry import Entry
@@ -31,26 +31,24 @@ class LinesReader(Reader):
                     return
                 if text.isspace():
                     continue
-                self._text = text
+                self.record = text
                 row = row_of(parse(text.rstrip()))
             except UnicodeDecodeError as error:
-                self._text = undecoded(error, self.options.encoding)
+                self.record = undecoded(error, self.options.encoding)
                 self.refuse(wrong_encoding(error))
             except (InputError, WrongTypeError) as error:
                 self.refuse(_reason(error))
             else:
                 yield row
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
-        text = self._text.rstrip()
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
+        text = record.rstrip()
         try:
             data = DECODER.decode(text)
         except (ValueError, RecursionError):
             data = None
-        record = f"{reject(data, text, self.line, reason)}\n"
-        return encoded_json(record, self.options.encoding, is_start=is_first)
-
-    _text = ""
+        text = f"{reject(data, text, line, reason)}\n"
+        return encoded_json(text, self.options.encoding, is_start=is_first)
 
 
 def _reason(error: Exception) -> Exception:
@@ -61,10 +59,10 @@ def _reason(error: Exception) -> Exception:
     return error
 
 
-def record(scope: str | None, entry: Entry) -> dict[str, Any]:
-    """Return what is written of a key."""
+def record(scope: str | None, entry: Entry, shape: Shape) -> dict[str, Any]:
+    """Return what is written of a key; an expiry of null is never, also in a cache."""
     fields: dict[str, Any] = {"key": entry.key, "value": entry.value}
-    if entry.expires_at is not None:
+    if shape.expiry:
         fields["expires_at"] = entry.expires_at
     if scope is not None:
         fields["scope"] = scope
@@ -79,7 +77,7 @@ class LinesWriter(Writer):
         count = 0
         lines: list[str] = []
         for entry in entries:
-            lines.append(canonical(record(place, entry)))
+            lines.append(canonical(record(place, entry, self.shape)))
             count += 1
             if len(lines) == PIECES:
                 self._put(lines)

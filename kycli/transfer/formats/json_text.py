@@ -204,16 +204,16 @@ class TextReader(Reader):
     def rejects_header(self) -> bytes:
         return encoded_json("[", self.options.encoding, is_start=True)
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
-        data = self.record
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
+        data = record
         if type(data) is tuple:
             data = list(data)
         bad = data[1] if type(data) is list and type(data[-1]) is Unusable else data
         if type(bad) is Unusable:
             name = "" if bad is data else f"{json.dumps(data[0], ensure_ascii=False)}: "
-            text = reject(None, name + bad.text, self.line, reason)
+            text = reject(None, name + bad.text, line, reason)
         else:
-            text = reject(data, json.dumps(data, ensure_ascii=False), self.line, reason)
+            text = reject(data, json.dumps(data, ensure_ascii=False), line, reason)
         text = f"{'' if is_first else ','}\n{text}"
         return encoded_json(text, self.options.encoding, is_start=False)
 
@@ -247,7 +247,7 @@ class TextWriter(Writer):
             if self._is_object:
                 text = f"{canonical(entry.key)}:{canonical(entry.value)}"
             else:
-                text = canonical(record(place, entry))
+                text = canonical(record(place, entry, self.shape))
             self.out.write(self._separator + text.encode())
             self._separator = b",\n"
         return count

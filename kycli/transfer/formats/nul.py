@@ -7,7 +7,7 @@ bytes. A value that holds a NUL cannot be said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.plain_text import only_text
@@ -25,7 +25,7 @@ class NulReader(Reader):
     unit = "record"
 
     def rows(self) -> Iterator[Row]:
-        if self.options.names_columns:
+        if self.options.names_columns or self.options.time_column:
             raise UsageError("a file of NUL-separated pairs has no columns")
         fields = self._fields()
         for key in fields:
@@ -55,9 +55,9 @@ class NulReader(Reader):
             self.line += 1
             raise FormatError(f"{rest[:40]!r} is not followed by a NUL, at the end of the file")
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
         # The format has no place for the reason.
-        key, value = self.record
+        key, value = record
         return key + b"\0" + value + b"\0"  # type: ignore[no-any-return]
 
 

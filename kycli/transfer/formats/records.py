@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 from typing import Any
 
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.text_lines import encoded
+from kycli.transfer.formats.typed import changed_at
 from kycli.transfer.reading import ReadOptions, Row, missing_column
 
 OURS = frozenset({"key", "value", "scope", "expires_at", "version", "updated_at"})
@@ -23,6 +25,9 @@ class Members:
         self.value = options.value_column or "value"
         self.scope = options.scope_column
         self.columns = options.columns
+        self.time = options.time_column or "updated_at"
+        self.time_told = options.time_column is not None
+        self.ours = OURS | {self.time}
         if options.columns and options.value_column:
             raise UsageError("--columns and --value-column exclude each other")
 
@@ -46,9 +51,11 @@ class Members:
             key, value = data["key"], data["value"]
         except KeyError as error:
             raise missing_column(str(error.args[0]), list(data), "member") from None
-        if len(data) == 2:
+        if len(data) == 2 and not self.time_told:
             return _key(key), value
-        unknown = data.keys() - OURS
+        if self.time_told and self.time not in data:
+            raise missing_column(self.time, list(data), "member")
+        unknown = data.keys() - self.ours
         if unknown:
             raise FormatError(
                 f"the member {min(unknown)!r} is neither key nor value",
@@ -57,17 +64,18 @@ class Members:
         return (
             *(_key(key), value),
             _text(data.get("scope"), "scope"),
-            _number(data.get("expires_at"), "expires_at"),
-            _number(data.get("updated_at"), "updated_at"),
+            _expiry(data),
+            changed_at(data.get(self.time)),
         )
 
     def _as_told(self, data: dict[str, Any]) -> Row:
         try:
             key = data[self.key]
             scope = None if self.scope is None else _text(data[self.scope], self.scope)
+            time = changed_at(data[self.time]) if self.time_told else None
             value: Any
             if self.columns == ("*",):
-                taken = (self.key, self.scope, *MARKS)
+                taken = (self.key, self.scope, *MARKS, *((self.time,) if self.time_told else ()))
                 value = {name: item for name, item in data.items() if name not in taken}
             elif self.columns:
                 value = {name: data[name] for name in self.columns}
@@ -75,7 +83,7 @@ class Members:
                 value = data[self.value]
         except KeyError as error:
             raise missing_column(str(error.args[0]), list(data), "member") from None
-        return _key(key), value, scope
+        return _key(key), value, scope, None, time
 
 
 def reject(data: Any, text: str, line: int, reason: str) -> str:
@@ -120,7 +128,13 @@ def _text(given: Any, name: str) -> str | None:
     raise FormatError(f"{name} is of type {type(given).__name__}, not text")
 
 
-def _number(given: Any, name: str) -> int | None:
-    if given is None or (type(given) is int and 0 <= given < 1 << 62):
+def _expiry(data: dict[str, Any]) -> float | None:
+    """Return when a key expires; null stands for never."""
+    if "expires_at" not in data:
+        return None
+    given = data["expires_at"]
+    if given is None:
+        return math.inf
+    if type(given) is int and 0 <= given < 1 << 62:
         return given
-    raise FormatError(f"{name} is not milliseconds since the epoch")
+    raise FormatError("expires_at is not milliseconds since the epoch")

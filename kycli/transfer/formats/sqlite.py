@@ -18,6 +18,7 @@ from kycli.core.values import canonical
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.records import encoded_json, reject
 from kycli.transfer.formats.text_lines import codec_of
+from kycli.transfer.formats.typed import changed_at
 from kycli.transfer.reading import Reader, Row, missing_column
 
 _TABLES = """
@@ -53,6 +54,7 @@ class SqliteReader(Reader):
             names = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({_quoted(table)})")]
             columns, gathered = self._columns(names)
             has_scope = self.options.scope_column is not None
+            has_time = self.options.time_column is not None
             for record in self._records(connection, table, names, columns):
                 self.line += 1
                 self.record = dict(zip(columns, record, strict=True))
@@ -62,16 +64,20 @@ class SqliteReader(Reader):
                     continue
                 key = record[0]
                 scope = record[1] if has_scope else None
-                rest = record[2:] if has_scope else record[1:]
+                rest = record[1 + has_scope + has_time :]
                 value: Any = rest[0]
                 if gathered:
                     value = dict(zip(gathered, rest, strict=True))
                 if type(key) is int:
                     key = str(key)
-                if type(key) is not str or not (scope is None or type(scope) is str):
-                    self.refuse(FormatError("the key or the scope is no text"))
+                try:
+                    if type(key) is not str or not (scope is None or type(scope) is str):
+                        raise FormatError("the key or the scope is no text")
+                    time = changed_at(record[1 + has_scope]) if has_time else None
+                except FormatError as error:
+                    self.refuse(error)
                 else:
-                    yield key, value, scope
+                    yield key, value, scope, None, time
         finally:
             connection.close()
 
@@ -126,13 +132,15 @@ class SqliteReader(Reader):
         return str(tables[0])
 
     def _columns(self, names: list[str]) -> tuple[list[str], list[str]]:
-        """Return the columns to read, key and scope first, and which of them are gathered."""
+        """Return the columns to read, key, scope and time first, and which of them are gathered."""
         options = self.options
         if options.columns and options.value_column:
             raise UsageError("--columns and --value-column exclude each other")
         wanted = [options.key_column or "key"]
         if options.scope_column is not None:
             wanted.append(options.scope_column)
+        if options.time_column is not None:
+            wanted.append(options.time_column)
         gathered = list(options.columns)
         if gathered == ["*"]:
             gathered = [name for name in names if name not in wanted]
@@ -142,15 +150,13 @@ class SqliteReader(Reader):
                 raise missing_column(name, names)
         return wanted, gathered
 
-    def rejected(self, reason: str, is_first: bool) -> bytes:
+    def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
         # SQLite files cannot be appended to; JSONL holds the same types.
-        record = {
-            name: item.data if type(item) is _NoText else item for name, item in self.record.items()
-        }
-        text = canonical(record)
+        bytes_of = {n: item.data for n, item in record.items() if type(item) is _NoText}
+        text = canonical({**record, **bytes_of})
         # Bytes would be imported, and are not what the column holds.
-        data = json.loads(text) if list(record.values()) == list(self.record.values()) else None
-        return encoded_json(f"{reject(data, text, self.line, reason)}\n", None, is_start=True)
+        data = None if bytes_of else json.loads(text)
+        return encoded_json(f"{reject(data, text, line, reason)}\n", None, is_start=True)
 
 
 class _NoText(NamedTuple):

@@ -7,8 +7,9 @@ import binascii
 import math
 from typing import Any
 
+from kycli.core.history.times import parse_time
 from kycli.core.values import Opaque, canonical, parse
-from kycli.errors import FormatError, InputError
+from kycli.errors import FormatError, InputError, InvalidTimeError
 
 TEXT = ""
 """The name of the type of text."""
@@ -72,12 +73,40 @@ def untyped(text: str, name: str) -> Any:
     raise FormatError(f"{text[:40]!r} is not of type {name!r}")
 
 
-def moment(text: str) -> int | None:
-    """Return a time of expiry: milliseconds since the epoch; nothing for none."""
+def moment(text: str) -> float:
+    """Return a time of expiry: milliseconds since the epoch; nothing for never."""
     if text == "":
-        return None
+        return math.inf
     if text.isascii() and text.isdigit() and len(text) < 17:
         return int(text)
     raise FormatError(
         f"{text[:40]!r} is not a time of expiry", hint="it is milliseconds since the epoch"
+    )
+
+
+# As seconds these are past the year 5000.
+_MILLISECONDS = 100_000_000_000
+_LATEST = 1 << 62
+
+
+def changed_at(given: Any) -> int | None:
+    """Return a time of change in milliseconds since the epoch; None and "" for none.
+
+    It is ISO 8601, UTC when it names no zone, or seconds or milliseconds since the epoch.
+    """
+    if given is None or given == "":
+        return None
+    number: Any = given
+    if type(given) is str and given.isascii() and given.isdigit() and len(given) < 19:
+        number = int(given)
+    if type(number) is int and _MILLISECONDS <= number < _LATEST:
+        return number
+    try:
+        if not (type(given) is str and given.rstrip().endswith("ago")):
+            return parse_time(number, _LATEST)
+    except InvalidTimeError:
+        pass
+    raise FormatError(
+        f"{str(given)[:40]!r} is not a time of change",
+        hint="it is ISO 8601, or seconds or milliseconds since the epoch",
     )

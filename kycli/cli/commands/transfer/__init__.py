@@ -5,8 +5,8 @@ from kycli.cli.commands import LISTING, SCOPE, Command, Short
 HEADING = "Import and export"
 
 _IMPORT_FLAGS = (
-    "format prefix ttl key-column value-column scope-column columns no-header delimiter quote "
-    "encoding table on-conflict on-error rejects batch resume dry-run json"
+    "format prefix ttl key-column value-column scope-column time-column columns no-header "
+    "delimiter quote encoding table on-conflict on-error rejects batch resume dry-run json"
 )
 
 COMMANDS = (

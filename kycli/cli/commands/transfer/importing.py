@@ -10,10 +10,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from kycli.core.operations.importing import NOTHING
-from kycli.errors import UsageError
+from kycli.errors import FormatError, KycliError, UsageError
 from kycli.transfer import formats
 from kycli.transfer.importing import Given, Import, ImportOptions
 from kycli.transfer.reading import ReadOptions
+from kycli.transfer.sources import is_pipe
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -27,26 +28,39 @@ def import_files(env: Environment, arguments: list[str]) -> int:
     options = _options(env)
     _check_files(arguments, options)
     store = env.store(create=not options.dry_run)
-    together = len(arguments) > 1 and options.batch is None and not options.resume
+    together = len(arguments) > 1 and not (options.batch or options.resume or options.dry_run)
+    works: list[Import] = []
+
+    def prepared(name: str) -> Import:
+        given: Given = env.input_stream() if name == "-" else name
+        work = Import(
+            store, given, options, name="standard input" if name == "-" else name,
+            progress=_progress(env, name),
+        )  # fmt: skip
+        works.append(work)
+        return work
+
     done: list[Import] = []
-    with store.transaction() if together and not options.dry_run else nullcontext():
-        for name in arguments:
-            given: Given = env.input_stream() if name == "-" else name
-            work = Import(
-                store, given, options, name="standard input" if name == "-" else name,
-                progress=_progress(env, name),
-            )  # fmt: skip
-            try:
+    try:
+        # What a pipe gives is taken before others have to wait for this transaction.
+        pipes = {n: prepared(n) for n in arguments if together and (n == "-" or is_pipe(n))}
+        with store.transaction() if together else nullcontext():
+            for name in arguments:
+                work = pipes.pop(name, None) or prepared(name)
                 work.run()
-            except KeyboardInterrupt:
                 env.status("")
-                _explain_interrupt(env, work, name)
-                raise
-            finally:
-                env.status("")
-            done.append(work)
-            if not together:
-                _report(env, work)
+                done.append(work)
+                if not together:
+                    _report(env, work)
+    except BaseException as error:
+        env.status("")
+        if isinstance(error, KeyboardInterrupt) or options.batch or options.resume:
+            _explain_failure(env, error, works[-1] if len(works) > len(done) else None, arguments,
+                             len(done) if not together else 0)  # fmt: skip
+        raise
+    finally:
+        for work in works:
+            work.close()
     if together:
         for work in done:
             _report(env, work)
@@ -69,6 +83,7 @@ def _options(env: Environment) -> ImportOptions:
             key_column=flags.get("key-column"),
             value_column=flags.get("value-column"),
             scope_column=flags.get("scope-column"),
+            time_column=flags.get("time-column"),
             columns=columns,
             header="no-header" not in flags,
             delimiter={"\\t": "\t"}.get(flags.get("delimiter", ""), flags.get("delimiter")),
@@ -116,9 +131,13 @@ def _progress(env: Environment, name: str) -> Callable[[int, int, int | None], N
     def show(rows: int, position: int, size: int | None) -> None:
         nonlocal due
         now = time.monotonic()
-        if now < due or not rows:
+        if now < due:
             return
         due = now + _PAUSE_SECONDS
+        if not rows:
+            if position:
+                env.status(f"{os.path.basename(name)}: {position / 1e6:,.0f} MB")
+            return
         line = f"{os.path.basename(name)}: {rows:,} rows, {rows / (now - start):,.0f} rows/s"
         if size and position:
             line += f", {(now - start) / position * (size - position):.0f} s left"
@@ -137,8 +156,12 @@ def _report(env: Environment, work: Import) -> None:
     ]
     rows = f"{done.read:,} row" if done.read == 1 else f"{done.read:,} rows"
     would = " (nothing was changed)" if work.options.dry_run else ""
-    if work.options.resume and work.resumed_at is None:
+    if work.missing == "all":
+        env.note(f"{work.name}: what had been imported is gone, so it began at the start")
+    elif work.options.resume and work.resumed_at is None:
         env.note(f"{work.name}: there was no interrupted import, so it began at the start")
+    if work.missing == "some":
+        env.note(f"{work.name}: some of the keys imported before are gone, and stay so")
     if work.resumed_at is not None:
         rows += f" after the first {work.resumed_at:,}"
     env.note(f"{work.name}: {rows}{': ' if parts else ''}{', '.join(parts)}{would}")
@@ -146,19 +169,48 @@ def _report(env: Environment, work: Import) -> None:
         env.note(f"the first rejected: {work.first_rejection}")
 
 
-def _explain_interrupt(env: Environment, work: Import, name: str) -> None:
-    """Say what is kept of an import that the user interrupted, and how it goes on."""
-    kept = work.committed
-    if not kept:
-        env.note("kycli: interrupted; nothing was imported")
-        return
-    env.note(f"kycli: interrupted; the first {kept:,} rows are kept")
-    if work.can_resume:
-        words = [*env.command.split(), name]
-        for flag, value in env.flags.items():
-            if flag not in ("resume", "batch", "quiet"):
-                words += (
-                    [f"--{flag}", value] if value or flag in ("quote", "prefix") else [f"--{flag}"]
-                )
-        words.append("--resume")
-        env.note(f"hint: to go on: {shlex.join(words)}")
+def _explain_failure(
+    env: Environment, error: BaseException, work: Import | None, names: list[str], done: int
+) -> None:
+    """Say what is kept of an import that failed or was interrupted, and how it goes on.
+
+    Parameters:
+        work: the import of the file that it happened in, if there was one.
+        names: of all files.
+        done: how many of them are imported.
+    """
+    rows = work.committed if work is not None else 0
+    kept = [f"the first {rows:,} rows are kept"] if rows else []
+    if done:
+        kept.insert(0, f"{names[0]} is imported" if done == 1 else f"{done} files are imported")
+    go_on = ""
+    if kept and (work is None or work.can_resume or not rows):
+        go_on = _to_go_on(env, names[done:], work, error)
+    if isinstance(error, KeyboardInterrupt):
+        env.note(f"kycli: interrupted; {', '.join(kept) or 'nothing was imported'}")
+        if go_on:
+            env.note(f"hint: {go_on}")
+    elif kept and isinstance(error, KycliError):
+        error.args = (f"{error}; {', '.join(kept)}",)
+        error.hint = "; ".join(filter(None, (error.hint, go_on))) or None
+    elif kept:
+        env.note(f"{', '.join(kept)}{'; ' if go_on else ''}{go_on}")
+
+
+def _to_go_on(env: Environment, names: list[str], work: Import | None, error: BaseException) -> str:
+    """Return the command that imports what is left."""
+    words = env.command.split()
+    words += [f"./{name}" if name.startswith("-") else name for name in names if name != "-"]
+    flags = dict(env.flags)
+    without = ""
+    if work is not None and work.could_skip(error):
+        # The row would fail it again, and a file that was mended is another one.
+        flags["on-error"] = "skip"
+        without = " without such rows"
+    elif isinstance(error, FormatError):
+        return "import it again when it is mended; what is there stays as it is"
+    for flag, value in flags.items():
+        if flag in ("resume", "quiet") or (flag == "batch" and len(names) == 1 and work):
+            continue
+        words += [f"--{flag}", value] if value or flag in ("quote", "prefix") else [f"--{flag}"]
+    return f"to go on{without}: {shlex.join([*words, '--resume'])}"
