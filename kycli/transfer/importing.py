@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from kycli.core.codec import check_scope
 from kycli.core.expiry import shown
 from kycli.core.operations.importing import NOTHING, Imported
 from kycli.errors import (
+    BusyError,
     ConflictError,
     FormatError,
     InputError,
@@ -32,10 +34,38 @@ Given = str | os.PathLike[str] | BinaryIO
 Progress = Callable[[int, int, int | None], object]
 """Called with how many rows were read, and how many bytes of how many."""
 
+Result = TypeVar("Result")
+
 _SAMPLES = 16
 """Keys of an import that are looked up before it goes on."""
 
 _ROW_ERRORS = (InputError, WrongTypeError, ConflictError)
+
+
+class Patience(NamedTuple):
+    """How long an import waits for others who write, beyond the timeout of the store.
+
+    Attributes:
+        seconds: how long.
+        waiting: called with the error that says who writes, each time that passes.
+    """
+
+    seconds: float
+    waiting: Callable[[BusyError], object]
+
+    def wait_for(self, action: Callable[[], Result]) -> Result:
+        """Do what fails while somebody else writes, before it has done anything."""
+        deadline = time.monotonic() + self.seconds
+        while True:
+            try:
+                return action()
+            except BusyError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                self.waiting(error)
+
+
+NONE = Patience(0, lambda error: None)
 
 
 class ImportOptions(NamedTuple):
@@ -99,6 +129,7 @@ class Import:
         *,
         name: str | None = None,
         progress: Progress | None = None,
+        patience: Patience = NONE,
     ) -> None:
         options.check()
         self.options = options
@@ -109,6 +140,7 @@ class Import:
         self._scope = store.scope if options.scope is None else check_scope(options.scope)
         self.missing = ""
         self._progress = progress
+        self._patience = patience
         self._finished = False
         self._muted = False
         self._refused_one = False
@@ -246,18 +278,21 @@ class Import:
             return None if self._finished or not self.can_resume else self._state(change)
 
         path = self._source.path
-        done = store.import_rows(
-            rows,
-            scope=self._scope,
-            ttl=options.ttl,
-            on_conflict=options.on_conflict,
-            source=self.name,
-            change=before.change,
-            checkpoint=None if path is None else (_key_of(path, self._scope), state),
-            rejected=self._reject if options.on_error == "skip" else None,
-            progress=progress,
-            landed=self._landed,
-            dry_run=options.dry_run,
+        # Only the beginning of the transaction waits for others, and no row is read before it.
+        done = self._patience.wait_for(
+            lambda: store.import_rows(
+                rows,
+                scope=self._scope,
+                ttl=options.ttl,
+                on_conflict=options.on_conflict,
+                source=self.name,
+                change=before.change,
+                checkpoint=None if path is None else (_key_of(path, self._scope), state),
+                rejected=self._reject if options.on_error == "skip" else None,
+                progress=progress,
+                landed=self._landed,
+                dry_run=options.dry_run,
+            )
         )
         extra = self._refused - refused
         total = before.plus(done)
@@ -292,11 +327,11 @@ class Import:
 
     def _timed(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Give rows that do not say when they were changed the time of the file."""
-        time = self._source.time
+        changed = self._source.time
         for row in rows:
             if len(row) == 5 and row[4] is not None:
                 yield row
-            elif time is None:
+            elif changed is None:
                 self._refuse(
                     FormatError(
                         f"the row has no time that could be newer, and {self.name} has none",
@@ -304,7 +339,7 @@ class Import:
                     )
                 )
             else:
-                yield (*row[:4], *(None,) * (4 - len(row)), time)
+                yield (*row[:4], *(None,) * (4 - len(row)), changed)
 
     def _refuse(self, error: Exception) -> None:
         """Take a record that cannot be read."""
@@ -346,12 +381,12 @@ class Import:
         """Return what an import must know to go on behind the rows that were just read."""
         assert self._source.path is not None
         assert self._batch is not None
-        size, time, read, digest = self._source.fingerprint()
+        size, changed, read, digest = self._source.fingerprint()
         self._keep_sample()
         return {
             "path": self._source.path,
             "size": size,
-            "time": time,
+            "time": changed,
             "read": read,
             "hash": digest,
             "rows": self.committed + self._batch,
@@ -420,8 +455,8 @@ class Import:
                 hint=f"resume it with --rejects {shlex.quote(found['rejects_file'])}, "
                 "or begin anew without --resume",
             )
-        size, time, _, _ = self._source.fingerprint()
-        if (size, time) != (found["size"], found["time"]) or (
+        size, changed, _, _ = self._source.fingerprint()
+        if (size, changed) != (found["size"], found["time"]) or (
             hash_of_start(path, found["read"]) != found["hash"]
         ):
             raise ConflictError(

@@ -146,8 +146,8 @@ class Elements:
             except FormatError:  # of reading more
                 raise
             except ValueError as error:  # also for an int of more digits than Python reads
-                usable = isinstance(error, InputError)
-                reason = error if usable else FormatError(f"not usable JSON: {error}")
+                reason = error if isinstance(error, InputError) else None
+                reason = reason or FormatError(f"not usable JSON: {error}")
                 self._value(_SCAN_ALL)
                 return Unusable(reason, self._scanned)
 

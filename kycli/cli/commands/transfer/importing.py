@@ -6,13 +6,13 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kycli.core.operations.importing import NOTHING
 from kycli.errors import FormatError, KycliError, UsageError
 from kycli.transfer import formats
-from kycli.transfer.importing import Given, Import, ImportOptions
+from kycli.transfer.importing import Given, Import, ImportOptions, Patience
 from kycli.transfer.reading import ReadOptions
 from kycli.transfer.sources import is_pipe
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FIRST_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
+_PATIENCE_SECONDS = 600
 
 
 def import_files(env: Environment, arguments: list[str]) -> int:
@@ -30,12 +31,13 @@ def import_files(env: Environment, arguments: list[str]) -> int:
     store = env.store(create=not options.dry_run)
     together = len(arguments) > 1 and not (options.batch or options.resume or options.dry_run)
     works: list[Import] = []
+    patience = Patience(_PATIENCE_SECONDS, lambda error: env.status(f"waiting: {error}"))
 
     def prepared(name: str) -> Import:
         given: Given = env.input_stream() if name == "-" else name
         work = Import(
             store, given, options, name="standard input" if name == "-" else name,
-            progress=_progress(env, name),
+            progress=_progress(env, name), patience=patience,
         )  # fmt: skip
         works.append(work)
         return work
@@ -44,7 +46,9 @@ def import_files(env: Environment, arguments: list[str]) -> int:
     try:
         # What a pipe gives is taken before others have to wait for this transaction.
         pipes = {n: prepared(n) for n in arguments if together and (n == "-" or is_pipe(n))}
-        with store.transaction() if together else nullcontext():
+        with ExitStack() as block:
+            if together:
+                patience.wait_for(lambda: block.enter_context(store.transaction()))
             for name in arguments:
                 work = pipes.pop(name, None) or prepared(name)
                 work.run()
@@ -182,6 +186,7 @@ def _explain_failure(
     rows = work.committed if work is not None else 0
     kept = [f"the first {rows:,} rows are kept"] if rows else []
     if done:
+        kept = [f"and of {names[done]} {part}" for part in kept]
         kept.insert(0, f"{names[0]} is imported" if done == 1 else f"{done} files are imported")
     go_on = ""
     if kept and (work is None or work.can_resume or not rows):
