@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from kycli.core.codec import check_scope
@@ -67,12 +68,12 @@ def export(
             if pure:
                 pairs = store.scan(options.prefix, scope=scope)
                 written = writer.write_pairs(
-                    pairs if progress is None else _counted(pairs, progress, count)
+                    pairs if progress is None else _Counted(pairs, progress, count)
                 )
             if written is None:
                 entries = store.entries(options.prefix, scope=scope)
                 written = writer.write(
-                    scope, entries if progress is None else _counted(entries, progress, count)
+                    scope, entries if progress is None else _Counted(entries, progress, count)
                 )
             count += written
         writer.end()
@@ -102,10 +103,22 @@ def _shape(
     return Shape(types, expiry, several, False), not types
 
 
-def _counted(
-    items: Iterable[_Item], progress: Callable[[int], object], before: int
-) -> Iterator[_Item]:
-    for count, item in enumerate(items, before + 1):
-        if count % PIECES == 0:
-            progress(count)
-        yield item
+class _Counted(Iterator[_Item]):
+    """Items that are counted as they go by."""
+
+    def __init__(
+        self, items: Iterator[_Item], progress: Callable[[int], object], before: int
+    ) -> None:
+        self._items = items
+        self._progress = progress
+        self._count = before
+
+    def __next__(self) -> _Item:
+        item = next(self._items)
+        self._count += 1
+        if self._count % PIECES == 0:
+            self._progress(self._count)
+        return item
+
+    def __length_hint__(self) -> int:
+        return length_hint(self._items)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import length_hint
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from kycli.errors import InvalidValueError
 
@@ -11,7 +13,23 @@ if TYPE_CHECKING:
     from kycli.core.operations.entry import Entry
 
 PIECES = 1000
-"""Records that are written together."""
+"""Records between two calls of an export's progress function."""
+
+LARGE = 1 << 18
+"""Characters of a text that is written piece by piece, so that there is no copy of all of it."""
+
+_Item = TypeVar("_Item")
+
+
+def pages(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Yield the items that the store reads together, which is bounded in rows and in bytes."""
+    iterator = iter(items)
+    for item in iterator:
+        yield [item, *islice(iterator, length_hint(iterator))]
+
+
+def in_pieces(text: str) -> Iterator[str]:
+    return (text[at : at + LARGE] for at in range(0, len(text), LARGE))
 
 
 class Shape(NamedTuple):

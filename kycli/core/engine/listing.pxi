@@ -297,6 +297,10 @@ cdef class _Listing:
         self.at += 1
         return row
 
+    def __length_hint__(self):
+        """How many rows are there already: to the end of the page, which has few bytes."""
+        return len(self.page) - self.at
+
     cdef read_page(self):
         """Read the next page, and note where the one after it begins."""
         cdef _Session db = self.store._db

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count, islice, tee
 from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
 from kycli.errors import FormatError, UsageError
+from kycli.transfer.formats.large_fields import (
+    BARE_RETURN,
+    BEHIND_QUOTE,
+    UNENDED,
+    large_record,
+)
 from kycli.transfer.formats.plain_text import only_text
 from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
 from kycli.transfer.formats.typed import changed_at, moment, typed, untyped
 from kycli.transfer.reading import Reader, Row, missing_column
-from kycli.transfer.writing import PIECES, Writer
+from kycli.transfer.writing import LARGE, Writer, in_pieces, pages
 
 if TYPE_CHECKING:
     from kycli.core.operations.entry import Entry
@@ -32,9 +39,6 @@ MARKS = ("_line", "_reason")
 
 _PART = 512
 """Records that are read together."""
-
-# Longer than any value; the module's own default is 128 KiB.
-csv.field_size_limit(2_000_000_000)
 
 
 class DelimitedReader(Reader):
@@ -53,7 +57,7 @@ class DelimitedReader(Reader):
         # The csv module does not count a line that could not be decoded.
         self._uncounted = 1
         lines = text_lines(self.stream, self.options.encoding)
-        self._csv = csv.reader(self._kept(lines) if self.keep_text else lines, **self._dialect())
+        self._read(self._kept(lines) if self.keep_text else lines)
         self.line = 1
         records = self._records()
         if not self.options.header:
@@ -74,6 +78,7 @@ class DelimitedReader(Reader):
         else:
             records = chain((first,), records)
         if columns.is_pair and self._names is not None and not self.keep_text:
+            del records  # it would keep all that its reader is yet to read
             yield from self._pairs(columns.key, columns.value, len(self._names))
             return
         row_of = columns.row
@@ -120,10 +125,13 @@ class DelimitedReader(Reader):
             error: Exception | None = None
             self.line = first = self._csv.line_num + self._uncounted
             part: list[list[str]] = []
+            is_large = False
             try:
                 part.extend(islice(self._csv, _PART))  # what comes before an error stays
+                self._follow(self._csv.line_num)
             except csv.Error as caught:
-                error = _malformed(caught)
+                is_large = _is_large(caught)
+                error = None if is_large else _malformed(caught)
             except UnicodeDecodeError as caught:
                 error = wrong_encoding(caught)
                 self._uncounted += 1
@@ -140,18 +148,74 @@ class DelimitedReader(Reader):
                     if self._fits(fields):
                         yield pair(fields)
                     self.line = self.line + _lines([fields])
+            if is_large:
+                self.line = first + _lines(part)
+                part.clear()
+                self._part = []
+                large = self._large(self.line)
+                if large is not None and self._fits(large):
+                    row = pair(large)
+                    self.record = large = None  # the row is enough while it is saved
+                    yield row
             if error is not None:
                 self.record = None
                 self.refuse(error)
 
+    def _read(self, lines: Iterator[str]) -> None:
+        """Read records from lines, of which the current one's are kept, for it may be large."""
+        self._lines = lines
+        ahead, self._behind = tee(lines)
+        self._followed = 0
+        self._csv = csv.reader(ahead, **self._dialect())
+
+    def _follow(self, line: int) -> None:
+        """Let go of lines of records that were read."""
+        deque(islice(self._behind, line - self._followed), maxlen=0)
+        self._followed = line
+
+    def _large(self, line: int) -> list[str] | None:
+        """Return the record that begins in a line and is too large for the csv module.
+
+        None when it was refused.
+        """
+        self._follow(line - self._uncounted)
+        taken, last = count(), self._csv.line_num
+        self._csv = csv.reader(())  # the other one would keep all that it is yet to read
+        lines = map(itemgetter(0), zip(self._behind, taken, strict=False))
+        dialect = self._dialect()
+        quote = "" if "quoting" in dialect else dialect.get("quotechar", '"')
+        error: FormatError | None = None
+        fields = None
+        try:
+            fields = large_record(lines, dialect["delimiter"], quote)
+        except FormatError as caught:
+            error = caught
+        except UnicodeDecodeError as caught:
+            error = wrong_encoding(caught)
+            self._uncounted += 1
+        self._followed += next(taken)
+        self._follow(max(last, self._followed))
+        self._uncounted += self._followed
+        self._read(self._lines)
+        if error is not None:
+            self.record = None
+            self._refuse_unless_header(error)
+        return fields
+
     def _records(self) -> Iterator[list[str]]:
         """Yield the fields of each record that can be read."""
         while True:
+            is_large = False
             try:
-                yield from self._csv
+                for fields in self._csv:
+                    yield fields
+                    if self._csv.line_num - self._followed > _PART:
+                        self._follow(self._csv.line_num)
             except csv.Error as error:
-                self.record = None
-                self._refuse_unless_header(_malformed(error))
+                is_large = _is_large(error)
+                if not is_large:
+                    self.record = None
+                    self._refuse_unless_header(_malformed(error))
             except UnicodeDecodeError as error:
                 self.record = None
                 self.line = self._csv.line_num + self._uncounted
@@ -159,6 +223,11 @@ class DelimitedReader(Reader):
                 self._refuse_unless_header(wrong_encoding(error))
             else:
                 return
+            if is_large:
+                large = self._large(self.line)
+                if large is not None:
+                    yield large
+                    large = self.record = None
             self._texts.clear()
             self.line = self._csv.line_num + self._uncounted
 
@@ -282,9 +351,8 @@ class _Columns:
             self._as_told(options)
         else:
             self._as_exported()
-        self.least = 1 + max(
-            self.key, self.value, self.scope or 0, self.time or 0, *(at for _, at in self.gathered)
-        )
+        places = (self.key, self.value, self.scope, self.time, *(at for _, at in self.gathered))
+        self.least = 1 + max(place or 0 for place in places)
         self.is_pair = (
             not self.gathered and self.type is self.expiry is self.scope is self.time is None
         )
@@ -383,19 +451,21 @@ def _counted(fields: list[str]) -> str:
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
+def _is_large(error: csv.Error) -> bool:
+    return "field larger than" in str(error)
+
+
 def _malformed(error: csv.Error) -> FormatError:
     text = str(error)
     if text == "unexpected end of data":
-        return FormatError("a quoted field begins here and never ends")
+        return FormatError(UNENDED)
     if "expected after" in text:
         return FormatError(
-            "text behind the closing quote of a field",
+            BEHIND_QUOTE,
             hint="inside, a quote is written twice; with --quote '' quotes are text",
         )
     if "new-line character" in text:
-        return FormatError(
-            "a carriage return without a newline", hint="convert the line ends to \\n"
-        )
+        return FormatError(BARE_RETURN, hint="convert the line ends to \\n")
     return FormatError(text)
 
 
@@ -413,33 +483,34 @@ class DelimitedWriter(Writer):
     def write(self, scope: str, entries: Iterable[Entry]) -> int:
         shape = self.shape
         count = 0
-        records: list[list[Any]] = []
-        for entry in entries:
-            if shape.plain:
-                data = only_text(entry.key, entry.value, "a table", plain=True, binary=False)
-                text, kind = data.decode(), ""
-            else:
-                text, kind = typed(entry.value)
-            record: list[Any] = [entry.key, text]
-            if shape.types:
-                record.append(kind)
-            if shape.expiry:
-                record.append("" if entry.expires_at is None else entry.expires_at)
-            if shape.scopes:
-                record.append(scope)
-            records.append(record)
-            count += 1
-            if len(records) == PIECES:
-                self._put(records)
-                records.clear()
-        self._put(records)
+        for page in pages(entries):
+            records: list[list[Any]] = []
+            for entry in page:
+                if shape.plain:
+                    data = only_text(entry.key, entry.value, "a table", plain=True, binary=False)
+                    text, kind = data.decode(), ""
+                else:
+                    text, kind = typed(entry.value)
+                record: list[Any] = [entry.key, text]
+                if shape.types:
+                    record.append(kind)
+                if shape.expiry:
+                    record.append("" if entry.expires_at is None else entry.expires_at)
+                if shape.scopes:
+                    record.append(scope)
+                records.append(record)
+            count += len(page)
+            self._put(records)
         return count
 
     def write_pairs(self, pairs: Iterable[tuple[str, str]]) -> int | None:
         count = 0
-        iterator = iter(pairs)
         delimiter = self.delimiter
-        while part := list(islice(iterator, PIECES)):
+        for part in pages(pairs):
+            count += len(part)
+            if len(part[-1][1]) > LARGE:  # which is what ended the page
+                self._put(part)
+                continue
             text = "\n".join([f"{key}{delimiter}{value}" for key, value in part])
             # Where nothing has to be quoted, there are just these delimiters and newlines.
             if (
@@ -451,11 +522,26 @@ class DelimitedWriter(Writer):
                 self._put(part)
             else:
                 self.out.write(f"{text}\n".encode())
-            count += len(part)
         return count
 
-    def _put(self, records: Iterable[Iterable[Any]]) -> None:
-        self.out.write(_written(records, {"delimiter": self.delimiter}).encode())
+    def _put(self, records: Sequence[Sequence[Any]]) -> None:
+        last = records[-1:]
+        if last and len(last[0][1]) > LARGE:
+            self._put(records[:-1])
+            self._put_large(*last[0])
+        elif records:
+            self.out.write(_written(records, {"delimiter": self.delimiter}).encode())
+
+    def _put_large(self, key: str, value: str, *others: Any) -> None:
+        """Write a record with a large value."""
+        first, rest = (
+            _written([fields], {"delimiter": self.delimiter})
+            for fields in ((key, ""), ("", *others))
+        )
+        self.out.write(f'{first[:-1]}"'.encode())
+        for piece in in_pieces(value):
+            self.out.write(piece.replace('"', '""').encode())
+        self.out.write(f'"{rest if others else chr(10)}'.encode())
 
 
 def _written(records: Iterable[Iterable[Any]], dialect: dict[str, Any]) -> str:

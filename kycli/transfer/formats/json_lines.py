@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kycli.core.values import DECODER, canonical, parse
 from kycli.errors import FormatError, InputError, WrongTypeError
 from kycli.transfer.formats.records import Members, encoded_json, reject
 from kycli.transfer.formats.text_lines import text_lines, undecoded, wrong_encoding
 from kycli.transfer.reading import Reader, Row
-from kycli.transfer.writing import PIECES, Shape, Writer
+from kycli.transfer.writing import LARGE, Shape, Writer, in_pieces, pages
 
 if TYPE_CHECKING:
     from kycli.core.operations.entry import Entry
@@ -31,14 +31,17 @@ class LinesReader(Reader):
                     return
                 if text.isspace():
                     continue
-                self.record = text
-                row = row_of(parse(text.rstrip()))
+                # A large line is not kept beside its value, unless it may be rejected.
+                text = text.rstrip()
+                self.record = text if self.keep_text else None
+                row = row_of(parse(text))
             except UnicodeDecodeError as error:
                 self.record = undecoded(error, self.options.encoding)
                 self.refuse(wrong_encoding(error))
             except (InputError, WrongTypeError) as error:
                 self.refuse(_reason(error))
             else:
+                text = None
                 yield row
 
     def rejected(self, record: Any, line: int, reason: str, is_first: bool) -> bytes:
@@ -75,31 +78,58 @@ class LinesWriter(Writer):
     def write(self, scope: str, entries: Iterable[Entry]) -> int:
         place = scope if self.shape.scopes else None
         count = 0
-        lines: list[str] = []
-        for entry in entries:
-            lines.append(canonical(record(place, entry, self.shape)))
-            count += 1
-            if len(lines) == PIECES:
-                self._put(lines)
-        self._put(lines)
+        for page in pages(entries):
+            count += len(page)
+            large = page.pop() if is_large(page[-1].value) else None
+            self._put([canonical(record(place, entry, self.shape)) for entry in page])
+            if large is not None:
+                write_large(self.out, place, large, self.shape)
+                self.out.write(b"\n")
         return count
 
     def write_pairs(self, pairs: Iterable[tuple[str, str]]) -> int | None:
         count = 0
-        lines: list[str] = []
-        for key, value in pairs:
-            lines.append(f'{{"key":{encode_basestring(key)},"value":{encode_basestring(value)}}}')
-            count += 1
-            if len(lines) == PIECES:
-                self._put(lines)
-        self._put(lines)
+        for page in pages(pairs):
+            count += len(page)
+            large = page.pop() if len(page[-1][1]) > LARGE else None
+            self._put(
+                [
+                    f'{{"key":{encode_basestring(key)},"value":{encode_basestring(value)}}}'
+                    for key, value in page
+                ]
+            )
+            if large is not None:
+                self.out.write(f'{{"key":{encode_basestring(large[0])},"value":'.encode())
+                write_text(self.out, large[1])
+                self.out.write(b"}\n")
         return count
 
     def _put(self, lines: list[str]) -> None:
         if lines:
             lines.append("")
             self.out.write("\n".join(lines).encode())
-            lines.clear()
+
+
+def is_large(value: Any) -> bool:
+    """Whether a value is written piece by piece."""
+    return type(value) is str and len(value) > LARGE
+
+
+def write_text(out: BinaryIO, text: str) -> None:
+    """Write a large text as JSON."""
+    out.write(b'"')
+    for piece in in_pieces(text):
+        out.write(encode_basestring(piece)[1:-1].encode())
+    out.write(b'"')
+
+
+def write_large(out: BinaryIO, scope: str | None, entry: Entry, shape: Shape) -> None:
+    """Write the record of a large text; the value is the last member in canonical JSON."""
+    fields = record(scope, entry, shape)
+    del fields["value"]
+    out.write(f'{canonical(fields)[:-1]},"value":'.encode())
+    write_text(out, entry.value)
+    out.write(b"}")
 
 
 READERS = {"jsonl": LinesReader}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from kycli.core.values import canonical, decoded, scan_once
 from kycli.errors import FormatError, InputError, WrongTypeError
-from kycli.transfer.formats.json_lines import record
+from kycli.transfer.formats.json_lines import is_large, record, write_large, write_text
 from kycli.transfer.formats.records import Members, encoded_json, reject
 from kycli.transfer.formats.text_lines import codec_of
 from kycli.transfer.reading import Reader, Row
@@ -244,6 +244,15 @@ class TextWriter(Writer):
         count = 0
         for entry in entries:
             count += 1
+            if is_large(entry.value):
+                self.out.write(self._separator)
+                if self._is_object:
+                    self.out.write(f"{canonical(entry.key)}:".encode())
+                    write_text(self.out, entry.value)
+                else:
+                    write_large(self.out, place, entry, self.shape)
+                self._separator = b",\n"
+                continue
             if self._is_object:
                 text = f"{canonical(entry.key)}:{canonical(entry.value)}"
             else:

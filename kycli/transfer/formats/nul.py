@@ -34,12 +34,14 @@ class NulReader(Reader):
             value = next(fields, None)
             if value is None:
                 raise FormatError("a key without a value, at the end of the file")
-            self.record = key, value
+            # A large value is not kept twice, unless it may be rejected.
+            self.record = (key, value) if self.keep_text else None
             try:
                 row = key.decode(), _text_or_bytes(value)
             except UnicodeDecodeError:
                 self.refuse(FormatError("the key is not UTF-8"))
             else:
+                value = None
                 yield row
 
     def _fields(self) -> Iterator[bytes]:
@@ -48,9 +50,10 @@ class NulReader(Reader):
             first, *others = block.split(b"\0")
             pending.append(first)
             if others:
-                yield b"".join(pending)
-                yield from others[:-1]
-                pending = [others[-1]]
+                # A large value is not kept here while it is saved.
+                whole, pending = [b"".join(pending)], [others.pop()]
+                yield whole.pop()
+                yield from others
         if rest := b"".join(pending):
             self.line += 1
             raise FormatError(f"{rest[:40]!r} is not followed by a NUL, at the end of the file")
@@ -80,7 +83,9 @@ class NulWriter(Writer):
             value = only_text(entry.key, entry.value, "nul", plain=plain, binary=True)
             if b"\0" in value:
                 raise not_for(entry.key, "nul", "has a value with a NUL")
-            self.out.write(entry.key.encode() + b"\0" + value + b"\0")
+            self.out.write(entry.key.encode() + b"\0")
+            self.out.write(value)
+            self.out.write(b"\0")
             count += 1
         return count
 
