@@ -170,7 +170,8 @@ class Import:
                 self._source.stream,
                 options.read,
                 self._refuse,
-                keep_text=options.on_error == "skip",
+                # It also takes one record at a time, and waits for no more than a batch.
+                keep_text=options.on_error == "skip" or self._reads_ahead,
             )
             if format.name == "sqlite":
                 self._reader.path = self._source.path  # type: ignore[attr-defined]

@@ -39,9 +39,10 @@ format is what the name of the file says; gzip, xz and zstd are recognized.
 A CSV file has a header with the columns key and value, unless flags say where
 these are. JSON is an object, or a list of pairs or records. Keys that exist are
 overwritten. --on-conflict newer overwrites those that are older than the row
-or, if it has no time, the file. --rejects implies --on-error skip.
---batch commits N rows at a time, so that others can write in between. When such
-an import is interrupted, --resume continues it.""",
+(--time-column, by default updated_at) or, if it has no time, the file.
+--rejects implies --on-error skip. --batch commits N rows at a time, so that
+others can write in between. When such an import fails or is interrupted,
+--resume continues it. It waits up to ten minutes for others who write.""",
         examples=(
             "kycli import users.csv --scope alpha.prod",
             "kycli import old.sqlite --table kv --key-column k --value-column v",
@@ -64,8 +65,9 @@ an import is interrupted, --resume continues it.""",
         short=Short("kye", "kye keys.csv", "kye - jsonl | gzip > keys.jsonl.gz"),
         notes="""\
 Writes the keys as of one moment, while others go on writing. FILE appears when
-it is complete; '-' is standard output. FORMAT is csv, tsv, json, jsonl, dotenv
-or nul, by default what the name of the file says, else csv. A name that ends in
+it is complete; '-' is standard output. On a terminal it asks before it replaces
+a file; -y answers yes. FORMAT is csv, tsv, json, jsonl, dotenv or nul, by default
+what the name of the file says, and csv for a name without an ending. A name that ends in
 .gz, .xz or .zst is compressed. 'kycli import' reads back what was exported,
 with types, times of expiry and scopes; dotenv and nul refuse what they cannot
 hold. --plain writes keys and values as text and nothing else.""",
