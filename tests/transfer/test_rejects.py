@@ -33,7 +33,8 @@ def imported(data: bytes, **options: Any) -> dict[str, Any]:
 
 
 def test_without_a_header_every_record_has_as_many_fields_as_the_first(tmp_path: Path) -> None:
-    text, options = "a,1\nb,2,3\n\nc\nd,4\n", {"format": "csv", "header": False}
+    text = "a,1\nb,2,3\n\nc\nd,4\n"
+    options: dict[str, Any] = {"format": "csv", "header": False}
     with Kycore(":memory:") as store:
         with pytest.raises(FormatError) as caught:
             store.import_data(io.BytesIO(text.encode()), **options)
@@ -100,7 +101,7 @@ def test_rejects_are_in_the_encoding_of_the_input(
         "json": '[["a","é"],\n["","1"],\n["d"]]',
         "dotenv": "a=é\nb\nd='\n'x\n",
     }[format]
-    options = {"format": format, "encoding": encoding}
+    options: dict[str, Any] = {"format": format, "encoding": encoding}
     written, kept = rejects_of(text.encode(encoding), tmp_path / "r", **options)
     assert kept["a"] == "é"
     assert "\ufeff" not in written.decode(encoding)
@@ -132,7 +133,7 @@ def test_every_line_of_bytes_that_are_no_text_is_named(
     for number in range(2, 9):
         middle = bad if number in (3, 4, 7) else "ਊĀ".encode(plain) if "utf" in plain else b"x"
         data += (row % number).encode(plain) + middle + end.encode(plain)
-    options = {"format": format, "encoding": encoding}
+    options: dict[str, Any] = {"format": format, "encoding": encoding}
     with pytest.raises(FormatError, match=r"line 3: the byte 0x.. is not"):
         store.import_data(io.BytesIO(data), **options)
     rejects = tmp_path / "rejects"

@@ -251,3 +251,46 @@ def test_an_interrupted_import_without_batches_leaves_nothing(run: Call, home: P
         _, err = process.communicate(timeout=30)
     assert err == b"kycli: interrupted; nothing was imported\n"
     assert run("kyl").out == b""
+
+
+def test_a_failed_import_in_batches_says_what_is_kept_and_how_it_goes_on(
+    call: Call, home: Path
+) -> None:
+    text = "key,value\n" + "".join(f"k{n},1\n" for n in range(25))
+    (home / "one.csv").write_text("key,value\na,1\n")
+    (home / "two.csv").write_text(f"{text}bad\nlast,1\n")
+    (home / "-three.csv").write_text("key,value\nb,1\n")
+    done = call("kyi", "--batch", "10", "--prefix", "p x", "--", "one.csv", "two.csv", "-three.csv")
+    assert done.code == 1
+    assert done.err.splitlines()[1:] == [
+        "kycli: two.csv, line 27: 1 field, and the header has 2; "
+        "one.csv is imported, and of two.csv the first 20 rows are kept",
+        "hint: to go on without such rows: kyi two.csv ./-three.csv --batch 10 --prefix 'p x' "
+        "--on-error skip --resume",
+    ]
+    words = ["two.csv", "./-three.csv", "--batch", "10", "--prefix", "p x", "--on-error", "skip"]
+    assert call("kyi", *words, "--resume").code == 0
+    assert call("kycli", "count").out == b"28\n"
+
+
+def test_a_file_that_is_broken_says_what_is_kept(call: Call, home: Path) -> None:
+    (home / "a.jsonl").write_text('["a",1]\n["b",2]\n')
+    (home / "a.json").write_text('[["a",1],["b",2],["c",3],\n["d"')
+    done = call("kyi", "a.json", "--batch", "2")
+    assert done.failed_clearly
+    said, hint = done.err.splitlines()
+    assert said.startswith("kycli: a.json, line 2: not JSON: ")
+    assert said.endswith("; the first 2 rows are kept")
+    assert hint == "hint: import it again when it is mended; what is there stays as it is"
+
+
+def test_what_an_interrupted_import_had_imported_is_gone(call: Call, home: Path) -> None:
+    text = "key,value\n" + "".join(f"k{n},1\n" for n in range(25))
+    (home / "a.csv").write_text(f"{text}bad\n")
+    call("kyi", "a.csv", "--batch", "10", "--scope", "big")
+    call("kycli", "drop", "big", "-y")
+    done = call("kyi", "a.csv", "--scope", "big", "--resume", "--on-error", "skip")
+    assert done.err.splitlines()[0] == (
+        "a.csv: what had been imported is gone, so it began at the start"
+    )
+    assert call("kycli", "count", "--scope", "big").out == b"25\n"
