@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,11 +246,12 @@ def resumed(store: Kycore, file: Path, **options: Any) -> Import:
 
 
 def test_what_was_imported_is_gone(store: Kycore, file: Path) -> None:
-    for remove in (
+    ways: list[Callable[[], object]] = [
         lambda: store.drop_scope("p"),
         lambda: store.rename_scope("p", "q"),
         lambda: store.delete_many(prefix="", scope="p"),
-    ):
+    ]
+    for remove in ways:
         interrupted(store, file, 50, scope="p")
         remove()
         work = resumed(store, file, scope="p")

@@ -288,7 +288,7 @@ def test_what_an_interrupted_import_had_imported_is_gone(call: Call, home: Path)
     text = "key,value\n" + "".join(f"k{n},1\n" for n in range(25))
     (home / "a.csv").write_text(f"{text}bad\n")
     call("kyi", "a.csv", "--batch", "10", "--scope", "big")
-    call("kycli", "drop", "big", "-y")
+    call("kycli", "drop-scope", "big", "-y")
     done = call("kyi", "a.csv", "--scope", "big", "--resume", "--on-error", "skip")
     assert done.err.splitlines()[0] == (
         "a.csv: what had been imported is gone, so it began at the start"
