@@ -5,9 +5,9 @@ Read it from top to bottom, with each part of ``engine/`` where it is included: 
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
 (``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks (``forks``), a
 connection that threads share (``connection``), deferred writes (``deferred``), transactions
-(``session``), reading rows (``reading``), changing keys (``writing``, ``bulk``), the methods
+(``session``), reading rows (``reading``), changing keys (``writing``, ``packs``, ``bulk``), the methods
 whose work is done elsewhere (``surface``), imports (``importing``), reading many keys
-(``listing``), and the store itself.
+(``listing``, ``lines``), and the store itself.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -46,7 +46,8 @@ from kycli.errors import (
 
 cimport cython
 from kycli.core.codec cimport (
-    BYTES, CREATED, DELETED, EXPIRED, FLOAT, IMPORTED, INLINE_MAX, JSON, LIFETIME, OVERWRITTEN, TEXT,
+    BYTES, CREATED, DELETED, EXPIRED, FLOAT, IMPORTED, INLINE_MAX, JSON, KEY_MAX, LIFETIME,
+    OVERWRITTEN, TEXT,
     check_callable, check_count, check_key, check_limit, check_scope, checked_command, decode,
     digest, encode, imported, is_named, is_same, iterator_over, key_list, may_fold, plain_text,
     range_of, time_of,
@@ -59,7 +60,8 @@ from cpython.ref cimport Py_INCREF, PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.errno cimport ENOENT, ENOTDIR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.string cimport memchr, memcmp, memcpy
 from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport usleep
@@ -77,11 +79,13 @@ include "engine/deferred.pxi"
 include "engine/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
+include "engine/packs.pxi"
 include "engine/bulk.pxi"
 include "engine/surface.pxi"
 include "engine/declaring.pxi"
 include "engine/importing.pxi"
 include "engine/listing.pxi"
+include "engine/lines.pxi"
 
 
 # ---------------------------------------------------------------- the store

@@ -65,6 +65,17 @@ def export(
         pure = is_text and not (shape.expiry or shape.scopes)
         for scope in places:
             written = None
+            if pure and writer.lines is not None:
+                for first, second in store.scan_lines(writer.lines, options.prefix, scope=scope):
+                    if isinstance(first, str):  # a key, and its large value
+                        writer.write_pairs(iter([(first, str(second))]))
+                        count += 1
+                    else:
+                        out.write(first)
+                        count += int(second)
+                    if progress is not None:
+                        progress(count)
+                continue
             if pure:
                 pairs = store.scan(options.prefix, scope=scope)
                 written = writer.write_pairs(

@@ -173,6 +173,13 @@ class Import:
                 # It also takes one record at a time, and waits for no more than a batch.
                 keep_text=options.on_error == "skip" or self._reads_ahead,
             )
+            self._reader.takes_packs = not (
+                options.batch
+                or options.resume
+                or options.prefix
+                or options.on_conflict == "newer"
+                or options.on_error == "skip"
+            )
             if format.name == "sqlite":
                 self._reader.path = self._source.path  # type: ignore[attr-defined]
         except BaseException:

@@ -64,6 +64,8 @@ class Reader:
     """
 
     unit = "line"
+    takes_packs = False
+    """Whether whoever takes the rows takes many of them as one ``Pack``."""
 
     def __init__(
         self,

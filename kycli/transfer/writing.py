@@ -50,7 +50,14 @@ class Shape(NamedTuple):
 
 
 class Writer:
-    """Writes entries in one format to a stream."""
+    """Writes entries in one format to a stream.
+
+    Attributes:
+        lines: the format of ``Kycore.scan_lines`` that writes the same of keys with values
+            that are all text, where nothing else has to be written; or None.
+    """
+
+    lines: str | None = None
 
     def __init__(self, out: BinaryIO, shape: Shape) -> None:
         self.out = out

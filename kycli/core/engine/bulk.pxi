@@ -12,11 +12,13 @@ cdef enum:
 
 cdef str _BULK_PUT = None
 cdef str _BULK_LOG = None
+cdef str _PACK_PUT = None
+cdef str _PACK_LOG = None
 
 
 cdef _build_bulk_sql():
     """Build the SQL of both statements, at its first use."""
-    global _BULK_PUT, _BULK_LOG
+    global _BULK_PUT, _BULK_LOG, _PACK_PUT, _PACK_LOG
     _BULK_PUT = (
         "INSERT OR FAIL INTO kvstore "
         "(scope, key, value, kind, expires_at, version, seq, updated_at) VALUES "
@@ -29,6 +31,19 @@ cdef _build_bulk_sql():
         + ", ".join(
             f"(?1, ?{row}, ?{row + 1}, ?{row + 2}, ?7, 1, ?3, ?2, ?4, ?5, ?6)"
             for row in range(8, 8 + 3 * BULK_ROWS, 3)))
+    # Of text alone.
+    _PACK_PUT = (
+        "INSERT OR FAIL INTO kvstore "
+        "(scope, key, value, kind, expires_at, version, seq, updated_at) VALUES "
+        + ", ".join(
+            f"(?1, ?{row}, ?{row + 1}, {TEXT}, ?2, 1, ?4 + {place}, ?3)"
+            for place, row in enumerate(range(5, 5 + 2 * BULK_ROWS, 2))))
+    _PACK_LOG = (
+        "INSERT OR FAIL INTO audit_log (scope, key, value, kind, op, version, timestamp, "
+        "expires_at, author, pid, change) VALUES "
+        + ", ".join(
+            f"(?1, ?{row}, ?{row + 1}, {TEXT}, ?7, 1, ?3, ?2, ?4, ?5, ?6)"
+            for row in range(8, 8 + 2 * BULK_ROWS, 2)))
 
 
 cdef class _BulkWriter:
@@ -46,6 +61,8 @@ cdef class _BulkWriter:
     cdef int64_t now      # when they were given
     cdef _Native put      # None where rows are written one by one
     cdef _Native log
+    cdef _Native put_pack
+    cdef _Native log_pack
     cdef int pause        # batches that are yet to be written row by row
     cdef int last_pause
 
@@ -133,7 +150,10 @@ cdef class _BulkWriter:
                 _build_bulk_sql()
             self.put = self.db.run.native_of(self.db.connection, _BULK_PUT)
             self.log = self.db.run.native_of(self.db.connection, _BULK_LOG)
-        return self.put is not None and self.log is not None
+            self.put_pack = self.db.run.native_of(self.db.connection, _PACK_PUT)
+            self.log_pack = self.db.run.native_of(self.db.connection, _PACK_LOG)
+        return (self.put is not None and self.log is not None
+                and self.put_pack is not None and self.log_pack is not None)
 
     cdef bint any_archived(self, list rows) except -1:
         """Whether a key was deleted or has expired: it goes on where it left off."""
@@ -149,30 +169,15 @@ cdef class _BulkWriter:
         cdef _Session db = self.db
         cdef _Native put = self.put, log = self.log
         cdef Py_ssize_t written
-        cdef int64_t first
-        if db.last_id == 0:
-            db.last_id = _newest(db)
-        first = db.last_id + 1
-        put.bind_text(1, self.scope)
-        put.bind(2, expires_at)
-        put.bind_int(3, self.now)
-        put.bind_int(4, first)
+        self.bind_put(put, expires_at)
         _bind_rows(put, 5, rows)
         written = put.insert_or_fail()
         try:
             if written == BULK_ROWS:
-                db.notice_restore()
-                db.change = db.change or first
-                log.bind_text(1, self.scope)
-                log.bind(2, expires_at)
-                log.bind_int(3, self.now)
-                log.bind_id(4, db.author)
-                log.bind_id(5, db.pid)
-                log.bind_id(6, db.change)
-                log.bind_int(7, self.operation or CREATED)
+                self.bind_log(log, expires_at)
                 _bind_rows(log, 8, rows)
                 log.execute_at_once()
-                db.last_id = first + BULK_ROWS - 1
+                db.last_id += BULK_ROWS
             else:
                 for key, kind, stored in rows[:written]:
                     _log(db, self.now, self.scope, key, stored, kind,
@@ -181,6 +186,114 @@ cdef class _BulkWriter:
             db.roll_back_all()
             raise
         return written
+
+    cdef bind_put(self, _Native put, expires_at):
+        if self.db.last_id == 0:
+            self.db.last_id = _newest(self.db)
+        put.bind_text(1, self.scope)
+        put.bind(2, expires_at)
+        put.bind_int(3, self.now)
+        put.bind_int(4, self.db.last_id + 1)
+
+    cdef bind_log(self, _Native log, expires_at):
+        cdef _Session db = self.db
+        db.notice_restore()
+        db.change = db.change or db.last_id + 1
+        log.bind_text(1, self.scope)
+        log.bind(2, expires_at)
+        log.bind_int(3, self.now)
+        log.bind_id(4, db.author)
+        log.bind_id(5, db.pid)
+        log.bind_id(6, db.change)
+        log.bind_int(7, self.operation or CREATED)
+
+    # -- packs
+
+    cdef add_pack(self, Pack pack, Py_ssize_t end):
+        """Write the rows of a pack up to one; at an error the current row is the one that failed.
+        """
+        cdef Py_ssize_t written, pause
+        self.flush()
+        if pack.at == 0 and pack.is_plain(pack.count):
+            # Neighbours in the tree are written together: SQLite finds the pages of the one
+            # in the processor's cache that it has read for the other. An error is that of
+            # the first row in the file, so what may have one stays in its order.
+            pack.sort()
+        while pack.at < end:
+            PyErr_CheckSignals()
+            with nogil:
+                pass  # other threads take their turn
+            if not self.pause and pack.at + BULK_ROWS <= end and pack.is_plain(BULK_ROWS):
+                written = self.write_pack(pack)
+                pack.at += written
+                if written == BULK_ROWS:
+                    continue
+            pause = min(pack.at + BULK_ROWS, end)
+            while pack.at < pause:
+                kind, stored, size = encode(pack.value())
+                self.add(check_key(pack.key()), kind, stored, size)
+                pack.at += 1
+            self.flush()
+
+    cdef Py_ssize_t write_pack(self, Pack pack) except -1:
+        """Insert the rows that come next, before the first whose key exists; return how many."""
+        cdef Py_ssize_t written = 0
+        self.now = self.store._now()
+        self.db.enter()
+        try:
+            if self.prepare():
+                if self.db.archived < 0:
+                    self.db.archived = self.db.cursor.execute(_ANY_ARCHIVED).get is not None
+                if not self.db.archived:
+                    written = self.insert_pack(pack, self.expires_at())
+        except (apsw.Error, UnicodeError) as error:
+            raise self.db.translated(error) from error
+        finally:
+            self.db.leave()
+        self.created += written
+        return written
+
+    cdef Py_ssize_t insert_pack(self, Pack pack, expires_at) except -1:
+        cdef _Session db = self.db
+        cdef _Native put = self.put_pack, log = self.log_pack
+        cdef Py_ssize_t written, end
+        self.bind_put(put, expires_at)
+        _bind_pack(put, 5, pack)
+        written = put.insert_or_fail()
+        try:
+            if written == BULK_ROWS:
+                self.bind_log(log, expires_at)
+                _bind_pack(log, 8, pack)
+                log.execute_at_once()
+                db.last_id += BULK_ROWS
+            else:
+                end = pack.at + written
+                while pack.at < end:
+                    _log(db, self.now, self.scope, pack.key(), pack.value(), TEXT,
+                         self.operation or CREATED, 1, 0, expires_at, False)
+                    pack.at += 1
+                pack.at -= written
+        except BaseException:
+            db.roll_back_all()
+            raise
+        return written
+
+    cdef release(self):
+        """Let go of the last pack."""
+        if self.put_pack is not None:
+            self.put_pack.release(5)
+        if self.log_pack is not None:
+            self.log_pack.release(8)
+
+
+cdef int _bind_pack(_Native statement, int position, Pack pack) except -1:
+    cdef _Pair* pair = pack.pairs + pack.at
+    cdef int i
+    for i in range(BULK_ROWS):
+        statement.bind_slice(position, pack.data + pair[i].key, pair[i].key_size, pack)
+        statement.bind_slice(position + 1, pack.data + pair[i].value, pair[i].value_size, pack)
+        position += 2
+    return 0
 
 
 cdef _bind_rows(_Native statement, int position, list rows):

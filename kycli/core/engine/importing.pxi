@@ -154,6 +154,7 @@ cdef class _Importing(_Declaring):
                 three more items: the scope; when the key expires and when the value was last
                 changed, in milliseconds since the epoch. None stands for what is not known;
                 a key that never expires, not even in a cache, expires at ``math.inf``.
+                A ``kycli.core.storage.Pack`` among them stands for all of its rows.
             scope: where rows go that name no scope; default the store's.
             ttl: time to live of rows that name no time, as for ``save``.
             on_conflict: what happens to a key that exists: ``"overwrite"`` (default),
@@ -326,23 +327,17 @@ cdef class _Import:
         cdef _Place place = self.place_of(None)
         db.use_native_statements()
         db.fetch(_BULK_CACHE, ())
-        for row in rows:
-            if self.read % BULK_ROWS == 0:
-                now = self.store._now()
-                PyErr_CheckSignals()
-                with nogil:
-                    pass  # other threads take their turn
-                if self.on_progress is not None and self.read % PROGRESS_ROWS == 0:
-                    self.on_progress(self.read)
-            self.read += 1
-            if self.on_rejected is None:
-                self.add(db, now, row, place)
-                continue
-            try:
-                self.add(db, now, row, place)
-            except (InputError, WrongTypeError, ConflictError) as error:
-                self.rejections += 1
-                self.on_rejected(error)
+        try:
+            for row in rows:
+                if type(row) is Pack:
+                    self.run_pack(db, <Pack>row, place)
+                    continue
+                if self.read % BULK_ROWS == 0:
+                    now = self.store._now()
+                self.take(db, now, row, place)
+        finally:
+            for place in self.places.values():
+                place.bulk.release()
         for place in self.places.values():
             place.bulk.flush()
             self.created += place.bulk.created
@@ -350,6 +345,43 @@ cdef class _Import:
             self.unchanged += place.bulk.unchanged
         if self.on_progress is not None:
             self.on_progress(self.read)
+
+    cdef take(self, _Session db, int64_t now, row, _Place place):
+        if self.read % BULK_ROWS == 0:
+            PyErr_CheckSignals()
+            with nogil:
+                pass  # other threads take their turn
+            if self.on_progress is not None and self.read % PROGRESS_ROWS == 0:
+                self.on_progress(self.read)
+        self.read += 1
+        if self.on_rejected is None:
+            self.add(db, now, row, place)
+            return
+        try:
+            self.add(db, now, row, place)
+        except (InputError, WrongTypeError, ConflictError) as error:
+            self.rejections += 1
+            self.on_rejected(error)
+
+    cdef run_pack(self, _Session db, Pack pack, _Place place):
+        cdef int64_t now = self.store._now()
+        cdef Py_ssize_t before
+        if (self.policy != OVERWRITE or self.on_rejected is not None
+                or place.enforcer is not None or self.store._declared(place.scope).fold_keys):
+            for row in pack:
+                self.take(db, now, row, place)
+            return
+        if db.bulk is not place.bulk:
+            if db.bulk is not None:
+                db.bulk.flush()
+            db.bulk = place.bulk
+        while pack.at < pack.count:
+            if self.on_progress is not None and self.read % PROGRESS_ROWS == 0:
+                self.on_progress(self.read)
+            before = pack.at
+            place.bulk.add_pack(
+                pack, min(pack.count, before + PROGRESS_ROWS - self.read % PROGRESS_ROWS))
+            self.read += pack.at - before
 
     cdef _Place place_of(self, scope):
         cdef _Place place = self.places.get(scope)

@@ -80,6 +80,31 @@ cdef class _Listings(_Importing):
         return _Listing(self, ENTRIES, prefix, pattern, glob, after, reverse, limit, scope,
                         include_expired)
 
+    def scan_lines(self, format, prefix=None, *, scope=None):
+        """Iterate over keys and values that are all text as lines of UTF-8, sorted by key.
+
+        As ``scan``, for programs that pass millions of them on: a key and its value are what
+        ``csv`` or ``json`` would write of them, and no Python object is made of either.
+
+        Parameters:
+            format: ``"csv"``, ``"tsv"``, or ``"jsonl"`` for ``{"key":"…","value":"…"}``.
+            prefix: only keys that begin with this text.
+
+        Yields:
+            ``(lines, count)``: whole lines as bytes, and how many keys they are of; or, for
+            a value of more than 1 MiB, ``(key, value)`` as they are.
+
+        Raises:
+            InvalidValueError: at a value that is no text; for an unknown format.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save_many({"a": "x", "b": "1,5"})
+        ...     list(kv.scan_lines("csv"))
+        2
+        [(b'a,x\nb,"1,5"\n', 2)]
+        """
+        return _Lines(self, format, prefix, scope)
+
     def exists(self, key, *, scope=None):
         """Return whether there is such a key; the value is not read."""
         cdef Kycore store = <Kycore>self

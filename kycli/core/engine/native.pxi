@@ -201,6 +201,19 @@ cdef class _Native(_Statement):
         self.bound(position, text, (<_bind_bytes>_sqlite[BIND_TEXT])(
             self.handle, position, data, <int>size, NULL))
 
+    cdef int bind_slice(
+        self, int position, const char* data, Py_ssize_t size, object owner
+    ) except -1:
+        """Bind text in UTF-8 that stays where it is as long as its owner."""
+        return self.bound(position, owner, (<_bind_bytes>_sqlite[BIND_TEXT])(
+            self.handle, position, data, <int>size, NULL))
+
+    cdef release(self, int position):
+        """Bind null to a position and those that follow, and forget what was there."""
+        for position in range(position, len(self.bindings) + 1):
+            (<_bind_null>_sqlite[BIND_NULL])(self.handle, position)
+            self.bindings[position - 1] = None
+
     # A position that takes ``bind_int`` or ``bind_id`` takes nothing else.
 
     cdef inline bint is_new(self, int position, int64_t number) noexcept:
@@ -293,6 +306,12 @@ cdef class _Native(_Statement):
         cdef const char* data = (<_column_bytes>_sqlite[COLUMN_TEXT])(self.handle, column)
         size[0] = (<_column_int>_sqlite[COLUMN_BYTES])(self.handle, column)
         return None if data == NULL else PyUnicode_DecodeUTF8(data, size[0], NULL)
+
+    cdef inline const char* bytes_at(self, int column, int* size) noexcept:
+        """Return a column as UTF-8, until the next step; NULL where it is null."""
+        cdef const char* data = (<_column_bytes>_sqlite[COLUMN_TEXT])(self.handle, column)
+        size[0] = (<_column_int>_sqlite[COLUMN_BYTES])(self.handle, column)
+        return data
 
     cdef bint is_null(self, int column) except -1:
         return (<_column_int>_sqlite[COLUMN_TYPE])(self.handle, column) > SQLITE_BLOB

@@ -14,6 +14,7 @@ from itertools import chain, count, islice, tee
 from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
+from kycli.core.storage import Packs
 from kycli.errors import FormatError, UsageError
 from kycli.transfer.formats.large_fields import (
     BARE_RETURN,
@@ -21,6 +22,7 @@ from kycli.transfer.formats.large_fields import (
     UNENDED,
     large_record,
 )
+from kycli.transfer.formats.packed import PackedRows, can_pack
 from kycli.transfer.formats.plain_text import only_text
 from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
 from kycli.transfer.formats.typed import changed_at, moment, typed, untyped
@@ -48,8 +50,9 @@ class DelimitedReader(Reader):
     # Records that were read together, and what is left of them, for the line of the current one.
     _part: list[list[str]]
     _rest: Iterator[list[str]] | None = None
+    _packed: PackedRows | None = None  # while the engine splits the table
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Any]:
         self._names: list[str] | None = None
         self._width = 0  # how many fields each record has
         self._marked = False  # whether these are the rejects of an import
@@ -77,6 +80,16 @@ class DelimitedReader(Reader):
             self.line = self._csv.line_num + self._uncounted
         else:
             records = chain((first,), records)
+        if columns.is_pair and self._can_pack(columns, len(first)):
+            if not self._width:
+                yield columns.row(first)
+                self._width = len(first)
+            self._packed = packed = self._packed_rows(columns)
+            yield from packed
+            self._packed, self.line = None, packed.line
+            self._uncounted = self.line
+            self._read(map(bytes.decode, packed.rest))
+            records = self._records()
         if columns.is_pair and self._names is not None and not self.keep_text:
             del records  # it would keep all that its reader is yet to read
             yield from self._pairs(columns.key, columns.value, len(self._names))
@@ -103,6 +116,8 @@ class DelimitedReader(Reader):
         self._rest = None
 
     def place(self) -> Any:
+        if self._packed is not None:
+            return self._packed.line
         if self._rest is None:
             return self._line
         return self._line, self._part, len(self._part) - length_hint(self._rest) - 1
@@ -113,6 +128,25 @@ class DelimitedReader(Reader):
         first, part, count = place
         line: int = first + _lines(part[:count])
         return line
+
+    def _can_pack(self, columns: _Columns, width: int) -> bool:
+        """Whether the engine can split the table."""
+        delimiter, quote = self._characters()
+        return (
+            self.takes_packs
+            and width >= columns.least
+            and can_pack(self.options.encoding, delimiter, quote)
+        )
+
+    def _packed_rows(self, columns: _Columns) -> PackedRows:
+        packs = Packs(self.stream, columns.key, columns.value, self._width, *self._characters())
+        return PackedRows(self.stream, packs, self._csv.line_num + self._uncounted)
+
+    def _characters(self) -> tuple[str, str]:
+        """Return the delimiter, and the quote or empty text."""
+        dialect = self._dialect()
+        quote = "" if "quoting" in dialect else dialect.get("quotechar", '"')
+        return dialect["delimiter"], quote
 
     def _pairs(self, key: int, value: int, width: int) -> Iterator[Row]:
         """Yield key and value, which is all there is in most files; nothing wrong is skipped.
@@ -182,12 +216,10 @@ class DelimitedReader(Reader):
         taken, last = count(), self._csv.line_num
         self._csv = csv.reader(())  # the other one would keep all that it is yet to read
         lines = map(itemgetter(0), zip(self._behind, taken, strict=False))
-        dialect = self._dialect()
-        quote = "" if "quoting" in dialect else dialect.get("quotechar", '"')
         error: FormatError | None = None
         fields = None
         try:
-            fields = large_record(lines, dialect["delimiter"], quote)
+            fields = large_record(lines, *self._characters())
         except FormatError as caught:
             error = caught
         except UnicodeDecodeError as caught:
@@ -473,6 +505,7 @@ class DelimitedWriter(Writer):
     """Writes records of fields between delimiters."""
 
     delimiter = ","
+    lines = "csv"
 
     def begin(self) -> None:
         shape = self.shape
@@ -564,6 +597,7 @@ class TabWriter(DelimitedWriter):
     """Writes TSV."""
 
     delimiter = "\t"
+    lines = "tsv"
 
 
 READERS = {"csv": DelimitedReader, "tsv": TabReader}

@@ -75,6 +75,8 @@ def record(scope: str | None, entry: Entry, shape: Shape) -> dict[str, Any]:
 class LinesWriter(Writer):
     """Writes a record on each line."""
 
+    lines = "jsonl"
+
     def write(self, scope: str, entries: Iterable[Entry]) -> int:
         place = scope if self.shape.scopes else None
         count = 0
