@@ -36,6 +36,11 @@ BATCH = "command line: many sets, per set"
 HIT, AFTER = "get: hit", "get: after another process commits"
 MIXED = "mixed load, 4 processes"
 RESTORE = "restore_to: 1 % of the keys"
+IMPORT, IN_ORDER = "import CSV, per row", "import CSV in order, per row"
+INDEXED = "import CSV and index, per row"
+EXPORT, MEMORY = "export, per row", "import and export: memory"
+UTILS = "import beside sqlite-utils, per row"
+OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
     Bar("scopes: list 20", "many keys", None, 0.010, promised="issue 2"),
@@ -70,6 +75,18 @@ BARS = (
     Bar("migrating in place, per key", "kycli", "apsw", 2, promised="issue 5"),
     Bar("migrating in place: memory", "kycli", None, 286, promised="issue 5"),
     Bar(BATCH, "a process each", "kycli batch", 100, at_least=True, promised="issue 11"),
+    # Rates: how many times as long the other takes.
+    Bar(IMPORT, ".import", "kycli", 0.7, at_least=True, promised="issue 11"),
+    Bar(IN_ORDER, ".import", "kycli", 0.7, at_least=True, promised="issue 11"),
+    Bar(IN_ORDER, ".import WITHOUT ROWID", "kycli", 0.7, at_least=True, promised="issue 11"),
+    Bar(INDEXED, ".import", "kycli", 0.35, at_least=True, promised="issue 11"),
+    Bar(INDEXED, ".import, triggers", "kycli", 3, at_least=True, promised="issue 11"),
+    Bar(EXPORT, "sqlite3 -csv", "kycli csv", 0.6, at_least=True, promised="issue 11"),
+    Bar(EXPORT, "sqlite3 -csv", "kycli jsonl", 0.6, at_least=True, promised="issue 11"),
+    Bar(UTILS, "sqlite-utils insert", "kycli", 3, at_least=True, promised="issue 11"),
+    Bar(OLD, "KyCLI 0.4.0", "kycli", 50, at_least=True, promised="issue 11"),
+    Bar(MEMORY, "in", None, 200, promised="issue 11"),
+    Bar(MEMORY, "out", None, 200, promised="issue 11"),
 )
 
 

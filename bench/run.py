@@ -32,11 +32,13 @@ from operations import (
     processes,
     reads,
     search,
+    transfer,
     writes,
 )
 
 MODULES = (
-    reads, writes, history, search, opening, processes, commands, calls, growth, migration
+    reads, writes, history, search, opening, processes, commands, calls, growth, migration,
+    transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

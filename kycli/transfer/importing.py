@@ -163,7 +163,12 @@ class Import:
         self._format = format.name
         # Whoever writes a pipe may take his time, and others want to write in it too.
         spool = options.batch is None and format.name != "sqlite"
-        self._source = Source(given, name, self._spooling if spool else None)
+        self._source = Source(
+            given,
+            name,
+            self._spooling if spool else None,
+            hashed=bool(options.batch or options.resume),
+        )
         self._reads_ahead = not spool and is_pipe(given)
         try:
             self._reader: Reader = format.reader()(

@@ -70,6 +70,7 @@ class Source:
         given: a path, or a binary stream.
         name: what messages call it; default the path, or ``standard input``.
         spool: take all of a pipe now, and call this with how many bytes that are so far.
+        hashed: whether ``fingerprint`` will be asked for.
 
     Attributes:
         stream: the decompressed bytes.
@@ -82,6 +83,8 @@ class Source:
         given: str | os.PathLike[str] | BinaryIO,
         name: str | None = None,
         spool: Callable[[int], object] | None = None,
+        *,
+        hashed: bool = False,
     ) -> None:
         self.path: str | None = None
         self.size: int | None = None
@@ -102,7 +105,7 @@ class Source:
                 self._status = status
         else:
             file = given
-        self._raw = _Counted(file, owned=is_path)
+        self._raw = _Counted(file, owned=is_path, hashed=hashed)
         buffered = io.BufferedReader(self._raw, BLOCK)
         try:
             self.compression = _compression(buffered)
@@ -126,6 +129,7 @@ class Source:
     def fingerprint(self) -> tuple[int, int, int, str]:
         """Return the size and time of the file, and how much was read with its hash."""
         assert self._status is not None
+        assert self._raw.hash is not None
         return (
             self._status.st_size,
             self._status.st_mtime_ns,
@@ -164,13 +168,13 @@ def hash_of_start(path: str, size: int) -> str | None:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts and hashes what is read."""
+    """A stream that counts and, if asked to, hashes what is read."""
 
-    def __init__(self, file: BinaryIO, *, owned: bool) -> None:
+    def __init__(self, file: BinaryIO, *, owned: bool, hashed: bool = False) -> None:
         self._file = file
         self._owned = owned
         self.count = 0
-        self.hash = hashlib.blake2b(digest_size=16)
+        self.hash = hashlib.blake2b(digest_size=16) if hashed else None
 
     def readable(self) -> bool:
         return True
@@ -190,7 +194,8 @@ class _Counted(io.RawIOBase):
         size = len(block)
         buffer[:size] = block
         self.count += size
-        self.hash.update(block)
+        if self.hash is not None:
+            self.hash.update(block)
         return size
 
     def close(self) -> None:

@@ -16,8 +16,14 @@ from harness.results import Run, load
 
 SMOKE, QUICK = SIZES["smoke"], SIZES["quick"]
 OPTIONAL = {"lmdb", "rocksdict", "diskcache", "sqlitedict", "sqlite3", "redis-cli"}
+OPTIONAL |= {"sqlite-utils", "KyCLI 0.4.0"}
 
-ELSEWHERE = {"growth: memory", "migrating in place: memory", "search: size on disk"}
+ELSEWHERE = {
+    "growth: memory",
+    "migrating in place: memory",
+    "import and export: memory",
+    "search: size on disk",
+}
 """What is measured on Linux only, or where SQLite offers it."""
 
 
