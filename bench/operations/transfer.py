@@ -23,7 +23,7 @@ from peers.stores import TABLE
 ROWS = 1_000_000
 """Rows of a full run, whose stores are larger; a quick run has those of its large stores."""
 OLD_ROWS = 100_000
-"""Rows of the comparison with KyCLI 0.4.0, which takes half a second for a thousand."""
+"""Rows of the comparison with KyCLI 0.4.0."""
 
 OLD = Path(os.environ.get("KYCLI_BENCH_OLD", ROOT / "build" / "kycli-0.4.0")) / "bin" / "kyi"
 """The command of KyCLI 0.4.0, in an environment of its own."""
@@ -68,6 +68,11 @@ def shell(*words: str) -> list[str]:
 
 def size(lab: Lab, most: int = ROWS) -> int:
     return min(lab.size.many, most)
+
+
+def enough(lab: Lab) -> int:
+    """Return a number of rows beside which the start of a program takes little."""
+    return {"smoke": lab.size.many, "quick": ROWS // 2}.get(lab.size.name, ROWS)
 
 
 def csv_file(lab: Lab, rows: int, *, in_order: bool) -> Path:
@@ -126,7 +131,7 @@ def by_shell(lab: Lab, rows: int, file: Path, name: str, tables: str) -> Iterato
 
 
 def measure_import(lab: Lab, group: str, *, in_order: bool) -> None:
-    rows = size(lab)
+    rows = enough(lab) if in_order else size(lab)
     file = csv_file(lab, rows, in_order=in_order)
     ways = [
         *by_shell(lab, rows, file, ".import", TABLE),
@@ -158,14 +163,13 @@ def import_and_index(lab: Lab) -> None:
         *by_shell(lab, rows, file, ".import, triggers", SYNCHRONOUS),
         by_kycli(lab, rows, "kycli", kycli("import", str(file)), search),
     ]
-    rounds = 1 if lab.size.name == "full" else 3
-    lab.measure("import CSV and index, per row", ways, rounds=rounds, warmup=0, scaled=False)
+    lab.once("import CSV and index, per row", *ways)
 
 
 @benchmark("export, per row", peers=False)
 def export(lab: Lab) -> None:
     """To a file."""
-    rows = size(lab)
+    rows = enough(lab)
     file = csv_file(lab, rows, in_order=False)
     home = emptied(lab)
     cpu(kycli("import", str(file)), home=home)
@@ -192,7 +196,9 @@ def export(lab: Lab) -> None:
     if shutil.which("sqlite3") is None:
         lab.missing.add("sqlite3")
     else:
-        cpu(shell(TABLE, f".import --csv --skip 1 '{file}' kv"), home=home)
+        # In the order of the keys, so that the shell reads it from its beginning to its end.
+        tables = f"{TABLE} WITHOUT ROWID"
+        cpu(shell(tables, f".import --csv --skip 1 '{file}' kv"), home=home)
         select = "SELECT key, value FROM kv ORDER BY key"
         ways.append(exporting("sqlite3 -csv", text, "sqlite3", "-csv", "bare.db", select))
     record = json.dumps({"key": first, "value": value(first)}, separators=(",", ":"))
@@ -204,7 +210,7 @@ def export(lab: Lab) -> None:
 
 @benchmark("import beside sqlite-utils, per row", peers=False)
 def beside_sqlite_utils(lab: Lab) -> None:
-    rows = size(lab)
+    rows = size(lab, OLD_ROWS)
     file = csv_file(lab, rows, in_order=False)
     ways = [by_kycli(lab, rows, "kycli", kycli("import", str(file)))]
     program = Path(sysconfig.get_path("scripts")) / "sqlite-utils"
@@ -213,14 +219,12 @@ def beside_sqlite_utils(lab: Lab) -> None:
         ways.append(importing(lab, rows, "sqlite-utils insert", [str(program), *words]))
     else:
         lab.missing.add("sqlite-utils")
-    group = "import beside sqlite-utils, per row"
-    rounds = 1 if lab.size.name == "full" else 3
-    lab.measure(group, ways, rounds=rounds, warmup=0, scaled=False)
+    lab.once("import beside sqlite-utils, per row", *ways)
 
 
 @benchmark("import beside KyCLI 0.4.0, per row", peers=False)
 def beside_old(lab: Lab) -> None:
-    rows = size(lab, OLD_ROWS if lab.size.name == "full" else OLD_ROWS // 20)
+    rows = size(lab, OLD_ROWS)
     file = csv_file(lab, rows, in_order=False)
     ways = [by_kycli(lab, rows, "kycli", kycli("import", str(file)))]
     if OLD.exists():

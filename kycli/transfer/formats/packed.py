@@ -42,7 +42,12 @@ class PackedRows:
 
     @property
     def rest(self) -> Iterator[bytes]:
-        return chain(io.BytesIO(self._packs.rest + self._stream.readline()), self._stream)
+        *whole, last = io.BytesIO(self._packs.rest).readlines() or [b""]
+        # The last one may be large, so nothing else keeps it.
+        return chain(whole, map(self._completed, (last,)), self._stream)
+
+    def _completed(self, line: bytes) -> bytes:
+        return line if line.endswith(b"\n") else line + self._stream.readline()
 
     def __iter__(self) -> Iterator[Pack]:
         for pack in self._packs:
