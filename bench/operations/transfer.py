@@ -266,7 +266,7 @@ def memory(lab: Lab) -> None:
         return float(done.stdout)
 
     ways = [
-        Way(name, lambda d=name, p=path: most(d, p), figure=True)  # type: ignore[misc]
+        Way(name, lambda d=name, p=path: most(d, p), figure=True)
         for name, path in (("in", file), ("out", home / "out.jsonl"))
     ]
     lab.once("import and export: memory", *ways, unit="MiB")

@@ -200,7 +200,7 @@ def test_lines_are_what_csv_and_json_write(native: bool, pairs: dict[str, str]) 
         with Kycore(":memory:") as kv:
             kv.save_many(pairs)
             jsonl, csv_text, tsv = (
-                b"".join(bytes(lines) for lines, _ in kv.scan_lines(format))
+                b"".join(lines for lines, _ in kv.scan_lines(format) if isinstance(lines, bytes))
                 for format in ("jsonl", "csv", "tsv")
             )
     finally:
@@ -225,7 +225,7 @@ def test_lines_come_in_blocks_of_whole_lines() -> None:
         kv.save("other", "x", scope="other")
         blocks = list(kv.scan_lines("csv"))
         assert len(blocks) > 5
-        assert all(bytes(lines).count(b"\n") == count for lines, count in blocks)
+        assert all(isinstance(lines, bytes) and lines.count(b"\n") == n for lines, n in blocks)
         assert sum(int(count) for _, count in blocks) == 10_000
         assert sum(int(count) for _, count in kv.scan_lines("csv", "0001")) == 10
         assert list(kv.scan_lines("csv", scope="none")) == []

@@ -7,6 +7,7 @@
 cdef enum:
     LINES_ROWS = 4096        # of a block, and with it of a read transaction
     LINES_BYTES = 1048576
+    LARGE_VALUE = 262144  # bytes of a value that comes by itself
 
 cdef const char* _HEX = "0123456789abcdef"
 
@@ -95,7 +96,7 @@ cdef class _Lines:
                 value = statement.bytes_at(1, &value_size)
                 if value == NULL:
                     raise self.no_text()
-                if value_size > LINES_BYTES:
+                if value_size > LARGE_VALUE:
                     self.large = (PyUnicode_DecodeUTF8(key, key_size, NULL),
                                   PyUnicode_DecodeUTF8(value, value_size, NULL))
                     self.first = _next(self.large[0])
@@ -125,7 +126,7 @@ cdef class _Lines:
                     raise self.no_text()
                 key = PyUnicode_AsUTF8AndSize(row[0], &key_size)
                 value = PyUnicode_AsUTF8AndSize(row[1], &value_size)
-                if value_size > LINES_BYTES:
+                if value_size > LARGE_VALUE:
                     self.large = (row[0], row[1])
                     self.first = _next(row[0])
                     return rows

@@ -92,7 +92,7 @@ cdef class _Listings(_Importing):
 
         Yields:
             ``(lines, count)``: whole lines as bytes, and how many keys they are of; or, for
-            a value of more than 1 MiB, ``(key, value)`` as they are.
+            a value of more than 262144 bytes, ``(key, value)`` as they are.
 
         Raises:
             InvalidValueError: at a value that is no text; for an unknown format.
