@@ -7,7 +7,7 @@ Read it from top to bottom, with each part of ``engine/`` where it is included: 
 connection that threads share (``connection``), deferred writes (``deferred``), transactions
 (``session``), reading rows (``reading``), changing keys (``writing``, ``packs``, ``bulk``), the methods
 whose work is done elsewhere (``surface``), imports (``importing``), reading many keys
-(``listing``, ``lines``), and the store itself.
+(``listing``, ``lines``), filling the search index (``indexing``), and the store itself.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -86,6 +86,7 @@ include "engine/declaring.pxi"
 include "engine/importing.pxi"
 include "engine/listing.pxi"
 include "engine/lines.pxi"
+include "engine/indexing.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -786,6 +787,10 @@ schema=None)
     def _enlarge_page_cache(self):
         """Prepare for work that changes many pages."""
         self._db.fetch(_BULK_CACHE, ())
+
+    def _take_in(self, sql, bindings, last, end, most, searchable, fold):
+        """Index the keys that a statement names, inside a transaction; see ``sql.index.take_in``."""
+        return _take_in(self, sql, bindings, last, <int64_t>(end * 1000), most, searchable, fold)
 
     def _changes_of_key(self, id, since, until, most):
         """Return a page of one key's changes, newest first; see ``_chain_of``."""

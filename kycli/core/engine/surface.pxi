@@ -715,10 +715,10 @@ cdef class _Surface:
         Returns:
             How many keys are indexed.
         """
-        from kycli.core.search import merging
+        from kycli.core.search import optimizing
 
         check_callable(progress, "progress")
-        return merging.optimize(self, progress)
+        return optimizing.optimize(self, progress)
 
     # -- backups
 

@@ -13,9 +13,11 @@ can write in between.
 from __future__ import annotations
 
 import time
+from itertools import count
 
 from kycli.core.layout import BIGINT, BOOL, BYTES, FLOAT, INT, JSON, NONE, TEXT
 from kycli.core.search.folding import fold
+from kycli.core.search.merging import merge
 from kycli.core.sql import index
 from kycli.core.steps import let_others_write
 
@@ -23,15 +25,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kycli.core.sql.index import Doc
     from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
 STEP_SECONDS = 0.05
 """About how long other writers wait for a step."""
 
+_TOO_SHORT = 0.1
+"""The part of a step in which no other changes are begun."""
+
 _STEP_ROWS = 2000
-_STEP_BYTES = 1 << 20
+_SPAN_MAX = 1 << 16
+
+_BULK = 20_000
+"""From how many changes on merging waits for the end."""
+
+_STEPS_BETWEEN_MERGES = 128
+"""Far fewer parts than FTS5 can have."""
 
 
 class State:
@@ -67,7 +77,9 @@ class State:
 def catch_up(store: Kycore, progress: Progress | None = None) -> None:
     """Take in every change that is committed by now.
 
-    Inside a transaction the whole of it is part of that; otherwise it goes in steps.
+    Inside a transaction the whole of it is part of that; otherwise it goes in steps. When
+    there is much to take in, each step leaves parts of the index, which are merged when there
+    are many, and at the end: all at once, and not two or three times by and by.
     """
     state = State(store)
     if state.is_current:
@@ -75,13 +87,18 @@ def catch_up(store: Kycore, progress: Progress | None = None) -> None:
     goal = state.newest
     store._enlarge_page_cache()
     done, total = 0, _left(store, state)
-    while True:
+    bulk = not state.is_built or total > _BULK
+    pace = _Pace()
+    for step in count(1):
         with store.transaction():
             state = State(store)
-            done += _step(store, state, goal)
+            done += _step(store, state, goal, pace, bulk)
         if progress is not None:
             progress(min(done, total), total)
-        if state.has_reached(goal):
+        reached = state.has_reached(goal)
+        if bulk and (reached or step % _STEPS_BETWEEN_MERGES == 0):
+            merge(store)
+        if reached:
             return
         if not store._in_transaction():
             let_others_write()
@@ -125,51 +142,55 @@ def _left(store: Kycore, state: State) -> int:
     return index.count_keys(store, state.cursor or ("", ""))
 
 
-def _step(store: Kycore, state: State, goal: int) -> int:
+class _Pace:
+    """How much of the log a step can take in, by how long it took before."""
+
+    _GROWTH = 4
+
+    def __init__(self) -> None:
+        self._rate = 10_000.0
+
+    def span(self, seconds: float) -> int:
+        """Return how many changes to take in, in somewhat less than some time."""
+        return max(1, min(int(self._rate * 0.7 * seconds), _SPAN_MAX))
+
+    def note(self, count: int, seconds: float, finished: bool) -> None:
+        """Note how long it took to take in some changes, or to find that they are too many."""
+        if finished:
+            self._rate = min(count / max(seconds, 1e-6), self._rate * self._GROWTH)
+        else:
+            self._rate = max(1.0, self._rate / self._GROWTH)
+
+
+def _step(store: Kycore, state: State, goal: int, pace: _Pace, bulk: bool) -> int:
     """Index for about ``STEP_SECONDS``; return how many keys or changes that were."""
     end = time.monotonic() + STEP_SECONDS
     done = 0
     if state.watermark is None:
-        index.clear(store)
+        index.clear(store)  # also what is damaged
         state.watermark, state.cursor = state.newest, ("", "")
+    if bulk:
+        index.defer_merging(store)
     while not state.has_reached(goal):
+        now = time.monotonic()
         if state.cursor is not None:
-            docs = index.in_order(store, state.cursor, _STEP_ROWS)
-            count = _index(store, docs, end)
-            state.cursor = docs[count - 1][:2] if docs else None
-            done += count
+            taken = index.take_in_order(store, state.cursor, _STEP_ROWS, end, searchable, fold)
+            state.cursor = None if taken.scope is None else (taken.scope, taken.key)
+            done += taken.count
         else:
             before = state.watermark
-            upto = min(before + _STEP_ROWS, state.newest)
-            docs = index.changed(store, before, upto)
-            count = _index(store, docs, end)
-            # A key that comes later has its last change later, so it will be met again.
-            state.watermark = upto if count == len(docs) else docs[count - 1].id
+            upto = min(before + pace.span(end - now), state.newest)
+            taken = index.take_changed(store, before, upto, end, searchable, fold)
+            # What was taken in behind what is left will be taken in once more.
+            state.watermark = upto if taken.left is None else taken.left - 1
+            pace.note(upto - before, time.monotonic() - now, taken.left is None)
             done += state.watermark - before
-        if time.monotonic() > end:
+        if time.monotonic() > end - _TOO_SHORT * STEP_SECONDS:
             break
+    if bulk:
+        index.merge_as_usual(store)
     index.set_state(store, state.watermark, state.cursor)
     return done
-
-
-def _index(store: Kycore, docs: list[Doc], end: float) -> int:
-    """Index keys as they are now until it is time to end; return how many."""
-    size = 0
-    last = index.last_number(store)
-    for count, doc in enumerate(docs, 1):
-        if doc.kind is not None:
-            text = searchable(store, doc.kind, doc.value, doc.home)
-            if doc.number is None:
-                last += 1
-                index.add(store, last, doc.scope, doc.key, fold(doc.key), fold(text))
-            else:
-                index.replace(store, doc.number, fold(doc.key), fold(text))
-            size += len(text)
-        elif doc.number is not None:
-            index.remove(store, doc.number)
-        if size > _STEP_BYTES or time.monotonic() > end:
-            return count
-    return len(docs)
 
 
 # The text of a value

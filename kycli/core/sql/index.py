@@ -16,11 +16,25 @@ from kycli.core.sql.log import PAGE_ROWS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kycli.core.search.queries import Query
     from kycli.core.storage import Kycore
 
+    Searchable = Callable[[Kycore, int, Any, int | None], str]
+    """Returns the text of a value by kind, value and home; see ``Doc``."""
+
+    Fold = Callable[[str], str]
+    """Returns a text as the index takes it; is not asked about ASCII, which stays as it is."""
+
 TEXT_MAX = 4 << 20
 """How many characters of a value are indexed: as many as a step may take."""
+
+_PARTS_MAX = 1999
+"""FTS5's own limit."""
+
+_TAKEN_AT_ONCE = 1 << 20
+"""After how many characters ``take_changed`` and ``take_in_order`` end."""
 
 Found: TypeAlias = "tuple[Any, ...]"
 """A key that was found: rank, scope, key; stored value and kind, or None for both."""
@@ -43,6 +57,21 @@ class Doc(NamedTuple):
     kind: int | None
     value: Any
     home: int | None
+
+
+class Taken(NamedTuple):
+    """What was taken into the index.
+
+    Attributes:
+        count: how many keys.
+        scope, key: the last of them, or None.
+        left: the first change of those that are left; None when all were taken.
+    """
+
+    count: int
+    scope: str | None
+    key: str | None
+    left: int | None
 
 
 # ---------------------------------------------------------------- how far it has got
@@ -73,30 +102,20 @@ def count_keys(store: Kycore, after: tuple[str, str]) -> int:
 
 # Large values are read one at a time.
 VALUE_COLUMNS = "k.kind, CASE WHEN k.home IS NULL THEN k.value END, k.home"
+# The newest change of each key, and each change of keys that are gone. FTS5 writes a part of
+# the index whenever a number is not above the one before, so they come by their numbers.
 _CHANGED = f"""
-SELECT c.scope, c.key, c.last, d.id, {VALUE_COLUMNS}
-FROM (
-    SELECT scope, key, max(id) AS last FROM audit_log
-    WHERE id > ?1 AND id <= ?2 AND op <> {BYPASS} GROUP BY scope, key
-) c
-LEFT JOIN kvstore k ON k.scope = c.scope AND k.key = c.key
-LEFT JOIN fts_docs d ON d.scope = c.scope AND d.key = c.key
-ORDER BY c.last"""
+SELECT a.scope, a.key, a.id, d.id, {VALUE_COLUMNS}
+FROM audit_log a
+LEFT JOIN kvstore k ON k.scope = a.scope AND k.key = a.key
+LEFT JOIN fts_docs d ON d.scope = a.scope AND d.key = a.key
+WHERE a.id > ?1 AND a.id <= ?2 AND a.op <> {BYPASS} AND (k.seq = a.id OR k.seq IS NULL)
+ORDER BY d.id IS NULL, d.id, a.id"""
+# While the index is built it has none of these keys.
 _IN_ORDER = f"""
-SELECT k.scope, k.key, k.seq, d.id, {VALUE_COLUMNS}
-FROM kvstore k LEFT JOIN fts_docs d ON d.scope = k.scope AND d.key = k.key
-WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT ?3"""
+SELECT k.scope, k.key, k.seq, NULL, {VALUE_COLUMNS}
+FROM kvstore k WHERE (k.scope, k.key) > (?1, ?2) ORDER BY k.scope, k.key LIMIT ?3"""
 _LARGE = f"SELECT substr(value, 1, {TEXT_MAX}) FROM audit_log WHERE id = ?1"
-
-
-def changed(store: Kycore, after: int, upto: int) -> list[Doc]:
-    """Return the keys that changed between two positions of the log, by their last change."""
-    return [Doc(*row) for row in store._query(_CHANGED, (after, upto))]
-
-
-def in_order(store: Kycore, after: tuple[str, str], most: int) -> list[Doc]:
-    """Return the next live keys after a scope and key."""
-    return [Doc(*row) for row in store._query(_IN_ORDER, (*after, most))]
 
 
 def large_text(store: Kycore, home: int) -> str:
@@ -129,6 +148,7 @@ ORDER BY d.id LIMIT 1000"""
 _COUNT = "SELECT count(*) FROM fts_docs"
 _MERGE = "INSERT INTO fts_kvstore (fts_kvstore, rank) VALUES ('merge', ?1)"
 _TOTAL_CHANGES = "SELECT total_changes()"
+_CONFIGURE = "INSERT INTO fts_kvstore (fts_kvstore, rank) VALUES (?1, ?2)"
 
 
 def clear(store: Kycore) -> None:
@@ -137,20 +157,36 @@ def clear(store: Kycore) -> None:
     store._query(_CLEAR_DOCS)
 
 
-def last_number(store: Kycore) -> int:
-    """Return the highest number of a text, or 0."""
-    return int(store._query(_LAST_NUMBER)[0][0])
+def take_changed(
+    store: Kycore, after: int, upto: int, end: float, searchable: Searchable, fold: Fold
+) -> Taken:
+    """Take in the keys that changed between two positions of the log.
+
+    Takes at least one; what follows it is left at ``end`` (by ``time.monotonic``), or when
+    there was much text.
+    """
+    return _take_in(store, _CHANGED, (after, upto), end, searchable, fold)
 
 
-def add(store: Kycore, number: int, scope: str, key: str, key_text: str, text: str) -> None:
-    """Add the text of a key, both folded, under a new number."""
-    store._query(_ADD_DOC, (number, scope, key))
-    store._query(_ADD, (number, key_text, text))
+def take_in_order(
+    store: Kycore,
+    after: tuple[str, str],
+    most: int,
+    end: float,
+    searchable: Searchable,
+    fold: Fold,
+) -> Taken:
+    """Take in the next live keys after a scope and key, as ``take_changed``."""
+    return _take_in(store, _IN_ORDER, (*after, most), end, searchable, fold)
 
 
-def replace(store: Kycore, number: int, key_text: str, text: str) -> None:
-    """Replace a text of the index."""
-    store._query(_REPLACE, (number, key_text, text))
+def _take_in(
+    store: Kycore, rows: str, bindings: tuple[Any, ...], end: float, searchable: Searchable,
+    fold: Fold,
+) -> Taken:  # fmt: skip
+    last = store._query(_LAST_NUMBER)[0][0]
+    statements = (rows, _ADD_DOC, _ADD, _REPLACE, _REMOVE, _REMOVE_DOC)
+    return Taken(*store._take_in(statements, bindings, last, end, _TAKEN_AT_ONCE, searchable, fold))
 
 
 def remove(store: Kycore, number: int) -> None:
@@ -176,11 +212,24 @@ def count(store: Kycore) -> int:
     return int(store._query(_COUNT)[0][0])
 
 
+def defer_merging(store: Kycore) -> None:
+    """Have what is added stay in parts, until ``merge_as_usual`` in the same transaction."""
+    store._query(_CONFIGURE, ("automerge", 0))
+    # Else the next to write would merge all parts at once. This stays.
+    store._query(_CONFIGURE, ("crisismerge", _PARTS_MAX))
+
+
+def merge_as_usual(store: Kycore) -> None:
+    """Have parts merged as they are added, by and by, as is FTS5's default."""
+    store._query(_CONFIGURE, ("automerge", 4))
+
+
 def merge(store: Kycore, pages: int) -> bool:
     """Merge some pages of the index; return whether there is more to merge.
 
     Parameters:
-        pages: how many; below 0 it begins to merge everything, above it goes on.
+        pages: how many; below 0 it begins to merge everything, above it goes on, or merges
+            where four parts of about the same size are.
     """
     before = store._query(_TOTAL_CHANGES)[0][0]
     store._query(_MERGE, (pages,))

@@ -224,7 +224,7 @@ def test_a_read_only_database_is_searched_as_it_is(
         elif indexed == "half":
             monkeypatch.setattr(indexing, "STEP_SECONDS", -1)
             with store.transaction():
-                indexing._step(store, indexing.State(store), 1500)
+                indexing._step(store, indexing.State(store), 1500, indexing._Pace(), True)
         store.save("k7", "pear")
         store.delete("k8")
     with tempfile.TemporaryDirectory() as place:  # whose parents everybody may enter
