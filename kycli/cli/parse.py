@@ -82,6 +82,7 @@ FLAGS = {
     "repair": Flag("save what can be read of a damaged database"),
     "keep": Flag("remove older backups until there are N", "N"),
     "zstd": Flag("compress with zstd"),
+    "index": Flag("update the search index at the end"),
     "plain": Flag("keys and values as text, and nothing else"),
     "delete": Flag("also delete keys whose file is gone"),
     "strip-newline": Flag("drop a newline at the end of edited text"),

@@ -703,6 +703,27 @@ cdef class _Surface:
         return search.search(self, query, None if all_scopes else place, check_limit(limit),
                              keys_only=keys_only, snippets=snippets, progress=progress)
 
+    def update_index(self, *, progress=None):
+        """Have the search index take in all that is committed, as the next search would.
+
+        Goes in steps between which others can write.
+
+        Parameters:
+            progress: called with how much of how much is done.
+
+        Returns:
+            How many keys are indexed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv["greeting"] = "hello"
+        ...     kv.update_index()
+        1
+        """
+        from kycli.core.search import indexing
+
+        check_callable(progress, "progress")
+        return indexing.update(self, progress)
+
     def optimize_index(self, *, progress=None):
         """Have the search index catch up, merge its parts into one, and check it.
 

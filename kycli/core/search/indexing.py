@@ -104,6 +104,12 @@ def catch_up(store: Kycore, progress: Progress | None = None) -> None:
             let_others_write()
 
 
+def update(store: Kycore, progress: Progress | None = None) -> int:
+    """Catch up; return how many keys are indexed."""
+    catch_up(store, progress)
+    return index.count(store)
+
+
 def rebuild(store: Kycore, progress: Progress | None = None) -> None:
     """Build the index anew."""
     with store.transaction():

@@ -130,6 +130,9 @@ _CLEAR = "INSERT INTO fts_kvstore (fts_kvstore) VALUES ('delete-all')"
 _CLEAR_DOCS = "DELETE FROM fts_docs"
 _LAST_NUMBER = "SELECT ifnull(max(id), 0) FROM fts_docs"
 _ADD_DOC = "INSERT INTO fts_docs (id, scope, key) VALUES (?1, ?2, ?3)"
+_ADD_DOCS = "INSERT INTO fts_docs (id, scope, key) VALUES " + ", ".join(
+    f"(?1 + {row}, ?{2 * row + 2}, ?{2 * row + 3})" for row in range(32)
+)
 _REMOVE_DOC = "DELETE FROM fts_docs WHERE id = ?1"
 _ADD = "INSERT INTO fts_kvstore (rowid, key, value) VALUES (?1, ?2, ?3)"
 # Looks for what it replaces, which takes as long again.
@@ -185,7 +188,7 @@ def _take_in(
     fold: Fold,
 ) -> Taken:  # fmt: skip
     last = store._query(_LAST_NUMBER)[0][0]
-    statements = (rows, _ADD_DOC, _ADD, _REPLACE, _REMOVE, _REMOVE_DOC)
+    statements = (rows, _ADD_DOCS, _ADD_DOC, _ADD, _REPLACE, _REMOVE, _REMOVE_DOC)
     return Taken(*store._take_in(statements, bindings, last, end, _TAKEN_AT_ONCE, searchable, fold))
 
 

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from cli.harness import Call, Result, Terminal, program
 
+from kycli import Kycore
+from kycli.core.search import indexing
+from kycli.core.search.indexing import State
+
 
 @pytest.fixture
 def file(home: Path) -> Path:
@@ -51,6 +55,36 @@ def test_counts_as_json(call: Call, file: Path) -> None:
         "rejected": 0, "change": 2,
     }  # fmt: skip
     assert done.err == ""
+
+
+def test_the_index_is_updated_at_the_end(run: Call, file: Path, database: Path) -> None:
+    def seen() -> int | None:
+        with Kycore(database) as store:
+            return State(store).watermark
+
+    assert run("kyi", "users.csv", "--index", "--dry-run").code == 0
+    assert not database.exists()
+    assert run("kyi", "users.csv").code == 0
+    assert seen() is None
+    done = run("kyi", "users.csv", "users.csv", "--index", "--prefix", "more:", "--json", "-q")
+    assert json.loads(done.out)["created"] == 2
+    assert (done.code, done.err, seen()) == (0, "", 4)
+    assert run("kycli", "search", "007").lines == ["a.b\t007", "more:a.b\t007"]
+
+
+def test_an_index_that_is_interrupted_keeps_the_rows(
+    run: Call, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(indexing, "catch_up", interrupt)
+    done = run("kyi", "users.csv", "--index")
+    assert done.code == 130
+    assert "2 created\n" in done.err
+    assert "the rows are kept" in done.err
+    monkeypatch.undo()
+    assert run("kyg", "c").out == b"x\n"
 
 
 def test_flags(call: Call, home: Path) -> None:

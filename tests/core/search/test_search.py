@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from invariants import check
 
 from kycli import Kycore
+from kycli.core import storage
 from kycli.core.search import checking as index_check
 from kycli.core.search import indexing
 from kycli.core.search.searching import Hit
@@ -397,6 +399,72 @@ def test_others_write_between_the_steps(path: Path, small_steps: None) -> None:
 
         assert len(store.search_hits("apple", progress=progress, limit=None)) >= 20
         assert set(keys(store, "apple", limit=None)) == {*store}
+
+
+@pytest.fixture(params=[True, False], ids=["native", "by apsw"])
+def native(request: pytest.FixtureRequest) -> Iterator[None]:
+    storage._use_native_statements(request.param)
+    yield
+    storage._use_native_statements(True)
+
+
+def odd(number: int) -> Any:
+    """Return values of all kinds, some of them large, some not ASCII."""
+    values = [f"apple {number}", "Ärger über Äpfel", number, 2.5, {"n": 'a "b"'}, "x " * 700, b"a"]
+    return values[number % len(values)]
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("seconds", [-1, 0.002, 1])
+def test_keys_that_changed_in_any_order_are_indexed_as_they_are(
+    path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(indexing, "STEP_SECONDS", seconds)
+    monkeypatch.setattr(indexing, "_BULK", 300)
+    monkeypatch.setattr(indexing, "_STEPS_BETWEEN_MERGES", 3)
+    chance = random.Random(1)
+    with Kycore(path) as store:
+        store.save_many((f"k{n:03}", odd(n)) for n in range(400))
+        assert store.update_index() == 400
+        for _ in range(2):
+            for n in chance.sample(range(500), 350):
+                if chance.random() < 0.2:
+                    store.delete(f"k{n:03}")
+                else:
+                    store.save(f"k{n:03}", odd(n + 1))
+            store.rename_scope("default", "other")
+            store.rename_scope("other", "default")
+            assert store.update_index() == len(store)
+        assert index_check.check(store) == []
+        assert index_check.compare(store) == []
+        assert len(keys(store, "APFEL", limit=None)) == sum(
+            value == odd(1) for value in store.values()
+        )
+    check(path)
+
+
+def test_parts_are_merged_at_the_end_of_much_work(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "STEP_SECONDS", -1)
+    monkeypatch.setattr(indexing, "_BULK", 30)
+    tool = apsw.Connection(str(path))
+
+    def parts() -> int:
+        count: int = tool.execute("SELECT count(DISTINCT segid) FROM fts_kvstore_idx").get
+        return count
+
+    with Kycore(path) as store:
+        for generation in range(2):
+            most: list[int] = []
+            store.save_many((f"k{n}", f"apple {generation}") for n in range(40))
+            store.update_index(progress=lambda done, total, most=most: most.append(parts()))  # type: ignore[misc]
+            assert max(most) > 30
+            assert parts() < 4 * (generation + 1)
+            setting = "SELECT v FROM fts_kvstore_config WHERE k = 'automerge'"
+            assert tool.execute(setting).get == 4
+    tool.close()
+    check(path)
 
 
 HAMMER = """

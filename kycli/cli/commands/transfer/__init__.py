@@ -6,7 +6,7 @@ HEADING = "Import and export"
 
 _IMPORT_FLAGS = (
     "format prefix ttl key-column value-column scope-column time-column columns no-header "
-    "delimiter quote encoding table on-conflict on-error rejects batch resume dry-run json"
+    "delimiter quote encoding table on-conflict on-error rejects batch resume index dry-run json"
 )
 
 COMMANDS = (
@@ -42,7 +42,8 @@ overwritten. --on-conflict newer overwrites those that are older than the row
 (--time-column, by default updated_at) or, if it has no time, the file.
 --rejects implies --on-error skip. --batch commits N rows at a time, so that
 others can write in between. When such an import fails or is interrupted,
---resume continues it. It waits up to ten minutes for others who write.""",
+--resume continues it. It waits up to ten minutes for others who write. --index
+leaves nothing to index for the first search.""",
         examples=(
             "kycli import users.csv --scope alpha.prod",
             "kycli import old.sqlite --table kv --key-column k --value-column v",

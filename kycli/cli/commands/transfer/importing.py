@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from kycli.cli.progress import progress
 from kycli.core.operations.importing import NOTHING
 from kycli.errors import FormatError, KycliError, UsageError
 from kycli.transfer import formats
@@ -75,7 +76,19 @@ def import_files(env: Environment, arguments: list[str]) -> int:
         for work in done:
             total = total.plus(work.done)
         write_json(env, {"files": len(done), **total._asdict()})
+    if "index" in env.flags and not options.dry_run:
+        _update_index(env)
     return 0
+
+
+def _update_index(env: Environment) -> None:
+    """Update the search index, after what was imported is committed and reported."""
+    try:
+        with progress(env, "indexing") as show:
+            env.store().update_index(progress=show)
+    except KeyboardInterrupt:
+        env.note("kycli: interrupted; the rows are kept, and the next search finishes the index")
+        raise
 
 
 def _options(env: Environment) -> ImportOptions:
