@@ -47,6 +47,7 @@ engine = [
         **COMPILER,
     ),
     Extension("kycli.core.codec", ["kycli/core/codec.pyx"], depends=SHARED, **COMPILER),
+    Extension("kycli.core.search.characters", ["kycli/core/search/characters.pyx"], **COMPILER),
     Extension("kycli.core.migration.oldvalues", ["kycli/core/migration/oldvalues.pyx"], **COMPILER),
 ]
 

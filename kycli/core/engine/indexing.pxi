@@ -78,7 +78,7 @@ cdef tuple _take_in(Kycore store, tuple sql, tuple bindings, int64_t last, int64
         raise db.translated(error) from error
     finally:
         db.leave()
-    return count, scope, key, lowest or None
+    return count, (scope, key) if count else None, lowest or None
 
 
 cdef _Statement _prepared_or_apsw(_Session db, str sql, by_apsw):

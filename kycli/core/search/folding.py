@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from kycli.core.search.characters import Characters
+
 # First and last code point of scripts that are taken apart.
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -56,7 +58,7 @@ _PLAIN = {
 
 
 class _Folding(dict[int, str]):
-    """Code point -> what becomes of it, for ``str.translate``; worked out when first met."""
+    """Code point -> what becomes of it; worked out when first met."""
 
     def __missing__(self, code: int) -> str:
         folded = self[code] = _fold(chr(code))
@@ -108,7 +110,7 @@ def _adorns(char: str, category: str) -> bool:
     return category == "Sk" and char >= "\U0001f3fb"
 
 
-_FOLDING = _Folding()
+_FOLDING = Characters(_Folding())
 
 
 def fold(text: str) -> str:
@@ -121,7 +123,7 @@ def fold(text: str) -> str:
         return text
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
-    return text.translate(_FOLDING)
+    return _FOLDING.replaced(text)
 
 
 def words(text: str) -> list[str]:

@@ -181,8 +181,8 @@ def _step(store: Kycore, state: State, goal: int, pace: _Pace, bulk: bool) -> in
         now = time.monotonic()
         if state.cursor is not None:
             taken = index.take_in_order(store, state.cursor, _STEP_ROWS, end, searchable, fold)
-            state.cursor = None if taken.scope is None else (taken.scope, taken.key)
-            done += taken.count
+            state.cursor = taken.last
+            done += taken.keys
         else:
             before = state.watermark
             upto = min(before + pace.span(end - now), state.newest)

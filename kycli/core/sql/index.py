@@ -63,14 +63,13 @@ class Taken(NamedTuple):
     """What was taken into the index.
 
     Attributes:
-        count: how many keys.
-        scope, key: the last of them, or None.
+        keys: how many.
+        last: scope and key of the last of them, or None.
         left: the first change of those that are left; None when all were taken.
     """
 
-    count: int
-    scope: str | None
-    key: str | None
+    keys: int
+    last: tuple[str, str] | None
     left: int | None
 
 

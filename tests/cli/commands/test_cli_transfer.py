@@ -73,18 +73,17 @@ def test_the_index_is_updated_at_the_end(run: Call, file: Path, database: Path) 
 
 
 def test_an_index_that_is_interrupted_keeps_the_rows(
-    run: Call, file: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(indexing, "catch_up", interrupt)
-    done = run("kyi", "users.csv", "--index")
+    done = call("kyi", "users.csv", "--index")
     assert done.code == 130
     assert "2 created\n" in done.err
     assert "the rows are kept" in done.err
-    monkeypatch.undo()
-    assert run("kyg", "c").out == b"x\n"
+    assert call("kyg", "c").out == b"x\n"
 
 
 def test_flags(call: Call, home: Path) -> None:

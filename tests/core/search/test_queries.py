@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kycli.core.search import folding
 from kycli.core.search.folding import fold, is_word_character, words
 from kycli.core.search.queries import parse
 from kycli.core.sql.fts import TextIndex
@@ -132,6 +133,12 @@ def test_a_word_is_the_same_to_the_queries_and_to_the_index() -> None:
     index.close()
     wrong = [c for c in characters if len(words(c)) != len(seen.get(ord(c), []))]
     assert wrong == []
+
+
+@given(st.text())
+def test_each_character_is_folded_by_itself(text: str) -> None:
+    text = unicodedata.normalize("NFC", text + "é東ﷺ\u00ad\0\U0001f980")
+    assert fold(text) == "".join(map(folding._fold, text))
 
 
 @pytest.mark.parametrize(
