@@ -43,7 +43,7 @@ engine = [
     Extension(
         "kycli.core.storage",
         ["kycli/core/storage.pyx"],
-        depends=[*sorted(glob("kycli/core/engine/*.pxi")), *SHARED],
+        depends=[*sorted(glob("kycli/core/engine/**/*.pxi", recursive=True)), *SHARED],
         **COMPILER,
     ),
     Extension("kycli.core.codec", ["kycli/core/codec.pyx"], depends=SHARED, **COMPILER),

@@ -427,7 +427,6 @@ class Kycore:
         scope: str | None = None,
         include_expired: bool = False,
         at: Time | None = None,
-        model: bool = False,
     ) -> Any: ...
     def patch(
         self, path: str, value: Any, *, key: str | None = None, scope: str | None = None

@@ -3,11 +3,11 @@
 
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
-(``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks (``forks``), a
-connection that threads share (``connection``), deferred writes (``deferred``), transactions
-(``session``), reading rows (``reading``), changing keys (``writing``, ``packs``, ``bulk``), the methods
-whose work is done elsewhere (``surface``), imports (``importing``), reading many keys
-(``listing``, ``lines``), filling the search index (``indexing``), and the store itself.
+(``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks
+(``forks``), a connection that threads share (``connection``), deferred writes (``deferred``),
+transactions (``session``), reading rows (``reading``), changing keys (``writing``), the methods
+whose work is done elsewhere (``surface``), what is declared of scopes (``declaring``), reading
+many keys (``listing``), and the store itself. ``engine/bulk`` has what many rows at once need.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -79,14 +79,14 @@ include "engine/deferred.pxi"
 include "engine/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
-include "engine/packs.pxi"
-include "engine/bulk.pxi"
+include "engine/bulk/packs.pxi"
+include "engine/bulk/writing.pxi"
 include "engine/surface.pxi"
 include "engine/declaring.pxi"
-include "engine/importing.pxi"
+include "engine/bulk/importing.pxi"
 include "engine/listing.pxi"
-include "engine/lines.pxi"
-include "engine/indexing.pxi"
+include "engine/bulk/lines.pxi"
+include "engine/bulk/indexing.pxi"
 
 
 # ---------------------------------------------------------------- the store
@@ -492,57 +492,6 @@ schema=None)
             kind, stored, size = _enforced(self, enforcer, scope, key, kind, stored)
         return _status(_write_row(self._db, now, scope, key, stored, kind, size <= INLINE_MAX,
                                   expires_at, op))
-
-    def save_many(self, pairs, ttl=None, *, scope=None):
-        """Store many values: all of them or, when anything fails, none.
-
-        Parameters:
-            pairs: a mapping, or an iterable of ``(key, value)``, consumed as it goes, so
-                that any number fits into memory; a key given twice keeps its last value.
-            ttl: as for ``save``, for all of them.
-            scope: default the store's.
-
-        Returns:
-            How many pairs were given.
-
-        Raises:
-            As ``save``; and whatever the iterable raises.
-        """
-        cdef str place = self._checked_scope(scope)
-        cdef int64_t count = 0
-        cdef object lifetime = None if ttl is None else parse_ttl(ttl)
-        items = iterator_over(
-            pairs.items() if hasattr(type(pairs), "items") else pairs,
-            "save_many takes a mapping or an iterable of pairs")
-        cdef _Session db = self._db
-        cdef _BulkWriter outer, bulk
-        with _Transaction(db, self):
-            db.use_native_statements()
-            self._enlarge_page_cache()
-            bulk = _BulkWriter(self, place, self._lifetime_in(place, lifetime))
-            outer, db.bulk = db.bulk, bulk
-            enforcer = self._enforcer(place)
-            try:
-                for pair in items:
-                    try:
-                        if type(pair) is not tuple and isinstance(pair, (str, bytes)):
-                            raise TypeError  # though it may be of two characters
-                        key, value = pair
-                    except (TypeError, ValueError):
-                        raise WrongTypeError(
-                            f"save_many takes pairs of key and value, not {type(pair).__name__}"
-                        ) from None
-                    key = self._key(place, key)
-                    if enforcer is not None:
-                        value = enforcer.validate(key, value)
-                    kind, stored, size = encode(value)
-                    bulk.add(key, kind, stored, size)
-                    count += 1
-                bulk.flush()
-            finally:
-                db.bulk = outer
-        self._sweep_after(count)
-        return count
 
     # -- reading
 

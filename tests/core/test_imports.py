@@ -65,7 +65,7 @@ def graph() -> dict[str, set[str]]:
         if file.suffix == ".py":
             pairs = set(imported(ast.parse(text)))
         else:
-            parts = sorted((SOURCES / "engine").glob("*.pxi")) if name == FACE else []
+            parts = sorted((SOURCES / "engine").rglob("*.pxi")) if name == FACE else []
             text = "\n".join([text, *(part.read_text() for part in parts)])
             pairs = set(imported_by_source(text))
         targets = {f"{module}.{each}" if f"{module}.{each}" in known else module

@@ -48,6 +48,122 @@ cdef class _Declaring(_Surface):
             return imported("kycli.core.schemas.enforcing").ModelEnforcer(enforcer, store._model)
         return enforcer
 
+    # -- scopes and caches
+
+    def scopes(self):
+        """Return the scopes that hold keys or are declared, sorted.
+
+        Costs in proportion to the number of scopes, not of keys.
+        """
+        from kycli.core.operations import scopes
+
+        return scopes.scopes(self)
+
+    def drop_scope(self, scope):
+        """Delete all keys of a scope, into the archive, and what is declared of it.
+
+        Returns:
+            How many keys there were.
+        """
+        from kycli.core.operations import scopes
+
+        return scopes.drop_scope(self, check_scope(scope))
+
+    def rename_scope(self, scope, to_scope):
+        """Rename a scope, with its keys, history, archive and what is declared of it.
+
+        Returns:
+            How many keys it holds.
+
+        Raises:
+            MissingKeyError: when there is no such scope.
+            ConflictError: when the new name is in use.
+            InvalidTTLError: when keys expire and the new name is one of a namespace
+                that is no cache.
+        """
+        from kycli.core.operations import scopes
+
+        return scopes.rename_scope(self, check_scope(scope), check_scope(to_scope))
+
+    def create_cache(self, scope, timeout):
+        """Declare a namespace a cache: keys saved without a TTL live for ``timeout``.
+
+        Keys that exist already stay as they are.
+
+        Parameters:
+            scope: ``"project.namespace"``.
+            timeout: seconds, or text with a unit.
+
+        Raises:
+            InvalidScopeError: when ``scope`` names no namespace.
+            InvalidTTLError: when ``timeout`` is no positive length of time.
+            ConflictError: when it is a cache already.
+        """
+        from kycli.core.operations import caches
+
+        caches.create_cache(self, check_scope(scope), parse_ttl(timeout))
+
+    def set_cache(self, scope, timeout):
+        """Change the timeout of a cache, for keys that are saved from now on.
+
+        Raises:
+            MissingKeyError: when it is no cache.
+        """
+        from kycli.core.operations import caches
+
+        caches.set_cache(self, check_scope(scope), parse_ttl(timeout))
+
+    def drop_cache(self, scope):
+        """Make a cache an ordinary namespace again; its keys keep the lifetime they have.
+
+        Raises:
+            MissingKeyError: when it is no cache.
+        """
+        from kycli.core.operations import caches
+
+        caches.drop_cache(self, check_scope(scope))
+
+    def caches(self):
+        """Return a dict of each cache and its timeout in seconds, sorted by name."""
+        from kycli.core.operations import caches
+
+        return caches.caches(self)
+
+    # -- limits of the history
+
+    def set_scope(self, scope, *, history_days=..., history_versions=..., archive_days=...):
+        """Declare how far back the history and the archive of a scope go. Atomic.
+
+        Writes of all processes enforce the limits, a step at a time, so a key may have some
+        more changes for a while. A limit that is not given stays as it was; None removes it.
+        Without limits everything is kept until ``compact``.
+
+        Parameters:
+            history_days: changes older than this are pruned, except for the newest of a key
+                that is there.
+            history_versions: how many changes of each key are kept, at least 1.
+            archive_days: deleted and expired values older than this are purged.
+
+        Raises:
+            InvalidValueError: when a number is out of range; nothing is changed.
+        """
+        from kycli.core.history import retention
+
+        given = {"history_days": history_days, "history_versions": history_versions,
+                 "archive_days": archive_days}
+        retention.set_scope(
+            self, scope, {name: value for name, value in given.items() if value is not ...})
+
+    def scope_settings(self, scope=None):
+        """Return what ``set_scope`` declared of a scope, as a dict; None where it did not.
+
+        Without ``scope``, a dict of all scopes of which anything is declared, and theirs.
+        """
+        from kycli.core.history import retention
+
+        return (retention.all_settings(self) if scope is None
+                else retention.scope_settings(self, scope))
+
     # -- schemas
 
     def create_table(self, scope, schema, *, keys=None, strict=True, extra="forbid",

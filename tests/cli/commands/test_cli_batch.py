@@ -310,7 +310,7 @@ def test_what_needs_a_process_of_its_own_is_refused(call: Call, line: str) -> No
 @pytest.mark.parametrize(
     "line",
     [
-        *("import x.csv", "export x.csv", "compact", "optimize", "doctor", "use a", "kyi x.csv"),
+        *("import x.csv", "export x.csv", "compact", "optimize", "use a", "kyi x.csv"),
         *("config set current_scope a", "config unset current_scope", "update k cat"),
     ],
 )

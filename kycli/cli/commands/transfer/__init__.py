@@ -67,11 +67,11 @@ leaves nothing to index for the first search.""",
         notes="""\
 Writes the keys as of one moment, while others go on writing. FILE appears when
 it is complete; '-' is standard output. On a terminal it asks before it replaces
-a file; -y answers yes. FORMAT is csv, tsv, json, jsonl, dotenv or nul, by default
-what the name of the file says, and csv for a name without an ending. A name that ends in
-.gz, .xz or .zst is compressed. 'kycli import' reads back what was exported,
-with types, times of expiry and scopes; dotenv and nul refuse what they cannot
-hold. --plain writes keys and values as text and nothing else.""",
+a file; -y answers yes. FORMAT is csv, tsv, json, jsonl, dotenv or nul, by
+default what the name of the file says, and csv for a name without an ending. A
+name that ends in .gz, .xz or .zst is compressed. 'kycli import' reads back what
+was exported, with types, times of expiry and scopes; dotenv and nul refuse what
+they cannot hold. --plain writes keys and values as text and nothing else.""",
         examples=(
             "kycli export keys.csv --scope alpha.prod",
             "kycli export all.jsonl.zst --all-scopes",
@@ -116,6 +116,7 @@ changes nothing. Each scope is one transaction.""",
         "transfer.mirror.export_mirror",
         "DIR",
         "write a file for each key",
+        alone="transaction",
         flags=SCOPE + "prefix force dry-run json",
         meanings={
             "scope": "only this scope; may be given several times",
@@ -143,6 +144,7 @@ DIR/.kycli-mirror.""",
         "transfer.mirror.import_mirror",
         "DIR",
         "read a mirror back",
+        alone="transaction",
         flags=SCOPE + "prefix on-conflict delete strip-newline dry-run json",
         meanings={
             "scope": "only this scope; may be given several times",

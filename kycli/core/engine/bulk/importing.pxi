@@ -25,7 +25,59 @@ cdef class _Place:
 
 
 cdef class _Importing(_Declaring):
-    """The part of ``Kycore`` that imports and exports."""
+    """The part of ``Kycore`` that writes many rows, imports and exports."""
+
+    def save_many(self, pairs, ttl=None, *, scope=None):
+        """Store many values: all of them or, when anything fails, none.
+
+        Parameters:
+            pairs: a mapping, or an iterable of ``(key, value)``, consumed as it goes, so
+                that any number fits into memory; a key given twice keeps its last value.
+            ttl: as for ``save``, for all of them.
+            scope: default the store's.
+
+        Returns:
+            How many pairs were given.
+
+        Raises:
+            As ``save``; and whatever the iterable raises.
+        """
+        cdef Kycore store = <Kycore>self
+        cdef _Session db = store._db
+        cdef str place = store._checked_scope(scope)
+        cdef int64_t count = 0
+        cdef object lifetime = None if ttl is None else parse_ttl(ttl)
+        items = iterator_over(
+            pairs.items() if hasattr(type(pairs), "items") else pairs,
+            "save_many takes a mapping or an iterable of pairs")
+        cdef _BulkWriter outer, bulk
+        with _Transaction(db, store):
+            db.use_native_statements()
+            store._enlarge_page_cache()
+            bulk = _BulkWriter(store, place, store._lifetime_in(place, lifetime))
+            outer, db.bulk = db.bulk, bulk
+            enforcer = self._enforcer(place)
+            try:
+                for pair in items:
+                    try:
+                        if type(pair) is not tuple and isinstance(pair, (str, bytes)):
+                            raise TypeError  # though it may be of two characters
+                        key, value = pair
+                    except (TypeError, ValueError):
+                        raise WrongTypeError(
+                            f"save_many takes pairs of key and value, not {type(pair).__name__}"
+                        ) from None
+                    key = store._key(place, key)
+                    if enforcer is not None:
+                        value = enforcer.validate(key, value)
+                    kind, stored, size = encode(value)
+                    bulk.add(key, kind, stored, size)
+                    count += 1
+                bulk.flush()
+            finally:
+                db.bulk = outer
+        store._sweep_after(count)
+        return count
 
     # -- import and export
 
