@@ -2,7 +2,8 @@
 #
 # Rows go from one statement into the next. As lists of tuples, executed one by one through
 # Python, they would take longer than FTS5 takes for them. The rows of fts_docs are inserted
-# many at a time, which takes half as long.
+# many at a time, which takes half as long, and at the end: SQLite opens a savepoint for a
+# statement of many rows, at which FTS5 writes a part of the index.
 
 cdef enum:
     DOCS = 32  # as in sql.index
@@ -56,9 +57,6 @@ cdef tuple _take_in(Kycore store, tuple sql, tuple bindings, int64_t last, int64
                         last += 1
                         _index_text(add, last, key, text, fold)
                         added.append((scope, key))
-                        if len(added) == DOCS:
-                            _add_docs(add_docs, last - DOCS + 1, added)
-                            added = []
                     else:
                         _index_text(replace, number, key, text, fold)
                 elif number:
@@ -67,7 +65,12 @@ cdef tuple _take_in(Kycore store, tuple sql, tuple bindings, int64_t last, int64
                     remove_doc.bind_int(1, number)
                     remove_doc.execute_at_once()
                 stopped = size > most or _clock_ms(CLOCK_MONOTONIC) >= end_ms
-            for number, pair in enumerate(added, last - len(added) + 1):
+            number = last - len(added) + 1
+            while len(added) >= DOCS:
+                _add_docs(add_docs, number, added[:DOCS])
+                number += DOCS
+                del added[:DOCS]
+            for number, pair in enumerate(added, number):
                 _add_docs(add_doc, number, [pair])
         finally:
             rows.reset()
