@@ -72,6 +72,13 @@ BARS = (
     Bar("search: a rare word", "kycli", "apsw", 3, promised="issue 4"),
     # Half of the time that a writer waits for the lock unless told otherwise.
     Bar("search: a save meanwhile", "the longest", None, 2.5, promised="issue 4"),
+    Bar(
+        "save: an object of ten fields",
+        "schema",
+        "model_validate, then save",
+        1.5,
+        promised="issue 12",
+    ),
     # 0.6 of its rate.
     Bar("search: building the index, per row", "kycli", "apsw", 1.67, promised="issue 11"),
     Bar("migrating in place, per key", "kycli", "apsw", 2, promised="issue 5"),

@@ -31,14 +31,15 @@ from operations import (
     opening,
     processes,
     reads,
+    schemas,
     search,
     transfer,
     writes,
 )
 
 MODULES = (
-    reads, writes, history, search, opening, processes, commands, calls, growth, migration,
-    transfer,
+    reads, writes, schemas, history, search, opening, processes, commands, calls, growth,
+    migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

@@ -137,7 +137,8 @@ def test_a_large_or_missing_file_is_refused(call: Call, tmp_path: Path) -> None:
 
 def test_a_model_is_imported_from_the_working_directory(run: Call, home: Path) -> None:
     (home / "shop.py").write_text(
-        "from pydantic import BaseModel\nclass Order(BaseModel):\n    item: str\n    count: int = 1\n"
+        "from pydantic import BaseModel\n"
+        "class Order(BaseModel):\n    item: str\n    count: int = 1\n"
     )
     assert run("kycli", "create", "table", "orders", "--model", "shop:Order").code == 0
     assert run("kys", "--scope", "orders", "1", "--json", '{"item": "bolt"}').code == 0
