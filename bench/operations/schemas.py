@@ -12,9 +12,16 @@ from kycli import Kycore
 
 CALLS = 2_000
 TYPES: dict[str, str] = {
-    **{"name": "str(1..80)", "email": "str", "age": "int(0..150)", "height": "float"},
-    **{"active": "bool", "role": "enum(user, admin)", "tags": "list[str]", "note": "str?"},
-    **{"scores": "dict[str,int]", "visits": "int"},
+    "name": "str(1..80)",
+    "email": "str",
+    "age": "int(0..150)",
+    "height": "float",
+    "active": "bool",
+    "role": "enum(user, admin)",
+    "tags": "list[str]",
+    "note": "str?",
+    "scores": "dict[str,int]",
+    "visits": "int",
 }
 
 
@@ -25,9 +32,15 @@ def objects(calls: int) -> Iterator[list[tuple[str, dict[str, Any]]]]:
             (
                 f"user:{number}",
                 {
-                    **{"name": f"User {number}", "email": f"u{number}@example.org"},
-                    **{"age": number % 100, "height": 1.5, "active": True, "role": "user"},
-                    **{"tags": ["a", "b"], "note": None, "scores": {"x": 1, "y": number}},
+                    "name": f"User {number}",
+                    "email": f"u{number}@example.org",
+                    "age": number % 100,
+                    "height": 1.5,
+                    "active": True,
+                    "role": "user",
+                    "tags": ["a", "b"],
+                    "note": None,
+                    "scores": {"x": 1, "y": number},
                     "visits": generation,
                 },
             )
