@@ -27,6 +27,7 @@ cdef class _Session(_Connection):
     cdef int64_t serial         # of the outermost block
     cdef int64_t last_id        # of the log, in the transaction under way; 0 before it is known
     cdef bint replaced          # whether the last change replaced a live value
+    cdef bint has_logged        # whether the transaction under way has added to the log
     cdef int archived           # whether the archive holds anything, in the same; -1: not known
 
     def __cinit__(self, str path, str durability, int64_t timeout_ms, _Cache cache, str command):
@@ -168,22 +169,41 @@ cdef class _Session(_Connection):
         """Look up the author anew, inside a transaction, when the schema has changed.
 
         It may be another database by now: one restored by SQLite's backup API, which has
-        other numbers for authors and for changes.
+        other numbers for authors and for changes. It was restored before this transaction, which
+        holds the write lock, so only the first row that it logs can find another one.
         """
+        cdef bint begins = not self.has_logged
         cdef int64_t schema
+        self.has_logged = True
         if self.run.native:
             # One of the two has been executed in each transaction that writes.
-            schema = (self.run.before.times_prepared_again()
-                      + self.run.newest.times_prepared_again())
+            schema = self.times_prepared_again()
+            if schema == self.schema:
+                return
+            # The other one notices the same change when it is executed, so that is done now.
+            self.run.before.bind_text(1, u"")
+            self.run.before.bind_text(2, u"")
+            self.run.before.bind(3, None)
+            try:
+                self.run.before.has_row()
+            finally:
+                self.run.before.reset()
+            _newest(self)
+            schema = self.times_prepared_again()
         else:
             schema = self.connection.pragma("schema_version")
-        if schema == self.schema:
-            return
-        if self.schema >= 0 and self.author:
+            if schema == self.schema:
+                return
+        if begins and self.schema >= 0 and self.author:
             self.author = imported("kycli.core.authors").number_of(
                 self.connection, self.command or "")
             self.change = 0
         self.schema = schema
+
+    cdef inline int64_t times_prepared_again(self) noexcept:
+        """Return how often the two statements were that notice another schema."""
+        return (self.run.before.times_prepared_again()
+                + self.run.newest.times_prepared_again())
 
     cdef take_write_lock(self):
         """Begin a transaction that writes; nobody changes what it reads from now on."""
@@ -195,6 +215,7 @@ cdef class _Session(_Connection):
             self.busy.uninterrupted = False
         self.last_id = 0
         self.archived = -1
+        self.has_logged = False
 
     cdef commit_all(self):
         """Commit, unless the file is not the one that its path names.

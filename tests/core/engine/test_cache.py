@@ -541,6 +541,17 @@ def test_get_many_sees_a_restored_database(restored: Kycore) -> None:
     assert restored.get_many(keys) == dict.fromkeys(keys, "before")
 
 
+def test_a_change_of_the_schema_does_not_split_what_is_one_change(store: Kycore) -> None:
+    """Two statements notice another schema, each when it is executed: one after the other."""
+    store.save("a", 1)
+    store.save("large", "x" * 700)
+    assert store.search("x") == {}  # makes the index
+    assert store.check() == []
+    change = store.import_rows([("k", "L" * 600), ("new", 2)]).change
+    assert store.undo(change) == 2
+    assert list(store.keys()) == ["a", "large"]
+
+
 def test_the_author_is_looked_up_anew_in_a_restored_database(path: Path, clock: Clock) -> None:
     """A number of an author means another one, or nobody, in another lineage."""
     with Kycore(path, clock=clock) as first:
