@@ -21,7 +21,7 @@ ALLOWED: set[tuple[str, str]] = set()
 LEVELS = {"errors": 0, "core": 1, "address": 2, "config": 2, "": 2, "transfer": 3, "cli": 4}
 """Part of the package, "" for its face, and the level of it. None imports a higher level."""
 
-NAMED_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
+NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 """Names with an underscore that are public."""
 
 

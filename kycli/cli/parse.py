@@ -86,6 +86,8 @@ FLAGS = {
     "plain": Flag("keys and values as text, and nothing else"),
     "delete": Flag("also delete keys whose file is gone"),
     "strip-newline": Flag("drop a newline at the end of edited text"),
+    "history": Flag("also every change"),
+    "archive": Flag("also deleted and expired values"),
     "path": Flag("a path inside the value: '$.a[0]'", "PATH"),
     "merge": Flag("in place of VALUE, a merge patch; - reads it", "JSON"),
     "json-patch": Flag("in place of VALUE, a JSON patch; - reads it", "FILE"),

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Literal, final, overload
 import apsw
 
 from kycli.core.doctor.checking import Problem
+from kycli.core.dump.records import Loaded, Record
 from kycli.core.history.changes import Change
 from kycli.core.history.diff import Diff
 from kycli.core.history.recovery import Difference
@@ -223,6 +224,7 @@ class Kycore:
         quote: str | None = None,
         encoding: str | None = None,
         table: str | None = None,
+        values_only: bool = False,
         progress: Callable[[int, int, int | None], object] | None = None,
     ) -> Imported: ...
     def export_data(
@@ -234,8 +236,27 @@ class Kycore:
         all_scopes: bool = False,
         prefix: str | None = None,
         plain: bool = False,
+        history: bool = False,
+        archive: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> int: ...
+    def dump(
+        self,
+        prefix: str | None = None,
+        *,
+        scope: str | Iterable[str] | None = None,
+        all_scopes: bool = False,
+        history: bool = False,
+        archive: bool = False,
+    ) -> Iterator[Record]: ...
+    def load(
+        self,
+        records: Iterable[Record],
+        *,
+        history: bool = False,
+        source: str | None = None,
+        scope: str | None = None,
+    ) -> Loaded: ...
     def traits(self, prefix: str | None = None, *, scope: str | None = None) -> Traits: ...
     def get_many(self, keys: Iterable[str], *, scope: str | None = None) -> dict[str, Any]: ...
     def delete_many(

@@ -10,8 +10,9 @@ from kycli.core.expiry import shown
 from kycli.core.operations.importing import Imported
 from kycli.errors import FileError, InvalidValueError, MissingFileError, MisuseError, WrongTypeError
 from kycli.transfer.exporting import ExportOptions, export
-from kycli.transfer.importing import Import, ImportOptions
+from kycli.transfer.importing import ImportOptions
 from kycli.transfer.reading import ReadOptions
+from kycli.transfer.restoring import importer
 
 if TYPE_CHECKING:
     from kycli.core.storage import Kycore
@@ -20,7 +21,7 @@ _TEXTS = (
     *("format", "prefix", "on_conflict", "on_error", "key_column", "value_column"),
     *("scope_column", "time_column", "delimiter", "quote", "encoding", "table"),
 )
-_SWITCHES = ("resume", "dry_run", "header")
+_SWITCHES = ("resume", "dry_run", "header", "values_only")
 
 
 def import_data(
@@ -43,7 +44,7 @@ def import_data(
     read = ReadOptions(**{name: options.pop(name) for name in ReadOptions._fields})
     file = source if hasattr(source, "read") else _path(source)
     try:
-        work = Import(store, file, ImportOptions(read=read, **options), progress=progress)
+        work = importer(store, file, ImportOptions(read=read, **options), progress=progress)
         return work.run()
     except OSError as error:
         raise _file_error(error, file) from error
@@ -57,6 +58,8 @@ def export_data(
     all_scopes: bool,
     prefix: str | None,
     plain: bool,
+    history: bool,
+    archive: bool,
     progress: Callable[[int], object] | None,
 ) -> int:
     """Export keys, as ``Kycore.export_data``."""
@@ -70,7 +73,7 @@ def export_data(
         scopes = (store.scope if scope is None else scope,) if not several else tuple(scope)
     if scopes == ():
         raise InvalidValueError("no scope to export")
-    options = ExportOptions(name or "csv", scopes, prefix, bool(plain))
+    options = ExportOptions(name or "csv", scopes, prefix, bool(plain), history, archive)
     try:
         return export(store, file, options, progress)
     except OSError as error:

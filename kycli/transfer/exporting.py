@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from operator import length_hint
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
@@ -27,12 +29,15 @@ class ExportOptions(NamedTuple):
         scopes: whose keys; None for all scopes.
         prefix: only keys that begin with this text.
         plain: only keys and values, as text: types and times of expiry are lost.
+        history, archive: also every change, and what was removed; for kycli's own format.
     """
 
     format: str
     scopes: tuple[str, ...] | None
     prefix: str | None = None
     plain: bool = False
+    history: bool = False
+    archive: bool = False
 
 
 def export(
@@ -42,6 +47,61 @@ def export(
     progress: Callable[[int], object] | None = None,
 ) -> int:
     """Write keys and values; return how many keys."""
+    return export_all(store, given, options, progress)["key"]
+
+
+def export_all(
+    store: Kycore,
+    given: str | os.PathLike[str] | BinaryIO,
+    options: ExportOptions,
+    progress: Callable[[int], object] | None = None,
+) -> Counter[str]:
+    """Write what is asked for; return how many there are of each: ``key``, ``change`` …"""
+    format = formats.named(options.format, writes=True)
+    if isinstance(given, (str, os.PathLike)) and _is_of(store, os.fspath(given)):
+        raise UsageError(
+            f"{os.fspath(given)} is the database itself", hint="choose another file to export to"
+        )
+    if format.name == "kycli":
+        with target(given) as out:
+            return _dump(store, out, options, progress)
+    if options.history or options.archive:
+        what = "history" if options.history else "archived values"
+        raise UsageError(f"{format.name} holds no {what}", hint="use the format kycli")
+    return Counter(key=_export(store, given, options, progress))
+
+
+def _dump(
+    store: Kycore,
+    out: BinaryIO,
+    options: ExportOptions,
+    progress: Callable[[int], object] | None,
+) -> Counter[str]:
+    """Write kycli's own format, which is of records and not of entries."""
+    from kycli.transfer.formats.complete import Header, write
+
+    if options.plain:
+        raise UsageError("kycli's own format is never plain", hint="use csv or jsonl")
+    header = Header(
+        options.history, options.archive or options.history, time.time_ns() // 1_000_000
+    )
+    with store.snapshot():
+        records = store.dump(
+            options.prefix,
+            scope=options.scopes,
+            all_scopes=options.scopes is None,
+            history=options.history,
+            archive=options.archive,
+        )
+        return write(out, records, header, progress or (lambda count: None))
+
+
+def _export(
+    store: Kycore,
+    given: str | os.PathLike[str] | BinaryIO,
+    options: ExportOptions,
+    progress: Callable[[int], object] | None,
+) -> int:
     writer_of = formats.named(options.format, writes=True).writer()
     several = options.scopes is None or len(options.scopes) > 1
     if several and (options.plain or options.format in ("nul", "dotenv")):
@@ -52,10 +112,6 @@ def export(
             hint="export each scope, or use csv, json or jsonl",
         )
     scopes = options.scopes and tuple(dict.fromkeys(map(check_scope, options.scopes)))
-    if isinstance(given, (str, os.PathLike)) and _is_of(store, os.fspath(given)):
-        raise UsageError(
-            f"{os.fspath(given)} is the database itself", hint="choose another file to export to"
-        )
     with target(given) as out, store.snapshot():
         places = store.scopes() if scopes is None else list(scopes)
         shape, is_text = _shape(store, places, options, several)

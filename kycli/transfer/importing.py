@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from kycli.core.codec import check_scope
 from kycli.core.expiry import shown
+from kycli.core.names import DEFAULT, split_scope
 from kycli.core.operations.importing import NOTHING, Imported
 from kycli.errors import (
     BusyError,
@@ -83,6 +84,7 @@ class ImportOptions(NamedTuple):
         batch: how many rows are committed together; None for all.
         resume: whether an interrupted import goes on.
         dry_run: whether all is rolled back in the end.
+        values_only: whether keys of kycli's own format are imported as those of others.
     """
 
     format: str | None = None
@@ -96,6 +98,7 @@ class ImportOptions(NamedTuple):
     batch: int | None = None
     resume: bool = False
     dry_run: bool = False
+    values_only: bool = False
 
     def check(self) -> None:
         """Raise where options make no sense."""
@@ -108,6 +111,25 @@ class ImportOptions(NamedTuple):
             raise InvalidValueError(f"a batch has one row or more, not {shown(self.batch)}")
         if self.dry_run and (self.batch or self.resume):
             raise UsageError("a dry run has no batches and resumes nothing")
+
+
+def format_of(given: Given, options: ImportOptions) -> formats.Format:
+    """Return the format that was asked for, or that the name of a file says.
+
+    Raises:
+        UsageError, FormatError: when there is none.
+    """
+    if options.format is not None:
+        return formats.named(options.format)
+    if isinstance(given, (str, os.PathLike)):
+        found = formats.of_file(os.fspath(given))
+        if found.name == "sqlite" and options.read == ReadOptions():
+            from kycli.transfer.formats.prontodb import is_prontodb
+
+            if is_prontodb(os.fspath(given)):
+                return formats.named("prontodb")
+        return found
+    raise UsageError("which format is standard input in?", hint=f"--format: {formats.READABLE}")
 
 
 class Import:
@@ -153,16 +175,10 @@ class Import:
         self._at: tuple[Any, Any] | None = None
         self._samples: list[tuple[str | None, str]] = []  # keys that were imported, a few
         self._sample: tuple[str | None, str] | None = None
-        format = None if options.format is None else formats.named(options.format)
-        if format is None and isinstance(given, (str, os.PathLike)):
-            format = formats.of_file(os.fspath(given))
-        if format is None:
-            raise UsageError(
-                "which format is standard input in?", hint=f"--format: {formats.READABLE}"
-            )
+        format = format_of(given, options)
         self._format = format.name
         # Whoever writes a pipe may take his time, and others want to write in it too.
-        spool = options.batch is None and format.name != "sqlite"
+        spool = options.batch is None and not self._is_database
         self._source = Source(
             given,
             name,
@@ -185,7 +201,7 @@ class Import:
                 or options.on_conflict == "newer"
                 or options.on_error == "skip"
             )
-            if format.name == "sqlite":
+            if self._is_database:
                 self._reader.path = self._source.path  # type: ignore[attr-defined]
         except BaseException:
             self._source.close()
@@ -204,7 +220,12 @@ class Import:
     @property
     def can_resume(self) -> bool:
         """Whether this import can go on after it was interrupted."""
-        return bool(self._batch and self._source.path and self._format != "sqlite")
+        return bool(self._batch and self._source.path and not self._is_database)
+
+    @property
+    def _is_database(self) -> bool:
+        """Whether it is an SQLite file, which is no stream."""
+        return self._format in ("sqlite", "prontodb")
 
     def could_skip(self, error: BaseException) -> bool:
         """Whether an error is of one record, which could be left out."""
@@ -323,7 +344,15 @@ class Import:
     # Rows
 
     def _rows(self) -> Iterator[Row]:
-        yield from self._reader.rows()
+        rows = self._reader.rows()
+        first = next(rows, None)
+        # What a database of ProntoDB says is a cache becomes one before its keys come.
+        for scope, timeout in getattr(self._reader, "caches", {}).items():
+            if scope not in self._store.caches() and split_scope(scope)[1] != DEFAULT:
+                self._store.create_cache(scope, timeout)
+        if first is not None:
+            yield first
+        yield from rows
         self._finished = True
         self._source.check_unchanged()
         if self._rejects is not None:
@@ -452,7 +481,7 @@ class Import:
             UsageError, ConflictError: when the file or the options are not the same.
         """
         path = self._source.path
-        if path is None or self._format == "sqlite":
+        if path is None or self._is_database:
             raise UsageError(f"{self.name}: only an import of a file of text can be resumed")
         found: dict[str, Any] | None = self._store.import_checkpoint(_key_of(path, self._scope))
         if found is None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from kycli import Kycore
+from kycli.core.dump.records import KeyRecord, ScopeRecord
 from kycli.core.expiry import shown
 from kycli.errors import KycliError
 
@@ -77,8 +78,14 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "plain": lambda make: True,
     "rejected": lambda make: lambda error: None,
     "resume": lambda make: True,
+    "records": lambda make: [
+        ScopeRecord(make("fresh"), {}),
+        KeyRecord("fresh", make("k"), 1, 1, 5),
+    ],
+    "values_only": lambda make: False,
     "rows": lambda make: [(make("k"), 1), (make("new"), 2, make("alpha"), None, 5)],
     "all_scopes": lambda make: False,
+    "archive": lambda make: False,
     "archive_days": lambda make: 1,
     "attempts": lambda make: 2,
     "existing": lambda make: make("keep"),
@@ -94,6 +101,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "dry_run": lambda make: True,
     "force": lambda make: True,
     "function": lambda make: lambda value: value,
+    "history": lambda make: False,
     "history_days": lambda make: 1,
     "history_versions": lambda make: 1,
     "if_absent": lambda make: True,

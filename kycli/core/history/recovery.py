@@ -288,8 +288,10 @@ def _last_row(store: Kycore, change: int) -> int:
     Raises:
         UnknownChangeError: when there is no such change, or a part of it was pruned.
     """
-    known = log.part_of(store, change) if 0 < change <= log.MAX_ID else None
-    if known is None:
+    is_id = 0 < change <= log.MAX_ID
+    known = log.part_of(store, change) if is_id else None
+    is_incomplete = is_id and retained.end_of_incomplete(store, change) is not None
+    if known is None and not is_incomplete:
         oldest = retained.retained_since(store, None)
         if 0 < change <= log.newest(store) and oldest is not None:
             raise _pruned(change, oldest)
@@ -297,7 +299,7 @@ def _last_row(store: Kycore, change: int) -> int:
             f"there is no change {shown(change)}", hint="'kycli history' shows the changes"
         )
     first = log.first_part(store, change)
-    if first is None or first.change != change:
+    if known is not None and (first is None or first.change != change):
         operation, whole = known
         if operation == EXPIRED:
             raise UnknownChangeError(
@@ -305,9 +307,9 @@ def _last_row(store: Kycore, change: int) -> int:
                 hint="'kyr KEY' brings back its value",
             )
         raise UnknownChangeError(f"{change} is no change but a part of change {whole}")
-    if first.is_alone:
+    if first is not None and first.is_alone:
         return first.id
-    if retained.end_of_incomplete(store, change) is not None:
+    if first is None or is_incomplete:
         raise UnknownChangeError(
             f"a part of change {change} was pruned, so it cannot be undone",
             hint="to bring back the value of one key: kyr KEY",

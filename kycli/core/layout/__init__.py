@@ -19,7 +19,8 @@ References between rows:
   on the log (such an index would make every write a third slower). ``archive.seq`` is the end of
   the chain of a removed key; a key that is created again links back to it.
 - ``version`` counts the changes of a key's value. It continues when a key is deleted and created
-  again, as long as the archive has the key.
+  again, as long as the archive has the key. A key that was imported with its version and without
+  its history begins with that version (``core.dump``).
 - A key that is deleted or has expired is moved to ``archive``; its ``audit_log`` row has no
   ``kind``.
 - A value of more than ``INLINE_MAX`` bytes is stored once, in the ``audit_log`` row that ``home``

@@ -8,7 +8,7 @@ So its changes are in the history like those of any key, with a version, a time 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.core.expiry import shown
@@ -179,6 +179,24 @@ def stored(shapes: tuple[Shape, ...]) -> dict[str, Any]:
             for found in shapes
         ]
     }
+
+
+def checked(document: Any) -> tuple[Shape, ...]:
+    """Return the shapes of a document that somebody else may have written.
+
+    Raises:
+        SchemaError: when it is not what ``stored`` returns.
+    """
+    made = {}
+    for found in loaded(document):
+        made[found.keys] = replace(
+            shape(found.definition, keys=found.keys, strict=found.strict, extra=found.extra),
+            verified=found.verified,
+        )
+    shapes = ordered(made)
+    if not shapes or len(shapes) > SHAPES_MAX or stored(shapes) != document:
+        raise SchemaError("a stored schema is not as kycli stores it")
+    return shapes
 
 
 def loaded(document: Any) -> tuple[Shape, ...]:

@@ -60,7 +60,9 @@ FORMATS = (
     Format("jsonl", "json_lines", (".jsonl", ".ndjson")),
     Format("nul", "nul", (".nul", ".bin0")),
     Format("dotenv", "dotenv", (".env",)),
+    Format("kycli", "complete", (".kycli",)),
     Format("sqlite", "sqlite", (".db", ".sqlite", ".sqlite3"), writes=False),
+    Format("prontodb", "prontodb", (".prdb",), writes=False),
 )
 NAMES = tuple(format.name for format in FORMATS)
 _WRITTEN = [format.name for format in FORMATS if format.writes]

@@ -1,6 +1,6 @@
 """SQLite files of other programs, which are read and never written.
 
-The one place outside of the engine that has SQL, as it reads tables that are not the engine's.
+Here and in ``prontodb`` is the only SQL outside of the engine: for tables that are not its own.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class SqliteReader(Reader):
             raise FormatError(f"SQLite cannot read it: {error}") from None
 
     def _rows(self, path: str) -> Iterator[Row]:
-        connection = _opened(path)
+        connection = opened(path)
         try:
             connection.execute("BEGIN")  # so that both ways of reading see the same rows
             table = self._table(connection)
-            names = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({_quoted(table)})")]
+            names = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({quoted(table)})")]
             columns, gathered = self._columns(names)
             has_scope = self.options.scope_column is not None
             has_time = self.options.time_column is not None
@@ -85,10 +85,10 @@ class SqliteReader(Reader):
         self, connection: apsw.Connection, table: str, names: list[str], columns: list[str]
     ) -> Iterator[tuple[Any, ...]]:
         """Yield the values of the columns; a text that is none as a ``_NoText``."""
-        wanted = ", ".join(map(_quoted, columns))
+        wanted = ", ".join(map(quoted, columns))
         if self.options.encoding is None:
             try:
-                yield from connection.execute(f"SELECT {wanted} FROM {_quoted(table)}")
+                yield from connection.execute(f"SELECT {wanted} FROM {quoted(table)}")
                 return
             except UnicodeDecodeError:
                 pass
@@ -96,9 +96,9 @@ class SqliteReader(Reader):
         self._rowid = _rowid(connection, table, names)
         encoding = codec_of(self.options.encoding or connection.pragma("encoding"))
         pieces = [self._rowid or "NULL"]
-        for name in map(_quoted, columns):
+        for name in map(quoted, columns):
             pieces += f"typeof({name})", f"iif(typeof({name})='text', CAST({name} AS BLOB), {name})"
-        sql = f"SELECT {', '.join(pieces)} FROM {_quoted(table)} LIMIT -1 OFFSET {self.line}"
+        sql = f"SELECT {', '.join(pieces)} FROM {quoted(table)} LIMIT -1 OFFSET {self.line}"
         for self._id, *items in connection.execute(sql):
             kinds, values = items[::2], items[1::2]
             yield tuple(
@@ -179,14 +179,14 @@ def _rowid(connection: apsw.Connection, table: str, names: list[str]) -> str | N
     for name in ("rowid", "_rowid_", "oid"):
         if name not in taken:
             try:
-                connection.execute(f"SELECT {name} FROM {_quoted(table)} LIMIT 0").fetchall()
+                connection.execute(f"SELECT {name} FROM {quoted(table)} LIMIT 0").fetchall()
             except apsw.SQLError:
                 return None
             return name
     return None
 
 
-def _opened(path: str) -> apsw.Connection:
+def opened(path: str) -> apsw.Connection:
     """Open a file such that nothing beside it is made or changed."""
     uri = f"file:{quote(path)}?mode=ro"
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -204,7 +204,7 @@ def _opened(path: str) -> apsw.Connection:
     return connection
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 

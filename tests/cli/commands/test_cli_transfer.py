@@ -327,3 +327,81 @@ def test_what_an_interrupted_import_had_imported_is_gone(call: Call, home: Path)
         "a.csv: what had been imported is gone, so it began at the start"
     )
     assert call("kycli", "count", "--scope", "big").out == b"25\n"
+
+
+# ---------------------------------------------------------------- all there is
+
+
+def test_a_store_goes_elsewhere_with_its_history(run: Call) -> None:
+    run("kys", "a", "1")
+    run("kys", "a", "2")
+    run("kys", "gone", "x")
+    run("kyd", "gone")
+    run("kycli", "admin", "create-cache", "shop.cart", "timeout=1800")
+    run("kycli", "set", "shop.cart.k", "v")
+    done = run("kye", "all.kycli.gz", "--all-scopes", "--history")
+    assert done.err == "exported 2 keys, 5 changes, 1 archived value\n"
+    history = run("kycli", "history", "--json").out
+    os.environ["KYCLI_DB_PATH"] = "other.db"
+    try:
+        assert run("kyi", "all.kycli.gz", "--dry-run").err == (
+            "all.kycli.gz: 2 keys, 5 changes, 1 archived value, 2 scopes (nothing was changed)\n"
+        )
+        assert run("kyi", "all.kycli.gz").err == (
+            "all.kycli.gz: 2 keys, 5 changes, 1 archived value, 2 scopes\n"
+        )
+        assert run("kycli", "history", "--json").out == history
+        assert run("kycli", "admin", "list-caches").out == b"shop.cart\t1800\n"
+        assert run("kyr", "gone").code == 0
+        again = run("kyi", "all.kycli.gz")
+        assert (again.code, again.out) == (1, b"")
+        assert again.err.count("\n") == 2
+        assert "two pasts are never mixed" in again.err
+        done = run("kyi", "all.kycli.gz", "--values-only", "--on-conflict", "skip", "--json")
+        assert json.loads(done.out)["skipped"] == 2
+    finally:
+        del os.environ["KYCLI_DB_PATH"]
+
+
+def test_one_scope_goes_elsewhere(run: Call) -> None:
+    run("kycli", "set", "shop.cart.k", "v")
+    assert run("kye", "one.kycli", "--scope", "shop.cart").err == "exported 1 key\n"
+    assert run("kyi", "one.kycli", "--scope", "copy").err == "one.kycli: 1 key, 1 scope\n"
+    assert run("kycli", "get", "k", "--scope", "copy").out == b"v\n"
+    assert run("kycli", "undo", "--scope", "copy").code == 0
+    refused = run("kyi", "one.kycli")
+    assert refused.code == 1
+    assert "scope 'shop.cart' has keys or archived values already" in refused.err
+    assert run("kye", "one.csv", "--history").code == 1
+    assert not Path("one.csv").exists()
+
+
+@pytest.mark.alone
+def test_a_killed_import_of_everything_leaves_nothing(run: Call, home: Path) -> None:
+    lines = (f'{{"key":"k{n}","value":"v{n}"}}\n' for n in range(20_000))
+    (home / "in.jsonl").write_text("".join(lines))
+    run("kyi", "in.jsonl", "-q")
+    run("kye", "all.kycli", "--history", "-q")
+    environment = {**os.environ, "KYCLI_DB_PATH": "other.db"}
+    with subprocess.Popen([program("kyi"), "all.kycli"], env=environment) as process:
+        while not Path("other.db-wal").exists() or os.path.getsize("other.db-wal") < 100_000:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    done = subprocess.run([program("kycli"), "doctor"], env=environment, capture_output=True)
+    assert done.returncode == 0
+    subprocess.run([program("kyi"), "all.kycli"], env=environment, check=True)
+
+
+def test_the_command_line_says_what_does_not_meet_a_schema(run: Call, home: Path) -> None:
+    run("kycli", "set", "kept", "--json", "1", "--scope", "users")
+    Path("users.json").write_text('{"name": "str"}')
+    assert run("kycli", "schema", "set", "users", "users.json", "--existing", "keep").code == 0
+    done = run("kye", "all.kycli", "--all-scopes")
+    assert done.err == "exported 1 key, 1 schema\n"
+    done = run("kyi", "all.kycli", "-d", "copy.db")
+    assert done.err == (
+        "all.kycli: 1 key, 1 scope, 1 schema\n"
+        "1 value does not meet the schema; to list them: kycli schema check SCOPE\n"
+    )
+    assert run("kycli", "schema", "check", "users", "-d", "copy.db").code == 1

@@ -6,7 +6,8 @@ HEADING = "Import and export"
 
 _IMPORT_FLAGS = (
     "format prefix ttl key-column value-column scope-column time-column columns no-header "
-    "delimiter quote encoding table on-conflict on-error rejects batch resume index dry-run json"
+    "delimiter quote encoding table on-conflict on-error rejects batch resume values-only "
+    "index dry-run json"
 )
 
 COMMANDS = (
@@ -18,10 +19,11 @@ COMMANDS = (
         flags=SCOPE + _IMPORT_FLAGS,
         meanings={
             "scope": "where rows go that name no scope",
-            "format": "csv, tsv, json, jsonl, dotenv, nul or sqlite",
+            "format": "the format; else the name of the file says it",
             "prefix": "put this text before each key",
             "ttl": "time to live of rows that name none",
             "on-conflict": "keys that exist: overwrite, skip, error, newer",
+            "values-only": "of a kycli file, only keys and values",
             "dry-run": "change nothing, and count what would change",
             "json": "print what was done as JSON",
         },
@@ -35,7 +37,8 @@ COMMANDS = (
         notes="""\
 Imports all of the files or, when anything fails, nothing; it is one change that
 'kycli undo' reverts. FILE is '-' for standard input, which needs --format. The
-format is what the name of the file says; gzip, xz and zstd are recognized.
+formats are csv, tsv, json, jsonl, dotenv, nul, kycli, sqlite and prontodb.
+gzip, xz and zstd are recognized.
 A CSV file has a header with the columns key and value, unless flags say where
 these are. JSON is an object, or a list of pairs or records. Keys that exist are
 overwritten. --on-conflict newer overwrites those that are older than the row
@@ -43,7 +46,10 @@ overwritten. --on-conflict newer overwrites those that are older than the row
 --rejects implies --on-error skip. --batch commits N rows at a time, so that
 others can write in between. When such an import fails or is interrupted,
 --resume continues it. It waits up to ten minutes for others who write. --index
-leaves nothing to index for the first search.""",
+leaves nothing to index for the first search.
+A kycli file brings its scopes back as they were, with settings, versions and
+times; they must be empty. If it has a history, the database must have none.
+--values-only imports its keys like those of any other file.""",
         examples=(
             "kycli import users.csv --scope alpha.prod",
             "kycli import old.sqlite --table kv --key-column k --value-column v",
@@ -56,25 +62,30 @@ leaves nothing to index for the first search.""",
         "transfer.exporting.export_file",
         "FILE [FORMAT]",
         "export keys to a file",
-        flags=SCOPE + "all-scopes prefix plain",
+        flags=SCOPE + "all-scopes prefix plain history archive",
         meanings={
             "scope": "the scope; may be given several times",
             "all-scopes": "all scopes",
             "prefix": "only keys that begin with this literal text",
+            "history": "also every change, and all archived values (kycli)",
+            "archive": "also what 'kyr' can bring back (kycli)",
         },
         repeatable="scope",
         short=Short("kye", "kye keys.csv", "kye - jsonl | gzip > keys.jsonl.gz"),
         notes="""\
 Writes the keys as of one moment, while others go on writing. FILE appears when
 it is complete; '-' is standard output. On a terminal it asks before it replaces
-a file; -y answers yes. FORMAT is csv, tsv, json, jsonl, dotenv or nul, by
-default what the name of the file says, and csv for a name without an ending. A
-name that ends in .gz, .xz or .zst is compressed. 'kycli import' reads back what
-was exported, with types, times of expiry and scopes; dotenv and nul refuse what
-they cannot hold. --plain writes keys and values as text and nothing else.""",
+a file; -y answers yes. FORMAT is csv, tsv, json, jsonl, dotenv, nul or kycli,
+by default what the name of the file says, and csv for a name without an ending.
+A name that ends in .gz, .xz or .zst is compressed. 'kycli import' reads back
+what was exported, with types, times of expiry and scopes; dotenv and nul refuse
+what they cannot hold. --plain writes keys and values as text and nothing else.
+The format kycli holds all there is of a scope: also its settings and schema,
+and versions and times of keys. --history and --archive are for this format.""",
         examples=(
             "kycli export keys.csv --scope alpha.prod",
             "kycli export all.jsonl.zst --all-scopes",
+            "kycli export all.kycli.gz --all-scopes --history",
             "kycli export .env --scope alpha.prod --prefix DB_",
         ),
         alone="transaction",

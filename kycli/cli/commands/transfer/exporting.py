@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kycli.core.names import check_scope
 from kycli.errors import FormatError, UsageError
 from kycli.transfer import formats
-from kycli.transfer.exporting import ExportOptions, export
+from kycli.transfer.exporting import ExportOptions, export_all
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -44,25 +44,40 @@ def export_file(env: Environment, arguments: list[str]) -> int:
         _scopes(env),
         env.flags.get("prefix"),
         "plain" in env.flags,
+        "history" in env.flags,
+        "archive" in env.flags,
     )
+    what = "records" if options.format == "kycli" else "keys"
     if not _may_write(env, name):
         return 1
     is_watched = env.is_watched() and name != "-"
 
     def show(count: int) -> None:
         if count % 50_000 == 0:
-            env.status(f"{name}: {count:,} keys")
+            env.status(f"{name}: {count:,} {what}")
 
     try:
         out: Any = _Output(env) if name == "-" else name
-        count = export(env.store(), out, options, show if is_watched else None)
+        counts = export_all(env.store(), out, options, show if is_watched else None)
     except _UnreadError:
         return 0
     finally:
         env.status("")
     if name != "-":
-        env.note(f"exported {count:,} key" if count == 1 else f"exported {count:,} keys")
+        parts = [counted(counts["key"], "key")]
+        if options.history:
+            parts.append(counted(counts["change"], "change"))
+        if options.history or options.archive:
+            parts.append(counted(counts["archived"], "archived value"))
+        if counts["schema"]:
+            parts.append(counted(counts["schema"], "schema"))
+        env.note(f"exported {', '.join(parts)}")
     return 0
+
+
+def counted(count: int, what: str) -> str:
+    """Say how many there are of something."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _format(name: str, given: str | None) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from kycli.cli.commands.transfer.exporting import counted
 from kycli.cli.progress import progress
 from kycli.core.operations.importing import NOTHING
 from kycli.errors import FormatError, KycliError, UsageError
 from kycli.transfer import formats
-from kycli.transfer.importing import Given, Import, ImportOptions, Patience
+from kycli.transfer.importing import Given, Import, ImportOptions, Patience, format_of
 from kycli.transfer.reading import ReadOptions
+from kycli.transfer.restoring import Restore, importer
 from kycli.transfer.sources import is_pipe
 
 if TYPE_CHECKING:
@@ -31,19 +33,22 @@ def import_files(env: Environment, arguments: list[str]) -> int:
     _check_files(arguments, options)
     store = env.store(create=not options.dry_run)
     together = len(arguments) > 1 and not (options.batch or options.resume or options.dry_run)
-    works: list[Import] = []
+    works: list[Import | Restore] = []
     patience = Patience(_PATIENCE_SECONDS, lambda error: env.status(f"waiting: {error}"))
 
-    def prepared(name: str) -> Import:
+    def prepared(name: str) -> Import | Restore:
         given: Given = env.input_stream() if name == "-" else name
-        work = Import(
-            store, given, options, name="standard input" if name == "-" else name,
+        wanted = options
+        if format_of(given, options).name == "kycli" and not env.scope_is_fixed:
+            wanted = options._replace(scope=None)  # each key goes into its own
+        work = importer(
+            store, given, wanted, name="standard input" if name == "-" else name,
             progress=_progress(env, name), patience=patience,
         )  # fmt: skip
         works.append(work)
         return work
 
-    done: list[Import] = []
+    done: list[Import | Restore] = []
     try:
         # What a pipe gives is taken before others have to wait for this transaction.
         pipes = {n: prepared(n) for n in arguments if together and (n == "-" or is_pipe(n))}
@@ -117,6 +122,7 @@ def _options(env: Environment) -> ImportOptions:
         batch=env.count("batch", 1),
         resume="resume" in flags,
         dry_run="dry-run" in flags,
+        values_only="values-only" in flags,
     )
 
 
@@ -163,8 +169,11 @@ def _progress(env: Environment, name: str) -> Callable[[int, int, int | None], N
     return show
 
 
-def _report(env: Environment, work: Import) -> None:
+def _report(env: Environment, work: Import | Restore) -> None:
     """Say what became of the rows of a file."""
+    if isinstance(work, Restore):
+        _report_restore(env, work)
+        return
     done = work.done
     parts = [
         f"{getattr(done, name):,} {name}"
@@ -186,8 +195,34 @@ def _report(env: Environment, work: Import) -> None:
         env.note(f"the first rejected: {work.first_rejection}")
 
 
+def _report_restore(env: Environment, work: Restore) -> None:
+    """Say what an export of kycli has brought back."""
+    found = work.loaded
+    parts = [
+        counted(count, what)
+        for count, what in (
+            (found.changes, "change"),
+            (found.archived, "archived value"),
+            (found.scopes, "scope"),
+            (found.schemas, "schema"),
+        )
+        if count
+    ]
+    if found.expired:
+        parts.append(f"{counted(found.expired, 'key')} had expired")
+    would = " (nothing was changed)" if work.options.dry_run else ""
+    env.note(f"{work.name}: {', '.join([counted(found.keys, 'key'), *parts])}{would}")
+    if found.invalid:
+        what = "1 value does" if found.invalid == 1 else f"{found.invalid:,} values do"
+        env.note(f"{what} not meet the schema; to list them: kycli schema check SCOPE")
+
+
 def _explain_failure(
-    env: Environment, error: BaseException, work: Import | None, names: list[str], done: int
+    env: Environment,
+    error: BaseException,
+    work: Import | Restore | None,
+    names: list[str],
+    done: int,
 ) -> None:
     """Say what is kept of an import that failed or was interrupted, and how it goes on.
 
@@ -215,7 +250,9 @@ def _explain_failure(
         env.note(f"{', '.join(kept)}{'; ' if go_on else ''}{go_on}")
 
 
-def _to_go_on(env: Environment, names: list[str], work: Import | None, error: BaseException) -> str:
+def _to_go_on(
+    env: Environment, names: list[str], work: Import | Restore | None, error: BaseException
+) -> str:
     """Return the command that imports what is left."""
     words = env.command.split()
     words += [f"./{name}" if name.startswith("-") else name for name in names if name != "-"]

@@ -85,17 +85,24 @@ cdef class _Importing(_Declaring):
                     on_conflict="overwrite", on_error="stop", rejects=None, batch=None,
                     resume=False, dry_run=False, key_column=None, value_column=None,
                     scope_column=None, time_column=None, columns=None, header=True,
-                    delimiter=None, quote=None, encoding=None, table=None, progress=None):
+                    delimiter=None, quote=None, encoding=None, table=None, values_only=False,
+                    progress=None):
         """Import a file: all of it or, when anything fails, nothing.
 
         One change of the history, which says that the rows were imported and from where. The
         file is read as a stream, so it may be larger than the memory; gzip, xz and zstd are
         recognized.
 
+        A file of the format ``"kycli"`` brings its scopes back as they were, with settings,
+        versions and times and, where it has them, history and archived values. They must be
+        empty, and for a history the whole database; then no other option holds but
+        ``dry_run`` and, for a file of one scope, ``scope``.
+
         Parameters:
             source: a path, or a binary stream.
-            format: ``"csv"``, ``"tsv"``, ``"json"``, ``"jsonl"``, ``"dotenv"``, ``"nul"``
-                or ``"sqlite"``; default what the name of the file says.
+            format: ``"csv"``, ``"tsv"``, ``"json"``, ``"jsonl"``, ``"dotenv"``, ``"nul"``,
+                ``"kycli"``, ``"sqlite"`` or ``"prontodb"``; default what the name of the
+                file says.
             scope: where rows go that name no scope; default the store's.
             ttl: time to live of rows that name no time.
             prefix: text that is put before each key.
@@ -120,6 +127,7 @@ cdef class _Importing(_Declaring):
             delimiter, quote: of a table; ``quote=""`` reads quotes as text.
             encoding: default UTF-8.
             table: of an SQLite file.
+            values_only: import the keys of a ``"kycli"`` file as those of other formats.
             progress: called with how many rows were read, and how many bytes of how many.
 
         Returns:
@@ -141,11 +149,11 @@ cdef class _Importing(_Declaring):
             "on_conflict": on_conflict, "on_error": on_error, "rejects": rejects,
             "batch": batch, "resume": resume, "dry_run": dry_run, "key_column": key_column,
             "value_column": value_column, "scope_column": scope_column, "time_column": time_column,
-            "columns": columns, "header": header, "delimiter": delimiter, "quote": quote, "encoding": encoding,
-            "table": table})
+            "columns": columns, "header": header, "delimiter": delimiter, "quote": quote,
+            "encoding": encoding, "table": table, "values_only": values_only})
 
     def export_data(self, path, format="csv", *, scope=None, all_scopes=False, prefix=None,
-                    plain=False, progress=None):
+                    plain=False, history=False, archive=False, progress=None):
         """Export keys and values, as of one moment; ``import_data`` reads them back as they are.
 
         A file appears under its name when it is complete. The ending ``.gz``, ``.xz`` or
@@ -153,12 +161,15 @@ cdef class _Importing(_Declaring):
 
         Parameters:
             path: a path, or a binary stream.
-            format: as for ``import_data``, except ``"sqlite"``.
+            format: as for ``import_data``, except ``"sqlite"`` and ``"prontodb"``.
             scope: one, or several; default the store's.
             all_scopes: all of them.
             prefix: only keys that begin with this text.
             plain: only keys and values, as text; types and times of expiry are lost.
-            progress: called with how many keys were written.
+            history: also every change that is retained, and the archived values; for
+                ``"kycli"``, as is ``archive``.
+            archive: also the deleted and expired values that ``restore`` brings back.
+            progress: called with how many keys, changes and archived values were written.
 
         Returns:
             How many keys were written.
@@ -181,7 +192,63 @@ cdef class _Importing(_Declaring):
 
         check_callable(progress, "progress")
         return calls.export_data(
-            self, path, format, scope, all_scopes, prefix, plain, progress)
+            self, path, format, scope, all_scopes, prefix, plain, bool(history), bool(archive),
+            progress)
+
+    def dump(self, prefix=None, *, scope=None, all_scopes=False, history=False, archive=False):
+        """Return an iterator over all there is of scopes, as records for ``load``.
+
+        The records are the classes of ``kycli.core.dump.records``. To have all of them of one
+        moment, iterate inside ``snapshot()``.
+
+        Parameters:
+            prefix: only keys that begin with this text.
+            scope: one, or several; default the store's.
+            all_scopes: all of them.
+            history: also every change that is retained, and the archived values.
+            archive: also the deleted and expired values that ``restore`` brings back.
+
+        >>> with Kycore(":memory:") as kv, Kycore(":memory:") as other:
+        ...     kv["a"] = 1
+        ...     kv["a"] = 2
+        ...     other.load(kv.dump(history=True), history=True).changes
+        ...     [(change.value, change.operation) for change in other.get_history("a")]
+        2
+        [(2, 'overwritten'), (1, 'created')]
+        """
+        from kycli.core.dump import reading
+
+        if all_scopes and scope is not None:
+            raise MisuseError("dump takes a scope or all_scopes, not both")
+        if scope is None or isinstance(scope, str):
+            scope = [(<Kycore>self)._checked_scope(scope)]
+        scope = list(iterator_over(scope, "scopes are a list or another iterable of scopes"))
+        return reading.dump(
+            self, None if all_scopes else scope, prefix, bool(history), bool(archive))
+
+    def load(self, records, *, history=False, source=None, scope=None):
+        """Load what ``dump`` gave, all or nothing; return ``Loaded`` with how much that was.
+
+        Keys come back with versions, times and what is declared of their scopes. Where the
+        records have a history, it comes back as it was, and the database must have none.
+        Otherwise the scopes must be empty, and all of it is one change.
+
+        Parameters:
+            records: an iterable; what it raises ends the loading.
+            history: whether the records have one.
+            source: what the history calls it, where it is a change.
+            scope: another name for the scope; default those in the records.
+
+        Raises:
+            ConflictError: when there are keys, or a history, already.
+            InvalidValueError, WrongTypeError: when records do not fit together, or are none.
+        """
+        from kycli.core.dump import writing
+
+        if scope is not None:
+            scope = check_scope(scope)
+        records = iterator_over(records, "load takes an iterable of records")
+        return writing.load(self, records, bool(history), checked_command(source), scope)
 
     def traits(self, prefix=None, *, scope=None):
         """Return ``Traits(types, expires)``: what is among the keys of a scope.
