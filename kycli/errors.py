@@ -112,6 +112,10 @@ class InvalidPathError(InputError):
     """A path into a document cannot be parsed, or cannot exist in the document."""
 
 
+class InvalidConditionError(InputError):
+    """A condition on fields, a field or an order cannot be parsed."""
+
+
 class InvalidValueError(InputError):
     """A value has a supported type, but cannot be stored."""
 

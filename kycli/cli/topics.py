@@ -169,6 +169,32 @@ the end. In a glob, * ? [a-z] and [!a-z] have their usual meaning.
 A pattern that begins with literal text reads only the keys that begin with it.""",
         ("PATTERN", "glob"),
     ),
+    "conditions": Topic(
+        "selecting keys by fields of their values",
+        """\
+'kycli scan SCOPE --where CONDITION' prints the keys whose values meet it:
+
+  age > 30 and city = 'Paris'        also: != < <= >= between 1 and 5
+  city in ('Paris', 'Rome')          one of several
+  name like 'A%'                     % is any text, _ one character; any case
+  name glob '[A-C]*'                 a shell pattern
+  tags contains 'vip'                an item of a list, or a part of a text
+  email is null or not active = true
+  address.zip = '75001' and tags[0] = "new"
+  @key glob 'user:*' and @updated > '1h ago'
+
+A field is a path into the value; 'kycli help paths' explains these. Others are
+@value (the value itself), @key, @version, @updated and @expires. Text stands in
+single quotes, where '' is a quote, or is a JSON string.
+
+Each comparison is true or false. Only values of one type compare: age > 30 is
+false for text, and true is not 1. What is missing is null. != and 'not' are true
+wherever the comparison is false, also for what is missing.
+
+--order city,-age sorts: null first, then numbers, text, false and true.
+'kycli create index SCOPE FIELD' makes =, in, <, >, between and --order fast.""",
+        ("CONDITION", "where"),
+    ),
     "queries": Topic(
         "what a search understands",
         """\

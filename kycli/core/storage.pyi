@@ -18,7 +18,9 @@ from kycli.core.operations.importing import Imported
 from kycli.core.operations.traits import Traits
 from kycli.core.schemas.definitions import Schema
 from kycli.core.schemas.registry import Invalid, SchemaChange
+from kycli.core.schemas.statistics import Statistics
 from kycli.core.search.searching import Hit
+from kycli.core.sql.fields import FieldIndex
 
 def _use_native_statements(wanted: bool) -> None: ...
 
@@ -131,6 +133,34 @@ class Kycore:
     def scan_lines(
         self, format: str, prefix: str | None = None, *, scope: str | None = None
     ) -> Iterator[tuple[bytes, int] | tuple[str, str]]: ...
+    def select(
+        self,
+        where: str | None = None,
+        *,
+        order: str | None = None,
+        limit: int | None = None,
+        prefix: str | None = None,
+        scope: str | None = None,
+    ) -> Iterator[Entry]: ...
+    def explain(
+        self,
+        where: str | None = None,
+        *,
+        order: str | None = None,
+        limit: int | None = None,
+        prefix: str | None = None,
+        scope: str | None = None,
+    ) -> str: ...
+    def create_index(self, scope: str, field: str) -> bool: ...
+    def drop_index(self, scope: str, field: str) -> bool: ...
+    def indexes(self, scope: str | None = None) -> list[FieldIndex]: ...
+    def statistics(
+        self,
+        prefix: str | None = None,
+        *,
+        scope: str | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Statistics: ...
     def exists(self, key: str, *, scope: str | None = None) -> bool: ...
     def delete(self, key: str, *, scope: str | None = None) -> bool: ...
     def pop(self, key: str, default: Any = ..., *, scope: str | None = None) -> Any: ...

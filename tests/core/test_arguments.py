@@ -64,6 +64,9 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "to_scope": lambda make: make("beta"),
     "ttl": lambda make: make("5m"),
     "until": lambda make: make("1s ago"),
+    "field": lambda make: make("a.b"),
+    "order": lambda make: make("-a,@key"),
+    "where": lambda make: make("a > 0 or @value = 1"),
     # what holds texts
     "keys": lambda make: [make("k"), make("list")],
     "operations": lambda make: [

@@ -17,8 +17,10 @@ from kycli.core.doctor import consistency
 from kycli.core.history.retention import VACUUM_BYTES
 from kycli.core.layout import SEARCH_SCHEMA
 from kycli.core.layout.triggers import WHOLE
+from kycli.core.operations import selecting
 from kycli.core.search import checking as index_check
 from kycli.core.search import indexing
+from kycli.core.sql import fields
 from kycli.core.sql.pruning import restart_sweeps
 from kycli.errors import BusyError, CorruptError, StorageError
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from kycli.core.sql.fields import FieldIndex
     from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
@@ -60,7 +63,7 @@ UNION ALL SELECT 'sqlite_schema'"""
 _HEADING = "*** in database main ***"
 # What SQLite says of an index that does not go with its table, where both can be read.
 _OF_ENTRIES = re.compile(
-    r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)"
+    r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (.+)"
 )
 _OF_FREE_PAGES = "Freelist: "
 _UNUSED = re.compile(r"Page \d+: never used")
@@ -97,6 +100,7 @@ class _Findings:
         reindex: the indexes that do not go with their tables.
         remake: SQL of triggers, views and indexes that are missing or others, and of a table
             that holds nothing, by what they are.
+        outdated: indexes on fields that are not used, as another kycli made them.
         sweeps: what is kept of the sweeps cannot be.
         refusal: why SQLite could not check the file as a whole.
     """
@@ -108,6 +112,7 @@ class _Findings:
         self.rebuild = False
         self.reindex: set[str] = set()
         self.remake: dict[tuple[str, str], str] = {}
+        self.outdated: list[FieldIndex] = []
         self.sweeps = False
         self.refusal = ""
 
@@ -151,7 +156,10 @@ def _examined(store: Kycore, progress: Progress | None) -> _Findings:
 
 
 def _is_mendable(found: _Findings) -> bool:
-    remedies = (found.rewrite, found.rebuild, found.reindex, found.remake, found.sweeps)
+    remedies = (
+        *(found.rewrite, found.rebuild, found.reindex, found.remake, found.sweeps),
+        found.outdated,
+    )
     return any(remedies) and not found.hopeless
 
 
@@ -188,7 +196,7 @@ def _look_at_file(store: Kycore, found: _Findings) -> None:
         if table in _OF_SEARCH:
             found.rebuild = True
             found.rewrite |= None in entries
-        elif None not in entries and indexes <= _INDEXES:
+        elif None not in entries and indexes <= _INDEXES | {*_of_fields(store)}:
             found.reindex |= indexes
         else:
             found.hopeless = True
@@ -199,6 +207,11 @@ def _look_at_file(store: Kycore, found: _Findings) -> None:
     if loose:  # such as pages that belong to two, of which one is of search, or free
         found.add("file", [line for line in loose if line not in unused])
         found.rewrite = True
+
+
+def _of_fields(store: Kycore) -> list[str]:
+    """Return the names of the indexes on fields."""
+    return [name for _, name, _ in fields.recorded(store)]
 
 
 def _of_all_pages(store: Kycore) -> list[str]:
@@ -282,6 +295,10 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
         else:
             found.hopeless = True
     model.close()
+    for index in selecting.outdated(store):
+        found.outdated.append(index)
+        what = f"the index on {index.field} of {index.scope} is not as kycli makes it"
+        found.add("file", [what])
 
 
 def _is_that_table(
@@ -331,8 +348,10 @@ def _mend(store: Kycore, found: _Findings, progress: Progress | None) -> None:
         for (type, name), sql in found.remake.items():
             store._query(f"DROP {type} IF EXISTS {name}")
             store._query(sql)
+        for index in found.outdated:
+            selecting.renew_index(store, index)
         for name in found.reindex:
-            store._query(f"REINDEX {name}")
+            store._query(f"REINDEX {fields.quoted(name)}")
     if found.rewrite:
         _rewrite(store)
     elif found.rebuild:

@@ -105,6 +105,106 @@ cdef class _Listings(_Importing):
         """
         return _Lines(self, format, prefix, scope)
 
+    def select(self, where=None, *, order=None, limit=None, prefix=None, scope=None):
+        """Iterate over the ``Entry`` of each key that meets a condition on its value.
+
+        Without an order they are sorted by key and come in pages, as from ``entries``. With one
+        they are of one moment, and all that match are found before the first is returned;
+        values over 512 bytes are read one by one. What cannot be read is left out.
+
+        Parameters:
+            where: the condition, such as ``"age > 30 and (city = 'Paris' or tags contains
+                'vip')"``: ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``between … and …``,
+                ``in (…)``, ``like``, ``glob``, ``contains``, ``is null``, with ``and``, ``or``,
+                ``not`` and parentheses. A field is a path into the value (``address.zip``,
+                ``tags[0]``) or ``@value``, ``@key``, ``@version``, ``@updated``, ``@expires``.
+                Only values of one type compare; what is missing is null. Default all keys.
+            order: fields to sort by, with commas, each with ``-`` before it for descending:
+                null first, numbers, text, false, true; keys decide between equals.
+            limit: at most so many.
+            prefix: only keys that begin with this text.
+            scope: default the store's.
+
+        Raises:
+            InvalidConditionError: when the condition or the order is none, with the place.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save_many({"ada": {"age": 36}, "bob": {"age": 17}, "eve": {"age": "old"}})
+        ...     [entry.key for entry in kv.select("age > 18")]
+        3
+        ['ada']
+        """
+        from kycli.core.operations import selecting
+
+        return selecting.select(self, (<Kycore>self)._checked_scope(scope), where, order,
+                                check_limit(limit), _plain(prefix))
+
+    def explain(self, where=None, *, order=None, limit=None, prefix=None, scope=None):
+        """Return how ``select`` would find its keys: whether by an index, and what SQLite does."""
+        from kycli.core.operations import selecting
+
+        return selecting.explain(self, (<Kycore>self)._checked_scope(scope), where, order,
+                                 check_limit(limit), _plain(prefix))
+
+    def create_index(self, scope, field):
+        """Create an index on a field, by which ``select`` finds keys without reading all.
+
+        Conditions with ``=``, ``in``, ``<``, ``<=``, ``>``, ``>=`` and ``between`` on the
+        field use it, alone or joined to others by ``and``, and so does sorting by it. Other
+        writers wait while it is built, a few seconds for a million keys; afterwards writes in
+        this scope maintain it. It goes along when the scope is renamed.
+
+        Parameters:
+            scope: the scope.
+            field: a path into the value, or ``"@value"``.
+
+        Returns:
+            True, or False when there is such an index.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.create_index("users", "age"), kv.indexes()
+        (True, [FieldIndex(scope='users', field='age')])
+        """
+        from kycli.core.operations import selecting
+
+        return selecting.create_index(self, check_scope(scope), field)
+
+    def drop_index(self, scope, field):
+        """Drop the index on a field.
+
+        Returns:
+            True, or False when there was none.
+        """
+        from kycli.core.operations import selecting
+
+        return selecting.drop_index(self, check_scope(scope), field)
+
+    def indexes(self, scope=None):
+        """Return the indexes of a scope, or of all scopes, as ``FieldIndex(scope, field)``."""
+        from kycli.core.operations import selecting
+
+        return selecting.indexes(self, None if scope is None else check_scope(scope))
+
+    def statistics(self, prefix=None, *, scope=None, progress=None):
+        """Return what the values of a scope are: ``Statistics``, read in one pass.
+
+        Attributes of it are ``keys``, ``expiring`` (how many of them expire), ``fields`` and
+        ``more`` (whether there are fields that are not among them). Each field has ``field``,
+        ``total`` (how many values have it), ``nulls``, ``types`` (with how many of each),
+        ``lowest`` and ``highest`` (of numbers, else of text), ``lengths`` (the least and the
+        greatest length of texts and lists) and ``distinct`` (None for more than 100).
+
+        Parameters:
+            prefix: only keys that begin with this text.
+            scope: default the store's.
+            progress: called with how many keys were read, of how many.
+        """
+        from kycli.core.schemas import statistics
+
+        check_callable(progress, "progress")
+        return statistics.statistics(
+            self, (<Kycore>self)._checked_scope(scope), _plain(prefix), progress)
+
     def exists(self, key, *, scope=None):
         """Return whether there is such a key; the value is not read."""
         cdef Kycore store = <Kycore>self

@@ -52,7 +52,7 @@ def parse_time(time: Time, now: int) -> int:
     >>> parse_time("1m ago", now=1_700_000_060_000)
     1700000000000
     """
-    moment = _milliseconds(time, now)
+    moment = milliseconds(time, now)
     if moment < 0:
         raise InvalidTimeError(f"{shown(time)} is before 1970", hint=_HINT)
     if moment > now:
@@ -73,7 +73,8 @@ def fixed_time(text: str) -> str:
     return time_text(parse_time(text, int(clock.time() * 1000)))
 
 
-def _milliseconds(time: Time, now: int) -> int:
+def milliseconds(time: Time, now: int) -> int:
+    """Return any time, also one to come, as milliseconds since the epoch."""
     if isinstance(time, datetime):
         return _of_datetime(time)
     if isinstance(time, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kycli.core.layout import RESERVED
 from kycli.core.operations.caches import check_lifetimes, declare_cache
 from kycli.core.operations.lifetimes import is_plain
+from kycli.core.operations.selecting import drop_indexes, rename_indexes
 from kycli.core.sql import log, pruning, retained, schemas
 from kycli.core.sql import scopes as sql
 from kycli.errors import ConflictError, MissingKeyError
@@ -27,6 +28,7 @@ def drop_scope(store: Kycore, scope: str) -> int:
         count = store.delete_many(prefix="", scope=scope)
         sql.undeclare(store, scope)
         schemas.store_schema(store, scope, None)
+        drop_indexes(store, scope)
     return count
 
 
@@ -51,6 +53,7 @@ def rename_scope(store: Kycore, scope: str, to_scope: str) -> int:
         indexing.rename(store, scope, to_scope)
         sql.rename(store, scope, to_scope)
         schemas.rename(store, scope, to_scope)
+        rename_indexes(store, scope, to_scope)
         retained.follow_rename(store, scope, to_scope)
         pruning.restart_sweeps(store)
         log.note_renamed(store, scope, to_scope, store._now())
@@ -62,6 +65,7 @@ def _move_keys(store: Kycore, scope: str, to_scope: str) -> int:
     """Rename to a name with a history, which is kept: the keys are moved to it."""
     sql.rename_declared(store, scope, to_scope)
     schemas.rename(store, scope, to_scope)
+    rename_indexes(store, scope, to_scope)
     if is_plain(to_scope):
         declare_cache(store, to_scope, None)
     pruning.restart_sweeps(store)

@@ -11,6 +11,9 @@ from kycli.core.schemas.types import SCALARS
 
 _MEMBERS_MAX = 1000
 """An object with more members than this is a ``dict``: its members are data, not fields."""
+DISTINCT_MAX = 100
+"""How many different scalars are counted."""
+_TEXT_MAX = 60
 _DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 _TIME = re.compile(
     _DATE.pattern + r"T[0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-][0-9:]+)?"
@@ -22,23 +25,36 @@ class Seen:
 
     Attributes:
         count: how many values there were, null included.
-        kinds: the names of their types, but null.
+        kinds: the names of their types, but null, with how many of each.
         nulls: how many were null.
-        lowest, highest: of numbers their values, of text and lists their lengths.
+        lowest, highest: of numbers.
+        first, last: of texts, by code points, of each its beginning.
+        shortest, longest: the lengths of texts and lists.
+        distinct: hashes of the scalars; None when there were too many.
         fields: of objects, each member.
+        more: whether there were members that are not in ``fields``.
         items: of lists, their items.
     """
 
-    __slots__ = ("count", "fields", "highest", "items", "kinds", "lowest", "nulls", "objects")
+    __slots__ = (
+        *("count", "distinct", "fields", "first", "highest", "items", "kinds", "last", "longest"),
+        *("lowest", "more", "nulls", "objects", "shortest"),
+    )
 
     def __init__(self) -> None:
         self.count = 0
         self.nulls = 0
         self.objects = 0
-        self.kinds: set[str] = set()
-        self.lowest: Any = None
-        self.highest: Any = None
+        self.kinds: dict[str, int] = {}
+        self.lowest: float | None = None
+        self.highest: float | None = None
+        self.first: str | None = None
+        self.last: str | None = None
+        self.shortest: int | None = None
+        self.longest: int | None = None
+        self.distinct: set[int] | None = set()
         self.fields: dict[str, Seen] = {}
+        self.more = False
         self.items: Seen | None = None
 
     def add(self, value: Any) -> None:
@@ -48,26 +64,46 @@ class Seen:
             self.nulls += 1
             return
         name = _kind(value)
-        self.kinds.add(name)
+        self.kinds[name] = self.kinds.get(name, 0) + 1
         if name == "object":
             self.objects += 1
             for member, inner in value.items():
                 seen = self.fields.get(member)
                 if seen is None:
                     if len(self.fields) >= _MEMBERS_MAX:
-                        self.kinds.add("dict")
+                        self.more = True
                         continue
                     seen = self.fields[member] = Seen()
                 seen.add(inner)
-        elif name == "list":
+            return
+        if name == "list":
             if self.items is None:
                 self.items = Seen()
             for item in value:
                 self.items.add(item)
-        measure = value if name in ("int", "float") else len(value) if name != "bool" else None
-        if measure is not None:
-            self.lowest = measure if self.lowest is None else min(self.lowest, measure)
-            self.highest = measure if self.highest is None else max(self.highest, measure)
+        elif self.distinct is not None:
+            self.distinct.add(hash((name, value)))
+            if len(self.distinct) > DISTINCT_MAX:
+                self.distinct = None
+        if name in ("int", "float"):
+            if value == value:  # and not NaN
+                self.lowest = value if self.lowest is None else min(self.lowest, value)
+                self.highest = value if self.highest is None else max(self.highest, value)
+        elif name not in ("bool", "any"):
+            self._measure(value)
+
+    def _measure(self, value: Any) -> None:
+        """Take the length of text, bytes or a list into account, and the order of texts."""
+        length = len(value)
+        if self.shortest is None or self.longest is None:
+            self.shortest = self.longest = length
+        else:
+            self.shortest = min(self.shortest, length)
+            self.longest = max(self.longest, length)
+        if isinstance(value, str):
+            text = value[:_TEXT_MAX]
+            self.first = text if self.first is None else min(self.first, text)
+            self.last = text if self.last is None else max(self.last, text)
 
     def definition(self) -> Any:
         """Return what was seen in the short form."""
@@ -103,7 +139,7 @@ class Seen:
 
     def name(self) -> str:
         """Return the one type that holds all that was seen."""
-        kinds = self.kinds
+        kinds = {*self.kinds, "dict"} if self.more else {*self.kinds}
         if len(kinds) == 1:
             return next(iter(kinds))
         if kinds == {"int", "float"}:

@@ -73,11 +73,21 @@ is a shell pattern for the whole key. 'kycli help patterns' explains both.
         "[PROJECT.NAMESPACE] [PREFIX]",
         "list keys and values, as key=value (also: ls)",
         also="ls",
-        flags=SCOPE + "ns-delim separator include-expired " + RANGE + LISTING,
-        meanings=PRINTED_RECORDS,
+        flags=SCOPE
+        + "ns-delim separator include-expired where order columns format explain "
+        + RANGE
+        + LISTING,
+        meanings={
+            **PRINTED_RECORDS,
+            "columns": "print these fields, with commas between them",
+            "format": "print table, csv, tsv, json or jsonl",
+        },
         notes=f"""\
 {_PREFIX}
 {_AFTER}
+--where selects by the values: 'kycli help conditions'. --columns prints a table
+on a terminal, and elsewhere lines with tabs between the cells. With these flags
+the first argument is a scope, also without a delimiter.
 Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
         examples=(
             "kycli scan user_ --jsonl",
@@ -85,6 +95,8 @@ Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
             "kycli scan alpha.prod",
             "kycli scan --separator ': ' --reverse",
             "kycli scan --glob '*.email' --values-only",
+            "kycli scan users --where 'age > 30' --columns name,age --order -age",
+            "kycli scan users --columns @key,name --format csv > users.csv",
         ),
     ),
     Command(
@@ -96,6 +108,21 @@ Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
         meanings={"json": "print the number as JSON"},
         notes=_PREFIX,
         examples=("kycli count user_", "kycli count alpha.prod"),
+    ),
+    Command(
+        "stats",
+        "listing.fields.stats",
+        "[SCOPE]",
+        "show fields, types and ranges of a scope's values",
+        flags="prefix json",
+        meanings={
+            "prefix": "only keys that begin with this literal text",
+            "json": "print an object",
+        },
+        notes="""\
+Reads all values once. '[]' after a field stands for the items of a list. Without
+SCOPE, the number of keys of each scope is printed.""",
+        examples=("kycli stats users", "kycli stats --json"),
     ),
     Command(
         "search",

@@ -15,13 +15,16 @@ from kycli.cli.commands.values.reading import (
     write_json,
 )
 from kycli.cli.output import record, write_listing, write_texts
+from kycli.core.names import check_scope
 from kycli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kycli.cli.env import Environment
+    from kycli.core.operations.entry import Entry
 
+_OF_FIELDS = ("columns", "where", "order", "explain", "format")
 _Item = TypeVar("_Item")
 
 
@@ -33,17 +36,29 @@ def list_addressed(env: Environment, arguments: list[str]) -> int:
 
 def scan(env: Environment, arguments: list[str]) -> int:
     """``scan [PROJECT.NAMESPACE] [PREFIX]``: ``key=value``, or records in JSON."""
-    scope, prefix = range_of(env, arguments)
+    by_fields = not env.flags.keys().isdisjoint(_OF_FIELDS)
+    scope, prefix = (_scope_first if by_fields else range_of)(env, arguments)
     if "separator" in env.flags:
         for other in ("values-only", "json", "jsonl"):
             env.choice("separator", other)
     separator = env.flags.get("separator", "=").encode()
-    entries = env.store().entries(
-        prefix,
-        scope=scope,
-        include_expired="include-expired" in env.flags,
-        **_options(env),
-    )
+    entries: Iterator[Entry] | None
+    if not by_fields:
+        entries = env.store().entries(
+            prefix,
+            scope=scope,
+            include_expired="include-expired" in env.flags,
+            **_options(env),
+        )
+    else:
+        from kycli.cli.commands.listing import fields
+
+        entries = fields.selected(env, scope, prefix)
+        if entries is None:
+            return 0
+        if "columns" in env.flags or "format" in env.flags:
+            fields.write_columns(env, _if_any(env, arguments, entries))
+            return 0
     entries = _if_any(env, arguments, entries)
     if "values-only" in env.flags:
         _write_values(env, (entry.value for entry in entries))
@@ -101,6 +116,16 @@ def range_of(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
     if prefix is not None and given is not None:
         raise UsageError("PREFIX and --prefix exclude each other", hint="give one of them")
     return scope, given if prefix is None else prefix or None
+
+
+def _scope_first(env: Environment, arguments: list[str]) -> tuple[str, str | None]:
+    """Return scope and prefix where a first argument is a scope, also without the delimiter."""
+    if not arguments or env.short or env.scope_is_fixed or env.delimiter in arguments[0]:
+        return range_of(env, arguments)
+    scope = check_scope(arguments[0])
+    if len(arguments) > 1 and "prefix" in env.flags:
+        raise UsageError("PREFIX and --prefix exclude each other", hint="give one of them")
+    return scope, arguments[1] if len(arguments) > 1 else env.flags.get("prefix") or None
 
 
 def _if_any(env: Environment, arguments: list[str], items: Iterator[_Item]) -> Iterator[_Item]:

@@ -25,8 +25,44 @@ COMMANDS = (
         "create",
         "schemas",
         "COMMAND...",
-        "declare the schema of a scope",
-        examples=("kycli create table users --schema users.json",),
+        "declare the schema of a scope, or an index",
+        examples=("kycli create table users --schema users.json", "kycli create index users age"),
+    ),
+    Command(
+        "create index",
+        "schemas.indexes.create",
+        "SCOPE FIELD",
+        "make selecting by a field fast",
+        notes="""\
+FIELD is a path into the values, such as address.zip, or @value. 'kycli scan
+--where' and '--order' use the index, which --explain shows. While it is built,
+other writers wait: a few seconds for a million keys. Then writes in SCOPE, and
+in no other scope, take a little longer.""",
+        examples=("kycli create index users age", "kycli create index users address.zip"),
+    ),
+    Command(
+        "drop",
+        "schemas",
+        "COMMAND...",
+        "drop an index",
+        examples=("kycli drop index users age",),
+    ),
+    Command(
+        "drop index",
+        "schemas.indexes.drop",
+        "SCOPE FIELD",
+        "drop the index on a field",
+        notes="The exit code is 2 if there is none.",
+        examples=("kycli drop index users age",),
+    ),
+    Command(
+        "indexes",
+        "schemas.indexes.show",
+        "[SCOPE]",
+        "list the indexes on fields",
+        flags=LISTING,
+        meanings=PRINTED_RECORDS,
+        examples=("kycli indexes", "kycli indexes users --json"),
     ),
     Command(
         "create table",
