@@ -96,6 +96,7 @@ BARS = (
     Bar(OLD, "KyCLI 0.4.0", "kycli", 50, at_least=True, promised="issue 11"),
     Bar(MEMORY, "in", None, 200, promised="issue 11"),
     Bar(MEMORY, "out", None, 200, promised="issue 11"),
+    Bar("select: by a field", "unindexed", "indexed", 50, at_least=True, promised="issue 12"),
 )
 
 

@@ -233,7 +233,7 @@ def beside_old(lab: Lab) -> None:
 
         ways.append(Way("KyCLI 0.4.0", work, figure=True))
     else:
-        lab.missing.add("KyCLI 0.4.0")
+        lab.missing.add("KyCLI")
     lab.once("import beside KyCLI 0.4.0, per row", *ways)
 
 

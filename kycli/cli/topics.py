@@ -188,8 +188,8 @@ A field is a path into the value; 'kycli help paths' explains these. Others are
 single quotes, where '' is a quote, or is a JSON string.
 
 Each comparison is true or false. Only values of one type compare: age > 30 is
-false for text, and true is not 1. What is missing is null. != and 'not' are true
-wherever the comparison is false, also for what is missing.
+false for text, and true is not 1. What is missing is null. != and 'not' are
+true wherever the comparison is false, also for what is missing.
 
 --order city,-age sorts: null first, then numbers, text, false and true.
 'kycli create index SCOPE FIELD' makes =, in, <, >, between and --order fast.""",

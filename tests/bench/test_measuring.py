@@ -16,7 +16,7 @@ from harness.results import Run, load
 
 SMOKE, QUICK = SIZES["smoke"], SIZES["quick"]
 OPTIONAL = {"lmdb", "rocksdict", "diskcache", "sqlitedict", "sqlite3", "redis-cli"}
-OPTIONAL |= {"sqlite-utils", "KyCLI 0.4.0"}
+OPTIONAL |= {"sqlite-utils", "KyCLI"}
 
 ELSEWHERE = {
     "growth: memory",

@@ -64,8 +64,8 @@ def like(text: str, pattern: str) -> bool:
 
 def glob(text: str, pattern: str) -> bool:
     first, past, matches = patterns.select(None, pattern)
-    inside = first <= text and (past == b"" or text < str(past))
-    return bool(inside and (matches is None or matches(text)))
+    inside: bool = first <= text and (past == b"" or text < str(past))
+    return inside and (matches is None or bool(matches(text)))
 
 
 def holds(tree: Condition, entry: Entry) -> bool:
@@ -97,9 +97,10 @@ def holds(tree: Condition, entry: Entry) -> bool:
     if value is None or not same_type(value, other):
         return False
     assert other is not None
-    return {"<": value < other, "<=": value <= other, ">": value > other, ">=": value >= other}[
-        tree.operator
-    ]
+    compared: dict[str, bool] = {
+        "<": value < other, "<=": value <= other, ">": value > other, ">=": value >= other
+    }  # fmt: skip
+    return compared[tree.operator]
 
 
 def rank(field: Field, entry: Entry) -> tuple[int, Any]:

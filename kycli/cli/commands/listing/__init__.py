@@ -120,8 +120,8 @@ Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
             "json": "print an object",
         },
         notes="""\
-Reads all values once. '[]' after a field stands for the items of a list. Without
-SCOPE, the number of keys of each scope is printed.""",
+Reads all values once. '[]' after a field stands for the items of a list.
+Without SCOPE, the number of keys of each scope is printed.""",
         examples=("kycli stats users", "kycli stats --json"),
     ),
     Command(
