@@ -101,7 +101,7 @@ cdef class _Listings(_Importing):
         ...     kv.save_many({"a": "x", "b": "1,5"})
         ...     list(kv.scan_lines("csv"))
         2
-        [(b'a,x\nb,"1,5"\n', 2)]
+        [(b'a,x\\nb,"1,5"\\n', 2)]
         """
         return _Lines(self, format, prefix, scope)
 
