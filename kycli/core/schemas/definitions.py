@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ALL_KEYS = "*"
 """The pattern of a shape that is for each key that no other one is for."""
+FORMS = ("short", "json-schema")
 EXTRA = ("forbid", "ignore", "keep")
 """What may become of members that a schema does not know."""
 SHAPES_MAX = 100
@@ -122,7 +123,9 @@ def _plain(definition: Any) -> Any:
     if isinstance(definition, str) and definition.lstrip()[:1] in ("{", "[", '"'):
         definition = _read(definition)
     try:
-        text = json.dumps(definition)
+        text = json.dumps(definition, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SchemaError("the schema holds half of a surrogate pair, which is no text") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise SchemaError(f"the schema is no JSON: {error}") from None
     if len(text) > MAX_BYTES:
@@ -206,7 +209,7 @@ def loaded(document: Any) -> tuple[Shape, ...]:
         SchemaError: when it is none, as a later kycli may write it.
     """
     try:
-        return tuple(
+        shapes = tuple(
             Shape(
                 str(found["keys"]),
                 found["definition"],
@@ -217,7 +220,13 @@ def loaded(document: Any) -> tuple[Shape, ...]:
             )
             for found in document["shapes"]
         )
-    except (TypeError, KeyError) as error:
+        for found in shapes:
+            if found.form not in FORMS or found.extra not in EXTRA:
+                raise ValueError(found.form, found.extra)
+            if found.form == "json-schema" and not isinstance(found.definition, dict):
+                raise TypeError(found.definition)
+    except (TypeError, ValueError, KeyError) as error:
         raise SchemaError(
             f"the stored schema cannot be read: {error!r}", hint="upgrade kycli"
         ) from None
+    return shapes

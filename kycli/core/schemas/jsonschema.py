@@ -8,6 +8,7 @@ The draft: https://json-schema.org/draft/2020-12
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from kycli.core.schemas.types import MAX_DEPTH, MISSING, Field, Type, fault
@@ -28,6 +29,13 @@ _LIMITS = {
     "list": ("minItems", "maxItems"),
     "dict": ("minProperties", "maxProperties"),
 }
+
+
+_MOST_TYPES = 10_000
+"""How many types a document may amount to as a tree, each reference written out.
+
+References to references multiply: a binary tree that refers to itself has no end.
+"""
 
 
 def looks_like(definition: Any) -> bool:
@@ -60,8 +68,8 @@ def as_type(document: dict[str, Any]) -> tuple[Type, str] | None:
     reader = _Reader(document)
     try:
         kind = reader.type(document, 0)
-    except _Inexpressible:
-        return None
+    except (_Inexpressible, AttributeError, TypeError):
+        return None  # malformed documents, too: ``checker`` says what is wrong with them
     if len(reader.extras) > 1:
         return None
     return kind, reader.extras.pop() if reader.extras else "keep"
@@ -71,8 +79,12 @@ class _Reader:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self.extras: set[str] = set()
+        self.count = 0
 
     def type(self, schema: Any, depth: int) -> Type:
+        self.count += 1
+        if self.count > _MOST_TYPES:
+            raise _Inexpressible
         if depth > MAX_DEPTH or not isinstance(schema, dict):
             raise _Inexpressible
         said = {word: schema[word] for word in schema if word not in _NOTES and word != "default"}
@@ -147,8 +159,12 @@ class _Reader:
 
 def _enum(said: dict[str, Any]) -> Type:
     choices = [said["const"]] if "const" in said else said["enum"]
-    known = {"const", "enum", "type"}
-    if not set(said) <= known or not isinstance(choices, list) or not choices:
+    # Pydantic says the type of the choices, too.
+    kinds: dict[Any, type] = {"string": str, "integer": int, "boolean": bool}
+    kind = kinds.get(said.get("type"))
+    if len(said) != 1 + ("type" in said) or not isinstance(choices, list) or not choices:
+        raise _Inexpressible
+    if "type" in said and any(type(choice) is not kind for choice in choices):
         raise _Inexpressible
     if not all(type(choice) in (str, int, bool) for choice in choices):
         raise _Inexpressible
@@ -163,6 +179,8 @@ def _scalar(kind: Any, said: dict[str, Any], optional: bool) -> Type:
     if name == "str":
         style = said.pop("format", None)
         pattern = said.pop("pattern", None)
+        if pattern is not None and not isinstance(pattern, str):
+            raise _Inexpressible
         if style is not None:
             if style not in _FORMATS or pattern is not None or said:
                 raise _Inexpressible
@@ -174,11 +192,20 @@ def _scalar(kind: Any, said: dict[str, Any], optional: bool) -> Type:
 
 
 def _limits(name: str, said: dict[str, Any]) -> tuple[Any, Any]:
-    low, high = _LIMITS[name]
-    limits = said.pop(low, None), said.pop(high, None)
+    # The library knows what a limit of an integer means that is none itself.
+    kinds = (int, float) if name == "float" else (int,)
+    limits: list[Any] = []
+    for word in _LIMITS[name]:
+        limit = said.pop(word, MISSING)
+        if limit is MISSING:
+            limits.append(None)
+        elif type(limit) in kinds and isfinite(limit):
+            limits.append(limit)
+        else:
+            raise _Inexpressible
     if said:
         raise _Inexpressible
-    return limits
+    return limits[0], limits[1]
 
 
 def checker(document: dict[str, Any]) -> Callable[[Any], Iterator[tuple[str, str, Any]]]:

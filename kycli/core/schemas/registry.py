@@ -171,14 +171,17 @@ def adopt(store: Kycore, scope: str, shape: Shape) -> None:
 def drop(store: Kycore, scope: str, keys: str | None = None) -> bool:
     """Drop the schema of a scope, or only its shape for a pattern; return whether there was one."""
     with store.transaction():
+        if keys is None:  # also what cannot be read
+            found = sql.stored_version(store, scope)
+            if found:
+                _put(store, scope, ())
+            return found > 0
         schema = read(store, scope)
         if schema is None:
             return False
         # Another shape may be for keys that this one was for.
         left = tuple(
-            replace(shape, verified=False)
-            for shape in schema.shapes
-            if keys is not None and shape.keys != keys
+            replace(shape, verified=False) for shape in schema.shapes if shape.keys != keys
         )
         if len(left) == len(schema.shapes):
             return False

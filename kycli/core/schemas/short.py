@@ -18,9 +18,19 @@ import json
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
-from kycli.core.schemas.types import MAX_DEPTH, RANGED, SCALARS, Field, Type, describe, fault
+from kycli.core.schemas.types import (
+    MAX_DEPTH,
+    RANGED,
+    SCALARS,
+    Field,
+    Type,
+    as_utc,
+    describe,
+    fault,
+)
 from kycli.errors import SchemaError
 
 _NAME = re.compile(r"[A-Za-z_]+")
@@ -188,14 +198,15 @@ class _Text:
         if not text:
             return None
         try:
-            if name == "float":
-                return float(text)
-            if name == "decimal":
-                return Decimal(text)
+            if name in ("float", "decimal"):
+                least = float(text) if name == "float" else Decimal(text)
+                if not isfinite(least):
+                    raise ValueError(text)
+                return least
             if name == "date":
                 return date.fromisoformat(text)
             if name == "datetime":
-                return datetime.fromisoformat(text)
+                return as_utc(datetime.fromisoformat(text))
             number = int(text)
         except (ValueError, ArithmeticError):
             raise self.fault(f"{text!r} is no limit for {name}") from None

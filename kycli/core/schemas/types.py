@@ -7,6 +7,7 @@ The short form (``short``) and JSON Schema (``jsonschema``) are read into it, va
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from kycli.errors import SchemaError
@@ -80,6 +81,11 @@ class Field:
     @property
     def required(self) -> bool:
         return self.default is MISSING and not self.type.optional
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return a time that can be compared with others: one without a zone is UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def fault(place: str, problem: str, *, hint: str | None = None) -> SchemaError:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,10 +27,11 @@ from pydantic import (
     ValidationError,
     create_model,
 )
+from pydantic_core import PydanticSerializationError
 from pydantic_core import SchemaError as CoreSchemaError
 
 from kycli.core.schemas import jsonschema
-from kycli.core.schemas.types import MISSING, RANGED, Type, describe, fault
+from kycli.core.schemas.types import MISSING, RANGED, Type, as_utc, describe, fault
 from kycli.errors import FieldProblem, SchemaError
 
 if TYPE_CHECKING:
@@ -146,9 +148,13 @@ class DocumentValidator:
             raise Invalid((FieldProblem("", "JSON", "bytes"),))
         elif not self._strict and type(value) is str:
             value = _read(value)
-        problems = tuple(
-            FieldProblem(place, rule, shown(given)) for place, rule, given in self._problems(value)
-        )
+        try:
+            problems = tuple(
+                FieldProblem(place, rule, shown(given))
+                for place, rule, given in self._problems(value)
+            )
+        except (ValueError, RecursionError):  # bytes inside of a document, or half a surrogate
+            problems = (FieldProblem("", "JSON", shown(value)),)
         if problems:
             raise Invalid(problems)
         return value
@@ -162,6 +168,8 @@ def dumped(model: type[BaseModel], value: Any) -> Any:
     """
     try:
         return model.model_validate(value).model_dump(mode="json")
+    except PydanticSerializationError as error:
+        raise Invalid((FieldProblem("", "JSON", str(error)),)) from None
     except ValidationError as error:
         raise Invalid(
             tuple(
@@ -207,7 +215,7 @@ class _Builder:
         if kind.name == "object":
             return self._model(kind, place)
         if kind.name == "enum":
-            return Literal[kind.choices]
+            return Annotated[Literal[kind.choices], BeforeValidator(_Choice(kind.choices))]
         if kind.name == "any":
             return Any
         if kind.name in ("list", "dict"):
@@ -216,6 +224,8 @@ class _Builder:
             made: Any = list[items] if kind.name == "list" else dict[str, items]  # type: ignore[valid-type]
         else:
             made = (_STRICT if self._strict else _LAX).get(kind.name, _TYPES[kind.name])
+        if kind.name == "datetime" and (kind.minimum, kind.maximum) != (None, None):
+            return Annotated[made, AfterValidator(_Between(kind.minimum, kind.maximum))]
         limits: dict[str, Any] = {}
         low, high = ("ge", "le") if kind.name in RANGED else ("min_length", "max_length")
         if kind.minimum is not None:
@@ -276,10 +286,43 @@ class _Copy:
         return copy.deepcopy(self._default)
 
 
+class _Choice:
+    """Refuses what is equal to a choice and is of another type, such as true for 1."""
+
+    def __init__(self, choices: tuple[Any, ...]) -> None:
+        self._kinds = {type(choice) for choice in choices}
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) not in self._kinds:
+            raise ValueError("not of the type of a choice")
+        return value
+
+
+class _Between:
+    """Holds a time to limits. Pydantic cannot compare one that has a zone with one without."""
+
+    def __init__(self, minimum: datetime | None, maximum: datetime | None) -> None:
+        self._minimum = minimum
+        self._maximum = maximum
+
+    def __call__(self, value: datetime) -> datetime:
+        moment = as_utc(value)
+        if self._minimum is not None and moment < self._minimum:
+            raise ValueError("too early")
+        if self._maximum is not None and moment > self._maximum:
+            raise ValueError("too late")
+        return value
+
+
+_NUMBERED = re.compile(r"member_[0-9]+")
+
+
 def _attribute(name: str, number: int) -> str:
     """Return the name of a model's attribute for a member: its own where Python can have it."""
     usable = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
-    return name if usable and not hasattr(BaseModel, name) else f"member_{number}"
+    if usable and not hasattr(BaseModel, name) and not _NUMBERED.fullmatch(name):
+        return name
+    return f"member_{number}"
 
 
 def _check_pattern(pattern: str, place: str) -> None:

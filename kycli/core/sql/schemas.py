@@ -28,6 +28,12 @@ def stored(store: Kycore, scope: str) -> tuple[Any, int, int] | None:
     return None if row is None else (decode(row[1], row[2]), row[3], row[5])
 
 
+def stored_version(store: Kycore, scope: str) -> int:
+    """Return the version of the schema of a scope, without reading it; 0 when there is none."""
+    row = store._live_row(0, SCHEMAS, scope)
+    return 0 if row is None else row[3]
+
+
 def store_schema(store: Kycore, scope: str, document: Any) -> None:
     """Store the schema of a scope, inside a transaction; None removes it."""
     if document is None:

@@ -277,3 +277,71 @@ def test_an_exported_schema_is_json_schema(definition: Any) -> None:
 )
 def test_which_notation_a_definition_is_in(definition: Any, is_json_schema: bool) -> None:
     assert jsonschema.looks_like(definition) is is_json_schema
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "float(nan..)",
+        "float(..inf)",
+        "decimal(snan..5)",
+        "decimal(..Infinity)",
+        {"type": "integer", "minimum": None},
+        {"type": "integer", "minimum": True},
+        {"type": "string", "pattern": 5},
+        {"type": ["string", ["null"]]},
+        {"type": "object", "properties": {"a": {}}, "required": [["a"]]},
+        {"$ref": "#/$defs/a", "$defs": 5},
+        {"\ud800": "str"},
+        {"a": "enum('\ud800')"},
+        {"a": "str = '\ud800'"},
+    ],
+)
+def test_a_malformed_definition_is_one_error(definition: Any) -> None:
+    with pytest.raises(SchemaError):
+        definitions.shape(definition)
+
+
+def test_references_that_multiply_are_not_written_out() -> None:
+    node = {"type": "object", "properties": {"left": {"$ref": "#/$defs/node"}}}
+    node["properties"] |= {"right": {"$ref": "#/$defs/node"}}  # type: ignore[operator]
+    tree = {"$defs": {"node": node}, "$ref": "#/$defs/node"}
+    assert accepts(tree, {"left": {"right": {}}}) == {"left": {"right": {}}}
+    assert accepts(tree, {"left": {"right": 3}}) == ["left.right"]
+
+
+def test_times_with_and_without_a_zone_are_compared() -> None:
+    mixed = "datetime(2020-01-01T00:00:00Z..2021-01-01T00:00:00)"
+    for good in ("2020-05-01T00:00:00", "2020-05-01T00:00:00Z", "2020-01-01T01:00:00+01:00"):
+        assert accepts({"at": mixed}, {"at": good})["at"] in (good, "2020-01-01T01:00:00+01:00")
+    for bad in ("2019-12-31T23:59:59", "2021-01-01T00:00:01Z", "2020-01-01T00:00:00+01:00"):
+        assert accepts({"at": mixed}, {"at": bad}) == ["at"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"),
+    [
+        ("enum(1, a)", True),
+        ("enum(0, a)", False),
+        ("enum(1, a)", 1.0),
+        ("enum(true, a)", 1),
+        ({"enum": [1]}, True),
+        ({"type": "string", "enum": ["a", 5]}, 5),
+        ({"type": "integer", "const": 1, "enum": [2]}, 1),
+    ],
+)
+def test_a_choice_is_of_its_own_type(definition: Any, value: Any) -> None:
+    assert accepts(definition, value) == [""]
+
+
+def test_no_member_takes_the_place_of_another() -> None:
+    definition = {"member_1": "int", "a b": "str", "member_since": "int"}
+    value = {"member_1": 5, "a b": "x", "member_since": 7}
+    assert accepts(definition, value) == value
+
+
+def test_values_that_no_json_schema_can_describe_are_wrong() -> None:
+    text = {"type": "string", "not": {"const": "x"}}
+    either = {"oneOf": [text, {"type": "array", "items": text}]}
+    for value in ([b"x"], "\ud800", ["\ud800"]):
+        assert accepts(either, value) == [""]

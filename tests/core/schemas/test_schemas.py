@@ -17,8 +17,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
 from kycli import Kycore
+from kycli.core import layout
+from kycli.core.codec import encode
 from kycli.core.schemas import definitions
-from kycli.errors import ConflictError, KycliError, MissingKeyError, MisuseError, ValidationError
+from kycli.errors import (
+    ConflictError,
+    KycliError,
+    MissingKeyError,
+    MisuseError,
+    SchemaError,
+    ValidationError,
+)
 
 USER = {"name": "str(1..80)", "age": "int(0..150)?", "tags": "list[str] = []"}
 ADA: dict[str, Any] = {"name": "Ada", "age": None, "tags": []}
@@ -433,3 +442,86 @@ def test_every_value_meets_what_is_inferred_from_all(values: list[Any]) -> None:
     for value in values:
         stored = validator.validate(value)
         assert validator.validate(stored) == stored
+
+
+def test_rows_after_a_change_of_the_schema_are_held_to_it(store: Kycore, tmp_path: Path) -> None:
+    store.create_table("u", {"n": "int"})
+
+    def narrow(*_: object) -> None:
+        store.set_schema("u", {"n": "int(5..)"})
+
+    def pairs() -> Any:
+        yield "a", {"n": 7}
+        narrow()
+        yield "b", {"n": 1}
+
+    with pytest.raises(ValidationError, match="'b'"):
+        store.save_many(pairs(), scope="u")
+    assert store.count(scope="u") == 0
+    documents = tmp_path / "rows.jsonl"
+    documents.write_text('{"key": "a", "value": {"n": 1}}\n' * 2)
+    with pytest.raises(ValidationError, match="'a'"):
+        store.import_data(documents, scope="u", progress=narrow)
+
+
+def test_a_table_that_is_split_in_the_engine_is_held_to_a_new_schema(
+    store: Kycore, tmp_path: Path
+) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("key,value\n" + "".join(f"k{n},7\n" for n in range(10_000)))
+    calls: list[object] = []
+
+    def progress(*given: object) -> None:
+        calls.append(given)
+        if len(calls) == 2:
+            store.create_table("c", {"n": "int"}, existing="keep")
+
+    with pytest.raises(ValidationError):
+        store.import_data(table, scope="c", progress=progress)
+    assert len(calls) > 1
+    assert store.schemas() == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        [],
+        {"shapes": 5},
+        {"shapes": [{}]},
+        *(
+            {"shapes": [{"keys": "*", "strict": True, "verified": True, **more}]}
+            for more in (
+                {"form": "later", "extra": "keep", "definition": {}},
+                {"form": "short", "extra": "later", "definition": {}},
+                {"form": "json-schema", "extra": "keep", "definition": [1]},
+            )
+        ),
+    ],
+)
+def test_a_stored_schema_that_cannot_be_read_can_be_dropped(store: Kycore, stored: Any) -> None:
+    with store.transaction():
+        store._put(store._now(), layout.SCHEMAS, "u", *encode(stored), None)
+    for write in (
+        lambda: store.save("a", {}, scope="u"),
+        lambda: store.save_many({"a": {}}, scope="u"),
+        lambda: store.set_schema("u", "any"),
+    ):
+        with pytest.raises(SchemaError, match="cannot be read"):
+            write()
+    assert store.drop_schema("u")
+    assert not store.drop_schema("u")
+    assert store.save("a", {}, scope="u") == "created"
+
+
+def test_what_a_model_makes_must_be_a_value(path: Path) -> None:
+    class Odd(BaseModel):
+        n: Any
+
+        @field_validator("n")
+        @classmethod
+        def odd(cls, value: Any) -> Any:
+            return object()
+
+    with Kycore(path, scope="u", schema=Odd) as store, pytest.raises(ValidationError):
+        store.save("a", {"n": 1})

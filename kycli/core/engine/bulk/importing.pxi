@@ -20,6 +20,7 @@ cdef class _Place:
     cdef str scope
     cdef _BulkWriter bulk
     cdef object enforcer        # of the schema; None: there is none
+    cdef int64_t era            # of the declarations that it comes from
     cdef bint takes_ttl         # False in a namespace that is no cache
     cdef object lifetime        # of keys without one, in milliseconds; None: forever
 
@@ -46,6 +47,7 @@ cdef class _Importing(_Declaring):
         cdef _Session db = store._db
         cdef str place = store._checked_scope(scope)
         cdef int64_t count = 0
+        cdef int64_t era
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         items = iterator_over(
             pairs.items() if hasattr(type(pairs), "items") else pairs,
@@ -57,6 +59,7 @@ cdef class _Importing(_Declaring):
             bulk = _BulkWriter(store, place, store._lifetime_in(place, lifetime))
             outer, db.bulk = db.bulk, bulk
             enforcer = self._enforcer(place)
+            era = db.declarations.era
             try:
                 for pair in items:
                     try:
@@ -68,6 +71,9 @@ cdef class _Importing(_Declaring):
                             f"save_many takes pairs of key and value, not {type(pair).__name__}"
                         ) from None
                     key = store._key(place, key)
+                    if db.declarations.era != era:  # the iterable may have changed the schema
+                        enforcer = self._enforcer(place)
+                        era = db.declarations.era
                     if enforcer is not None:
                         value = enforcer.validate(key, value)
                     kind, stored, size = encode(value)
@@ -486,7 +492,7 @@ cdef class _Import:
         cdef int64_t now = self.store._now()
         cdef Py_ssize_t before
         if (self.policy != OVERWRITE or self.on_rejected is not None
-                or place.enforcer is not None or self.store._declared(place.scope).fold_keys):
+                or self.store._declared(place.scope).fold_keys):
             for row in pack:
                 self.take(db, now, row, place)
             return
@@ -495,19 +501,33 @@ cdef class _Import:
                 db.bulk.flush()
             db.bulk = place.bulk
         while pack.at < pack.count:
-            if self.on_progress is not None and self.read % PROGRESS_ROWS == 0:
+            if (place.enforcer is None and self.on_progress is not None
+                    and self.read % PROGRESS_ROWS == 0):
                 self.on_progress(self.read)
+            self.hold(db, place)
+            if place.enforcer is not None:
+                for row in pack:
+                    self.take(db, now, row, place)
+                return
             before = pack.at
             place.bulk.add_pack(
                 pack, min(pack.count, before + PROGRESS_ROWS - self.read % PROGRESS_ROWS))
             self.read += pack.at - before
+
+    cdef int hold(self, _Session db, _Place place) except -1:
+        """Hold a place to its schema, which what is called meanwhile may have changed."""
+        if place.era != db.declarations.era:
+            place.enforcer = self.store._enforcer(place.scope)
+            place.era = db.declarations.era
+        return 0
 
     cdef _Place place_of(self, scope):
         cdef _Place place = self.places.get(scope)
         if place is None:
             place = _Place()
             place.scope = self.scope if scope is None else check_scope(scope)
-            place.enforcer = self.store._enforcer(place.scope)
+            place.era = -1
+            self.hold(self.store._db, place)
             place.takes_ttl = True
             place.lifetime = self.ttl
             if is_named(place.scope):
@@ -541,6 +561,7 @@ cdef class _Import:
                     check_count(updated_at, "the time of the last change")
         key = self.store._key(place.scope, row[0])
         value = row[1]
+        self.hold(db, place)
         if place.enforcer is not None:
             value = place.enforcer.validate(key, value)
         if type(value) is str:
