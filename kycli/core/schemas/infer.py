@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from kycli.core.schemas.types import SCALARS
+from kycli.core.schemas import jsonschema
+from kycli.core.schemas.types import MAX_DEPTH, SCALARS
 
 _MEMBERS_MAX = 1000
 """An object with more members than this is a ``dict``: its members are data, not fields."""
@@ -107,29 +109,36 @@ class Seen:
 
     def definition(self) -> Any:
         """Return what was seen in the short form."""
-        form = self._form()
+        form = self._definition(0)
+        # Members such as "$ref" and "enum" make a short form look like JSON Schema.
+        return "dict" if jsonschema.looks_like(form) else form
+
+    def _definition(self, depth: int) -> Any:
+        form = self._form(depth)
         if not self.nulls:
             return form
         if isinstance(form, str):
             return f"{form}?"
         return "dict?" if isinstance(form, dict) else "list?"
 
-    def _form(self) -> Any:
+    def _form(self, depth: int) -> Any:
         """Return it without what says that it may be null."""
         name = self.name()
+        if depth >= MAX_DEPTH:
+            return "dict" if name == "object" else name
         if name == "object":
-            return self._members()
+            return self._members(depth + 1)
         if name == "list" and self.items is not None and self.items.count:
-            inner = self.items.definition()
+            inner = self.items._definition(depth + 1)
             return f"list[{inner}]" if isinstance(inner, str) else [inner]
         return name
 
-    def _members(self) -> Any:
+    def _members(self, depth: int) -> Any:
         members = {}
         for member, seen in self.fields.items():
             if not member or member.endswith("?"):
                 return "dict"  # the short form cannot name it
-            form = seen._form()
+            form = seen._form(depth)
             mark = "?" * (seen.count < self.objects or seen.nulls > 0)
             if isinstance(form, str):
                 members[member] = form + mark
@@ -143,6 +152,11 @@ class Seen:
         if len(kinds) == 1:
             return next(iter(kinds))
         if kinds == {"int", "float"}:
+            try:
+                float(self.lowest)
+                float(self.highest)
+            except OverflowError:
+                return "any"
             return "float"
         if kinds == {"object", "dict"}:
             return "dict"
@@ -172,15 +186,17 @@ def _kind(value: Any) -> str:
 
 
 def _text_kind(text: str) -> str:
-    if len(text) == 10 and _DATE.fullmatch(text):
-        return "date"
-    if 16 <= len(text) <= 40:
-        if _TIME.fullmatch(text):
-            return "datetime"
-        if len(text) == 36 and text.count("-") == 4:
-            try:
+    try:
+        if len(text) == 10 and _DATE.fullmatch(text):
+            date.fromisoformat(text)
+            return "date"
+        if 16 <= len(text) <= 40:
+            if _TIME.fullmatch(text):
+                datetime.fromisoformat(text)
+                return "datetime"
+            if len(text) == 36 and text.count("-") == 4:
                 UUID(text)
-            except ValueError:
-                return "str"
-            return "uuid"
+                return "uuid"
+    except ValueError:
+        pass  # such as 2026-02-30
     return "str"

@@ -525,3 +525,34 @@ def test_what_a_model_makes_must_be_a_value(path: Path) -> None:
 
     with Kycore(path, scope="u", schema=Odd) as store, pytest.raises(ValidationError):
         store.save("a", {"n": 1})
+
+
+def nested(levels: int, around: Callable[[Any], Any]) -> Any:
+    value: Any = {}
+    for _ in range(levels):
+        value = around(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-02-30",
+        "0000-01-01",
+        "2026-02-28T25:00",
+        "2026-02-28T23:59:59+99:99",
+        {"enum": [{"a": 1}]},
+        {"$ref": "x"},
+        {"type": [{"a": 1}]},
+        [10**400, 1.5],
+        nested(150, lambda inner: {"a": inner}),
+        nested(12, lambda inner: [inner, {"a": inner}]),
+        nested(150, lambda inner: [inner]),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_inferred_from_odd_values_can_be_set(store: Kycore, value: Any) -> None:
+    store.save("a", value, scope="odd")
+    inferred = store.infer_schema(scope="odd")
+    assert store.create_table("odd", inferred).invalid == []
+    assert store.save("a", value, scope="odd") == "nochange"
