@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kycli.core.codec import is_same
+from kycli.core.codec import decode, is_same
 from kycli.core.expiry import listed, shown
 from kycli.core.history.changes import (
     alive,
@@ -374,6 +374,10 @@ def _bring_back(
         return False
     if found is None:
         store._remove(scope, key)
+    elif scope == SCHEMAS:
+        from kycli.core.schemas import registry
+
+        registry.bring_back(store, key, decode(found.value, found.kind))
     else:
         size = len(found.value.encode()) if isinstance(found.value, str) else 0
         size = len(found.value) if isinstance(found.value, bytes) else size

@@ -189,6 +189,19 @@ def drop(store: Kycore, scope: str, keys: str | None = None) -> bool:
         return True
 
 
+def bring_back(store: Kycore, scope: str, document: Any) -> None:
+    """Give a scope a schema that it had, inside a transaction.
+
+    Values that were saved since need not meet it, so the next change checks them.
+    """
+    try:
+        shapes = definitions.loaded(document)
+    except SchemaError:
+        sql.store_schema(store, scope, document)  # of a later kycli
+    else:
+        _put(store, scope, tuple(replace(shape, verified=False) for shape in shapes))
+
+
 def invalid_keys(store: Kycore, scope: str) -> Iterator[Invalid]:
     """Yield the keys of a scope whose values do not meet its schema.
 

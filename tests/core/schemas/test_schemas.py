@@ -556,3 +556,13 @@ def test_what_is_inferred_from_odd_values_can_be_set(store: Kycore, value: Any) 
     inferred = store.infer_schema(scope="odd")
     assert store.create_table("odd", inferred).invalid == []
     assert store.save("a", value, scope="odd") == "nochange"
+
+
+def test_a_schema_that_undo_brings_back_is_checked_by_the_next_change(store: Kycore) -> None:
+    store.create_table("u", {"n": "int(5..)"})
+    store.set_schema("u", {"n": "int"})
+    store.save("a", {"n": 1}, scope="u")
+    saved = next(iter(store.get_history(scope="u"))).change
+    assert store.undo(saved - 1, scope="u") == 1
+    with pytest.raises(ValidationError, match="'a'"):
+        store.set_schema("u", {"n": "int(4..)"})
