@@ -373,7 +373,8 @@ schema=None)
         return status
 
     cdef str _save(self, str scope, key, value, ttl):
-        if self._declared(scope).schema is not None:
+        cdef Declared declared = self._db.find_declared(scope)
+        if declared is not None and declared.schema is not None:
             return self._save_if(scope, key, value, ttl, False, None)
         try:
             return self._save_unchecked(scope, key, value, ttl)
