@@ -288,6 +288,24 @@ def test_a_partial_file_that_somebody_writes_stays(filled: Kycore, path: Path) -
     assert not other.exists()
 
 
+def test_a_backup_that_kept_its_partial_name_is_not_emptied_by_the_next(
+    filled: Kycore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(filled.backup(tmp_path / "copy.db"))
+    # As if it had been killed just after it gave the file its name.
+    os.link(copy, f"{copy}.partial")
+    whole = copy.read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise DiskFullError("no space")
+
+    with monkeypatch.context() as patched, pytest.raises(DiskFullError):
+        patched.setattr(making, "copy_store", full)
+        filled.backup(copy, overwrite=True)
+    assert copy.read_bytes() == whole
+    assert not os.path.exists(f"{copy}.partial")
+
+
 # -- verified
 
 

@@ -156,6 +156,33 @@ def test_a_copy_with_its_wal_is_restored_with_what_is_in_it(path: Path, backup: 
     assert (backup.read_bytes(), Path(f"{backup}-wal").read_bytes()) == before
 
 
+@pytest.mark.damages
+def test_a_database_that_kept_its_partial_name_is_not_emptied(path: Path, backup: Path) -> None:
+    # What a restore leaves that was killed just after it gave the name to the new file.
+    os.link(path, f"{path}.partial")
+    with pytest.raises(CorruptError):
+        backup.write_bytes(backup.read_bytes()[:-4096])
+        restore(str(backup), str(path))
+    assert is_untouched(path)
+
+
+def test_what_a_killed_restore_leaves_in_a_wal_is_not_brought_in(path: Path, backup: Path) -> None:
+    other = path.with_name("other.db")
+    shutil.copy(FORMATS / "format-1.sqlite", other)
+    connection = apsw.Connection(str(other))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("UPDATE kvstore SET value = 'of another restore'")
+    connection.execute("CREATE TABLE of_another_restore (x)")
+    for side in ("", "-wal"):
+        shutil.copy(f"{other}{side}", f"{path}.partial{side}")
+    connection.close()
+    restore(str(FORMATS / "format-1.sqlite"), str(path))
+    with Kycore(path) as store:
+        assert store.check() == []
+        assert "of another restore" not in [value for _, value in store.items()]
+    assert not list(path.parent.glob("*.partial*"))
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_backup_of_an_earlier_format_becomes_one_of_this(
     path: Path, backup: Path, number: int

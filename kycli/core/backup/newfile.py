@@ -70,9 +70,9 @@ def partial(name: str, mode: int) -> Iterator[tuple[str, int]]:
         yield path, file
     finally:
         if _is_named(file, path):
-            for side in ("", *_SIDE_FILES):
-                with suppress(FileNotFoundError):
-                    os.unlink(path + side)
+            _remove_sides(path)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         os.close(file)
 
 
@@ -85,9 +85,9 @@ def remove_abandoned(path: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_named(file, path):
-            for side in ("", *_SIDE_FILES):
-                with suppress(FileNotFoundError):
-                    os.unlink(path + side)
+            _remove_sides(path)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
     except OSError:
         pass  # somebody writes it
     finally:
@@ -127,12 +127,24 @@ def _take(path: str, mode: int) -> int:
             # Whoever writes such a file holds this lock until the file has its name.
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_named(file, path):
-                os.ftruncate(file, 0)
-                return file
+                if os.fstat(file).st_nlink > 1:
+                    # It is complete, and has its name: whoever gave it was killed just then.
+                    os.unlink(path)
+                else:
+                    # Else SQLite would bring into the new file what these hold of the old one.
+                    _remove_sides(path)
+                    os.ftruncate(file, 0)
+                    return file
         except BaseException:
             os.close(file)
             raise
         os.close(file)
+
+
+def _remove_sides(path: str) -> None:
+    for side in _SIDE_FILES:
+        with suppress(FileNotFoundError):
+            os.unlink(path + side)
 
 
 def _is_named(file: int, path: str) -> bool:
