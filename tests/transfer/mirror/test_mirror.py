@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from kycli import Kycore
 from kycli.errors import ConflictError, FileError, FormatError, InputError, UsageError
-from kycli.transfer.mirror import Exported, MirrorExport, MirrorImport, MirrorImported, Selection
+from kycli.transfer.mirror import (
+    Exported,
+    MirrorExport,
+    MirrorImport,
+    MirrorImported,
+    Selection,
+    tree,
+)
 
 VALUES: dict[str, Any] = {
     "text": "some text",
@@ -545,6 +552,26 @@ def test_a_mirror_follows_its_store(
             with Kycore(":memory:") as copy:
                 load(copy, mirror)
                 assert contents(copy) == contents(store)
+
+
+def test_what_a_killed_export_tried_the_file_system_with_is_removed(
+    store: Kycore, mirror: Path
+) -> None:
+    store.save("a", 1)
+    export(store, mirror)
+    (mirror / tree._FOREIGN_NAME).touch()
+    export(store, mirror)
+    assert sorted(os.listdir(mirror)) == [".kycli-mirror", "default"]
+
+
+def test_a_mirror_whose_path_is_not_utf8(store: Kycore, tmp_path: Path) -> None:
+    mirror = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff"))
+    store.save_many({"a": "x", "b": 1})
+    before = contents(store)
+    export(store, mirror)
+    store.delete_many(prefix="")
+    load(store, mirror)
+    assert contents(store) == before
 
 
 def test_the_manifest_is_lines_of_json(store: Kycore, mirror: Path) -> None:
