@@ -26,7 +26,7 @@ from kycli.errors import (
 from kycli.transfer import formats
 from kycli.transfer.reading import Reader, ReadOptions, Row
 from kycli.transfer.rejects import Rejects
-from kycli.transfer.sources import Source, hash_of_start, is_pipe
+from kycli.transfer.sources import Source, hash_of_start, in_utf8, is_pipe
 
 if TYPE_CHECKING:
     from kycli.core.storage import Kycore
@@ -319,7 +319,7 @@ class Import:
                 scope=self._scope,
                 ttl=options.ttl,
                 on_conflict=options.on_conflict,
-                source=self.name,
+                source=in_utf8(self.name),
                 change=before.change,
                 checkpoint=None if path is None else (_key_of(path, self._scope), state),
                 rejected=self._reject if options.on_error == "skip" else None,
@@ -426,7 +426,7 @@ class Import:
         size, changed, read, digest = self._source.fingerprint()
         self._keep_sample()
         return {
-            "path": self._source.path,
+            "path": in_utf8(self._source.path),
             "size": size,
             "time": changed,
             "read": read,
@@ -436,7 +436,7 @@ class Import:
             "batch": self._batch,
             "options": self._identity(),
             "rejects": self._rejects.sync() if self._rejects is not None else 0,
-            "rejects_file": self.options.rejects,
+            "rejects_file": in_utf8(self.options.rejects),
             "samples": [list(sample) for sample in self._samples],
         }
 
@@ -491,7 +491,7 @@ class Import:
                 f"{self.name}: the interrupted import had other options",
                 hint="resume it with the same ones, or begin anew without --resume",
             )
-        if found["rejects"] and found["rejects_file"] != self.options.rejects:
+        if found["rejects"] and found["rejects_file"] != in_utf8(self.options.rejects):
             raise UsageError(
                 f"{self.name}: the interrupted import wrote rejects to {found['rejects_file']}",
                 hint=f"resume it with --rejects {shlex.quote(found['rejects_file'])}, "

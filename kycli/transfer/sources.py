@@ -20,6 +20,11 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _SPOOL_MEMORY = 8 << 20
 
 
+def in_utf8(path: str | None) -> str | None:
+    """Return a path as text that can be stored, though its bytes may not be UTF-8."""
+    return None if path is None else os.fsencode(path).decode(errors="backslashreplace")
+
+
 def is_pipe(given: str | os.PathLike[str] | BinaryIO) -> bool:
     """Whether a source gives its bytes when somebody else has written them."""
     try:

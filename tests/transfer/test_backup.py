@@ -138,6 +138,20 @@ def test_a_store_whose_file_was_replaced_backs_nothing_up(filled: Kycore, path: 
 # -- where it goes
 
 
+@pytest.mark.parametrize("name", ["copy.db", "copy.gz", ""])
+def test_it_does_not_go_where_sqlite_cannot_write(
+    filled: Kycore, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
+    os.mkdir(place)
+    with pytest.raises(CannotOpenError, match="cannot be the path of a database"):
+        filled.backup(os.path.join(place, name))
+    monkeypatch.chdir(place)
+    with pytest.raises(CannotOpenError if name else UsageError):
+        filled.backup(name)
+    assert os.listdir(place) == []
+
+
 def test_a_file_that_is_there_is_replaced_only_if_asked(filled: Kycore, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.write_text("mine")

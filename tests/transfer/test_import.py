@@ -269,6 +269,20 @@ def test_what_imports_keep_is_shown_by_nothing(store: Kycore, clock: Clock, file
     assert store.import_data(file, scope="here", resume=True, batch=9).created == 100
 
 
+def test_batches_of_a_file_whose_path_is_not_utf8(store: Kycore, tmp_path: Path) -> None:
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff"))
+    place.mkdir()
+    file, rejects = place / "x.csv", place / "rejects"
+    file.write_text("key,value\n,x\n" + "".join(f"k{n:03},{n}\n" for n in range(100)))
+    options: dict[str, Any] = {"on_error": "skip", "rejects": str(rejects)}
+    interrupted(store, file, 30, **options)
+    with pytest.raises(UsageError, match="wrote rejects to"):
+        store.import_data(file, resume=True, on_error="skip")
+    assert store.import_data(file, resume=True, **options).created > 0
+    assert len(store) == 100
+    assert len(rejects.read_text().splitlines()) == 2
+
+
 def test_rejects_go_on_too(store: Kycore, file: Path, tmp_path: Path) -> None:
     lines = file.read_text().splitlines(keepends=True)
     for at in (5, 25, 45):

@@ -13,7 +13,7 @@ from kycli.core.backup.copying import check_space, copy_store
 from kycli.core.backup.newfile import give_name, partial
 from kycli.core.backup.verifying import check_file
 from kycli.core.faults import cannot_open
-from kycli.core.location import MEMORY, make_private, sync_directory
+from kycli.core.location import MEMORY, check_path, make_private, sync_directory
 from kycli.errors import (
     CannotOpenError,
     CorruptError,
@@ -111,6 +111,10 @@ def _candidates(
         load_zstd()  # which may not be installed
     if path is None and store.path == MEMORY:
         raise MisuseError("a database in memory has no place for backups", hint="name a file")
+    if path is not None:
+        if not path:
+            raise UsageError("the name of the backup is empty", hint="name a file or a directory")
+        check_path(os.path.realpath(path))  # SQLite writes the copy
     if path is not None and not (path.endswith("/") or os.path.isdir(path)):
         name = os.path.realpath(path)
         ending = COMPRESSIONS.get(os.path.splitext(name)[1].lower())

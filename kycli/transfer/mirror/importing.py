@@ -25,6 +25,7 @@ from kycli.transfer.mirror.manifest import ALL, Record, Selection
 from kycli.transfer.mirror.names import key_of, plain_path, text_of
 from kycli.transfer.mirror.tree import Tree, digest_of
 from kycli.transfer.mirror.values import value_of
+from kycli.transfer.sources import in_utf8
 
 if TYPE_CHECKING:
     from kycli.core.storage import Kycore
@@ -133,7 +134,7 @@ class MirrorImport:
             return self._store.import_rows(
                 self._rows(tree),
                 on_conflict=self._on_conflict,
-                source=self._path,
+                source=in_utf8(self._path),
                 progress=self._progress,
             )
         except _ROW_ERRORS as error:
