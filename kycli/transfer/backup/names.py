@@ -121,6 +121,14 @@ def remove_abandoned_in(directory: str, database: str) -> None:
             remove_abandoned(os.path.join(directory, name))
 
 
+def remove_abandoned_aside(path: str, why: str) -> None:
+    """Remove what killed processes left of files with a name from ``name_aside``."""
+    directory, name = os.path.split(path)
+    for found in os.listdir(directory):
+        if found.startswith(f"{name}.{why}-") and found.endswith(ENDING):
+            remove_abandoned(os.path.join(directory, found))
+
+
 def name_aside(path: str, why: str) -> str:
     """Return a free name for a file that is put aside."""
     beginning = name = f"{path}.{why}-{time.strftime(TIME, time.gmtime())}"

@@ -116,3 +116,16 @@ def test_a_database_that_is_not_there_is_an_error(call: Call) -> None:
     failed = call("kycli", "doctor", "--db", "none.db")
     assert failed.failed_clearly
     assert "none.db: no such file" in failed.err
+
+
+@pytest.mark.damages
+def test_what_a_killed_repair_left_is_removed(call: Call, database: Path) -> None:
+    damage_page(database)
+    left = Path(f"{database}.salvaged-20200101T000000Z.partial")
+    left.write_bytes(b"x")
+    others = Path(f"{database}.salvaged-20200101T000000Z"), database.with_name("other.partial")
+    for other in others:
+        other.write_bytes(b"x")
+    call("kycli", "doctor", "--repair")
+    assert not left.exists()
+    assert all(other.exists() for other in others)

@@ -87,11 +87,12 @@ def _save(env: Environment) -> int:
     """Salvage a database into a new one, and put that into its place if that is wanted."""
     from kycli.core.backup.replacing import put_in_place
     from kycli.core.doctor.salvage import salvage
-    from kycli.transfer.backup.names import name_aside
+    from kycli.transfer.backup.names import name_aside, remove_abandoned_aside
 
     env.close()
     path, _ = database_path(env.config, env.flags.get("db"))
     place = os.path.realpath(path)
+    remove_abandoned_aside(place, "salvaged")
     with progress(env, "reading pages") as show:
         done = salvage(place, name_aside(place, "salvaged"), show, env.command)
     problems = _problems_of(env, done.path)
