@@ -173,7 +173,8 @@ class MirrorExport:
     def _remove(self, tree: Tree, old: Record) -> bool:
         """Remove the file of a key that is gone; return whether it was edited, and so stays."""
         status = tree.status(old.path)
-        if status is None:
+        # What is no file is not the mirror's, or is a directory that it has needed since.
+        if status is None or not stat.S_ISREG(status.st_mode):
             return False
         if not (self._force or _holds(tree, old, old.path, status)):
             return True

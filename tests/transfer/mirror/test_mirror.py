@@ -581,3 +581,22 @@ def test_the_manifest_is_lines_of_json(store: Kycore, mirror: Path) -> None:
     assert lines[0] == {"kycli_mirror": 1}
     assert lines[1]["type"] == "json"
     assert lines[1]["expires_at"] == store.get_entry("a").expires_at  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_directory_where_the_file_of_a_key_was_that_is_gone(
+    store: Kycore, mirror: Path, edited: bool
+) -> None:
+    store.save("port", "1")
+    export(store, mirror)
+    if edited:
+        (mirror / "default/default/port").write_text("2")
+    store.delete("port")
+    store.save("host__port", "3")
+    if edited:
+        with pytest.raises(FileError, match="port is not a directory"):
+            export(store, mirror)
+    done = export(store, mirror, force=edited)
+    assert (done.created, done.removed, done.kept) == (1, 1, 0)
+    assert files(mirror) == {"default/default/port/host": b"3"}
+    assert load(store, mirror, delete=True).deleted == 0
