@@ -76,6 +76,7 @@ class MirrorExport:
         self._dry_run = dry_run
         self._progress = progress
         self._names = Names()
+        self._edited: set[tuple[str, str]] = set()  # keys that are gone, whose files stay
         self._counts = dict.fromkeys(Exported._fields, 0)
         self._total = 0
 
@@ -154,8 +155,8 @@ class MirrorExport:
                 elif old is not None and not self._selection.has(old.scope, old.key):
                     scope, key = old.scope, old.key
                 else:
-                    if old is not None and not self._dry_run:
-                        self._remove(tree, old)
+                    if old is not None and not self._dry_run and self._remove(tree, old):
+                        self._edited.add((old.scope, old.key))
                     continue
                 if scope != last:
                     clashes.add_scope(scope)
@@ -225,10 +226,12 @@ class MirrorExport:
                 elif old is not None and not self._selection.has(old.scope, old.key):
                     yield old._replace(path=self._names.path(old.scope, old.key))
                 elif old is not None:
-                    if not self._dry_run:
-                        old = old._replace(path=self._names.path(old.scope, old.key))
-                    if self._remove(tree, old):
-                        self._keep(old.path)
+                    if self._dry_run:
+                        if self._remove(tree, old):
+                            self._keep(old.path)
+                    elif (old.scope, old.key) in self._edited:
+                        # Other files that are gone may have left their place to another key.
+                        self._keep(self._names.path(old.scope, old.key))
 
     def _judged(self, tree: Tree, old: Record | None, new: Record) -> tuple[Record, bool]:
         """Count what becomes of a file; return its record, and whether it must be written."""

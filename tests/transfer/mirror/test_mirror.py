@@ -600,3 +600,21 @@ def test_a_directory_where_the_file_of_a_key_was_that_is_gone(
     assert (done.created, done.removed, done.kept) == (1, 1, 0)
     assert files(mirror) == {"default/default/port/host": b"3"}
     assert load(store, mirror, delete=True).deleted == 0
+
+
+def test_a_key_that_changes_case_keeps_its_file_where_case_is_folded(
+    store: Kycore, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folding(call: Any) -> Any:
+        return lambda self, path, *given: call(self, path.lower(), *given)
+
+    for name in ("status", "open", "put", "remove"):
+        monkeypatch.setattr(tree.Tree, name, folding(getattr(tree.Tree, name)))
+    for old, new in (("key", "Key"), ("Key", "key")):
+        store.delete_many(prefix="")
+        store.save(old, "same")
+        export(store, mirror, force=True)
+        store.delete(old)
+        store.save(new, "same")
+        export(store, mirror)
+        assert files(mirror) == {"default/default/key": b"same"}
