@@ -374,7 +374,9 @@ schema=None)
 
     cdef str _save(self, str scope, key, value, ttl):
         cdef Declared declared = self._db.find_declared(scope)
-        if declared is not None and declared.schema is not None:
+        if declared is None:
+            declared = self._declared(scope)
+        if declared.schema is not None:
             return self._save_if(scope, key, value, ttl, False, None)
         try:
             return self._save_unchecked(scope, key, value, ttl)

@@ -96,7 +96,7 @@ Times in records are milliseconds since the epoch, 1970-01-01 UTC.""",
             "kycli scan --separator ': ' --reverse",
             "kycli scan --glob '*.email' --values-only",
             "kycli scan users --where 'age > 30' --columns name,age --order -age",
-            "kycli scan users --columns @key,name --format csv > users.csv",
+            "kycli scan users --columns @key,name --format csv",
         ),
     ),
     Command(
