@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -335,6 +336,30 @@ from kycli import Kycore
 with Kycore(sys.argv[1]) as kv:
     kv.import_data(sys.argv[2], batch=int(sys.argv[3]) or None, resume=True)
 """
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("batch", [0, 500])
+def test_a_hundred_killed_imports(tmp_path: Path, batch: int) -> None:
+    """Each is killed at a random moment, until it ends with exactly the input."""
+    chance = random.Random(batch)
+    file = tmp_path / "a.csv"
+    wanted = {str(n): str(n * n) for n in range(60_000)}
+    file.write_text("key,value\n" + "".join(f"{key},{text}\n" for key, text in wanted.items()))
+    kills = 0
+    while kills < 100:
+        path = tmp_path / f"{kills}.db"
+        code, waiting = -1, 0.6
+        while code != 0:
+            process = subprocess.Popen([sys.executable, "-c", PROGRAM, path, file, str(batch)])
+            time.sleep(chance.uniform(0.1, waiting))
+            process.send_signal(signal.SIGKILL)
+            code = process.wait()
+            kills += code != 0
+            waiting *= 1.1  # or a slow machine would never get to the end
+        with Kycore(path) as store:
+            assert dict(store.items()) == wanted
+            assert sum(c.operation == "imported" for c in store.iter_history()) == len(wanted)
 
 
 @pytest.mark.alone
