@@ -153,8 +153,8 @@ class Seen:
             return next(iter(kinds))
         if kinds == {"int", "float"}:
             try:
-                float(self.lowest)
-                float(self.highest)
+                for limit in (self.lowest, self.highest):
+                    float(limit or 0)
             except OverflowError:
                 return "any"
             return "float"
