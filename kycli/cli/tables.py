@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from kycli.cli.env import Environment
 
-_SAMPLE = 200
-_GAP = 2
+SAMPLE = 200
+"""How many rows determine the widths of the columns."""
+GAP = 2
+"""The blanks between two columns."""
 _LEAST = 4
 
 
@@ -49,18 +51,18 @@ def write_table(
     """
     screen = shutil.get_terminal_size().columns
     cells = ([cut(text, screen) for text in row] for row in rows)
-    begin = list(islice(cells, _SAMPLE))
-    widths = _widths(headings, begin, screen)
-    titles = _row([heading.title for heading in headings], headings, widths, screen)
+    begin = list(islice(cells, SAMPLE))
+    widths = widths_of(headings, begin, screen)
+    titles = cells_of([heading.title for heading in headings], headings, widths, screen)
     env.write(env.styled("".join(titles).rstrip(), "1").encode() + b"\n")
     for row in chain(begin, cells):
-        line = "".join(styled(_row(row, headings, widths, screen)))
+        line = "".join(styled(cells_of(row, headings, widths, screen)))
         env.write(line.rstrip().encode() + b"\n")
         if env.unread:
             return
 
 
-def _widths(headings: Sequence[Heading], rows: list[list[str]], screen: int) -> list[int]:
+def widths_of(headings: Sequence[Heading], rows: list[list[str]], screen: int) -> list[int]:
     """Return the width of each column: that of its cells, or less if the screen is too small.
 
     In that case the columns that may be cut share the remaining room. A column that needs less
@@ -71,7 +73,7 @@ def _widths(headings: Sequence[Heading], rows: list[list[str]], screen: int) -> 
         for heading, *cells in zip(headings, *rows, strict=True)
     ]
     flexible = [index for index, heading in enumerate(headings) if heading.cut]
-    room = screen - _GAP * (len(headings) - 1) - sum(widths)
+    room = screen - GAP * (len(headings) - 1) - sum(widths)
     room += sum(widths[index] for index in flexible)
     for done, index in enumerate(sorted(flexible, key=lambda index: widths[index])):
         widths[index] = min(widths[index], max(_LEAST, room // (len(flexible) - done)))
@@ -79,16 +81,16 @@ def _widths(headings: Sequence[Heading], rows: list[list[str]], screen: int) -> 
     return widths
 
 
-def _row(
+def cells_of(
     texts: list[str], headings: Sequence[Heading], widths: list[int], screen: int
 ) -> list[str]:  # fmt: skip
-    """Return the cells of one row, each followed by the gap."""
+    """Return the cells of one row, each followed by the gap, in so much room."""
     row = []
     for text, heading, most in zip(texts, headings, widths, strict=True):
         cell = cut(text, min(most, screen) if heading.cut else screen)
         if heading.right:
             cell = " " * min(most - width(cell), screen - width(cell)) + cell
-        cell = padded(cell, min(max(most, width(cell)) + _GAP, screen))
+        cell = padded(cell, min(max(most, width(cell)) + GAP, screen))
         row.append(cell)
         screen -= width(cell)
     return row

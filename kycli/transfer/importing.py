@@ -132,11 +132,45 @@ def format_of(given: Given, options: ImportOptions) -> formats.Format:
     raise UsageError("which format is standard input in?", hint=f"--format: {formats.READABLE}")
 
 
-class Import:
+class Work:
+    """What the imports of all formats have in common.
+
+    Attributes:
+        options: what is imported how.
+        done: the counts of what is committed.
+    """
+
+    _source: Source
+
+    def __init__(
+        self, store: Kycore, options: ImportOptions, progress: Progress | None, patience: Patience
+    ) -> None:
+        options.check()
+        self.options = options
+        self.done = NOTHING
+        self._store = store
+        self._progress = progress
+        self._patience = patience
+
+    @property
+    def name(self) -> str:
+        """What the source is called."""
+        return self._source.name
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    def _spooling(self, size: int) -> None:
+        """Show that a pipe is read."""
+        if self._progress is not None:
+            self._progress(0, size, None)
+
+
+class Import(Work):
     """The import of one file or stream.
 
     Attributes:
-        done: the counts of what is committed.
         first_rejection: why and where the first record was rejected, or None.
         resumed_at: after how many rows an interrupted import went on, or None.
         missing: what became of rows that an interrupted import had imported and that are
@@ -153,16 +187,11 @@ class Import:
         progress: Progress | None = None,
         patience: Patience = NONE,
     ) -> None:
-        options.check()
-        self.options = options
-        self.done = NOTHING
+        super().__init__(store, options, progress, patience)
         self.first_rejection: str | None = None
         self.resumed_at: int | None = None
-        self._store = store
         self._scope = store.scope if options.scope is None else check_scope(options.scope)
         self.missing = ""
-        self._progress = progress
-        self._patience = patience
         self._finished = False
         self._muted = False
         self._refused_one = False
@@ -208,11 +237,6 @@ class Import:
             raise
 
     @property
-    def name(self) -> str:
-        """What the source is called."""
-        return self._source.name
-
-    @property
     def committed(self) -> int:
         """How many rows are committed, with those of the interrupted import that goes on."""
         return self._landed[0]
@@ -245,7 +269,7 @@ class Import:
 
     def close(self) -> None:
         """Close the files."""
-        self._source.close()
+        super().close()
         if self._rejects is not None:
             self._rejects.close()
 
@@ -335,11 +359,6 @@ class Import:
     def _progress_of(self, rows: int) -> None:
         if self._progress is not None:
             self._progress(rows, self._source.position, self._source.size)
-
-    def _spooling(self, size: int) -> None:
-        """Show that a pipe is read."""
-        if self._progress is not None:
-            self._progress(0, size, None)
 
     # Rows
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kycli.core.dump.records import Loaded, Record
-from kycli.core.operations.importing import NOTHING, Imported
+from kycli.core.operations.importing import Imported
 from kycli.errors import ConflictError, InputError, UsageError, WrongTypeError
 from kycli.transfer.formats.complete import Lines
 from kycli.transfer.importing import (
@@ -17,6 +17,7 @@ from kycli.transfer.importing import (
     ImportOptions,
     Patience,
     Progress,
+    Work,
     format_of,
 )
 from kycli.transfer.reading import ReadOptions
@@ -48,7 +49,7 @@ class _RollBack(Exception):
     """Ends a dry run."""
 
 
-class Restore:
+class Restore(Work):
     """The import of one file that has all there is of scopes.
 
     Has the attributes of ``Import``, and ``loaded``: what was loaded.
@@ -68,22 +69,12 @@ class Restore:
         progress: Progress | None = None,
         patience: Patience = NONE,
     ) -> None:
-        options.check()
+        super().__init__(store, options, progress, patience)
         _check(options)
-        self.options = options
-        self.done: Imported = NOTHING
         self.loaded = Loaded(0, 0, 0, 0, 0, 0, 0, None)
         self.committed = 0
-        self._store = store
-        self._progress = progress
-        self._patience = patience
         self._source = Source(given, name, self._spooling)
         self._lines = Lines(self._source.stream)
-
-    @property
-    def name(self) -> str:
-        """What the source is called."""
-        return self._source.name
 
     def could_skip(self, error: BaseException) -> bool:
         """Whether an error is of one record, which could be left out; none can."""
@@ -115,15 +106,6 @@ class Restore:
         read = found.keys + found.expired
         self.done = Imported(read, found.keys, 0, 0, found.expired, 0, found.change)
         return self.done
-
-    def close(self) -> None:
-        """Close the file."""
-        self._source.close()
-
-    def _spooling(self, size: int) -> None:
-        """Show that a pipe is read."""
-        if self._progress is not None:
-            self._progress(0, size, None)
 
     def _records(self) -> Iterator[Record]:
         for count, record in enumerate(self._lines.records(), 1):

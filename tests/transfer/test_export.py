@@ -13,26 +13,15 @@ import pytest
 from conftest import Clock
 from hypothesis import given
 from hypothesis import strategies as st
+from transfer.samples import TYPES
 
 from kycli import Kycore
 from kycli.errors import InvalidValueError, MisuseError, UsageError
 
 VALUES: dict[str, Any] = {
-    "text": "some text",
-    "empty": "",
+    **TYPES,
     "lines": 'a\r\nb\n"c",\td\0',
-    "bytes": b"\xff\x00",
-    "bytes that are text": b"text",
-    "int": 5,
-    "large": 10**40,
-    "float": 1.0,
-    "zero": -0.0,
-    "infinite": float("inf"),
-    "true": True,
-    "none": None,
-    "document": {"a": [1, 1.0, b"x", {"$base64": 1}, None]},
     'k,"\n\t': "key",
-    "日本": "語",
     "like a number": "007",
     "like a tag": '{"$base64": "eA=="}',
 }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transfer.samples import Pieces
 
 from kycli import Kycore
 from kycli.errors import FormatError, InputError, UsageError
@@ -183,21 +184,6 @@ _VALUES = st.recursive(
 )
 
 
-class _Drop(io.RawIOBase):
-    """A stream that gives a few bytes at a time."""
-
-    def __init__(self, data: bytes, size: int) -> None:
-        self._data = data
-        self._size = size
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        block, self._data = self._data[: self._size], self._data[self._size :]
-        return block
-
-
 @given(st.lists(_VALUES), st.integers(1, 9), st.booleans(), st.none() | st.integers(0, 3))
 def test_elements_of_json_wherever_the_text_is_cut(
     items: list[Any], size: int, ascii: bool, indent: int | None
@@ -210,7 +196,7 @@ def test_elements_of_json_wherever_the_text_is_cut(
     expected = json.loads(text)
     if any(_is_tagged(item) for item in expected):
         return
-    assert list(Elements(_Drop(data, size), None)) == expected  # type: ignore[arg-type]
+    assert list(Elements(Pieces(data, size), None)) == expected  # type: ignore[arg-type]
 
 
 def _is_tagged(item: Any) -> bool:

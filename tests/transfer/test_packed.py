@@ -11,27 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from transfer.samples import Pieces
 
 from kycli import Kycore
 from kycli.core.storage import Packs, _use_native_statements
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError, KycliError
 from kycli.transfer.importing import Import, ImportOptions
 from kycli.transfer.reading import ReadOptions
-
-
-class Pieces(io.RawIOBase):
-    """A stream that gives a few bytes at a time."""
-
-    def __init__(self, data: bytes, size: int) -> None:
-        self._data = data
-        self._size = size
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        block, self._data = self._data[: self._size], self._data[self._size :]
-        return block
 
 
 def outcome(data: bytes, size: int, options: ReadOptions, *, packs: bool) -> Any:

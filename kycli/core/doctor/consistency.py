@@ -33,7 +33,8 @@ from kycli.core.layout import (
     TEXT,
 )  # fmt: skip
 from kycli.core.names import check_scope
-from kycli.errors import CorruptError, KycliError, StorageError
+from kycli.core.sql import schemas
+from kycli.errors import CorruptError, KycliError, SchemaError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -313,8 +314,19 @@ def _wrong_settings(store: Kycore) -> Iterator[str]:
         for scope, _ in store._query(_HORIZON):
             if not (scope == "" or scope.startswith(RESERVED) or _is_scope(scope)):
                 yield f"how far back {scope!r} goes is known, and there is no such scope"
+        yield from _wrong_schemas(store)
     except StorageError as error:
         yield str(error)
+
+
+def _wrong_schemas(store: Kycore) -> Iterator[str]:
+    for scope in schemas.names(store):
+        from kycli.core.schemas import registry
+
+        try:
+            registry.read(store, scope)
+        except SchemaError as error:
+            yield f"the schema of the scope {scope!r}: {error}"
 
 
 def wrong_sweeps(store: Kycore) -> list[str]:

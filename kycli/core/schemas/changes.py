@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kycli.core.schemas.types import Type, describe
+from kycli.core.schemas.types import EXACT, Type, describe
 
 
 def narrowings(old: Type, new: Type, *, kept: bool, place: str = "") -> Iterator[str]:
@@ -18,7 +18,11 @@ def narrowings(old: Type, new: Type, *, kept: bool, place: str = "") -> Iterator
         return
     if old.optional and not new.optional:
         yield f"{where} may not be null any more"
-    if new.name != old.name and (old.name, new.name) != ("int", "float"):
+    if (old.name, new.name) == ("int", "float"):
+        limits = (old.minimum, old.maximum)
+        if any(limit is None or not -EXACT <= limit <= EXACT for limit in limits):
+            yield f"{where} was {describe(old)}, which may be more than a float can hold"
+    elif new.name != old.name:
         yield f"{where} was {describe(old)} and is {describe(new)}"
         return
     if new.minimum is not None and (old.minimum is None or old.minimum < new.minimum):

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kycli.core.schemas import jsonschema
-from kycli.core.schemas.types import MAX_DEPTH, SCALARS
+from kycli.core.schemas.types import EXACT, MAX_DEPTH, SCALARS
 
 _MEMBERS_MAX = 1000
 """An object with more members than this is a ``dict``: its members are data, not fields."""
@@ -152,12 +152,8 @@ class Seen:
         if len(kinds) == 1:
             return next(iter(kinds))
         if kinds == {"int", "float"}:
-            try:
-                for limit in (self.lowest, self.highest):
-                    float(limit or 0)
-            except OverflowError:
-                return "any"
-            return "float"
+            limits = (self.lowest or 0, self.highest or 0)
+            return "float" if all(-EXACT <= limit <= EXACT for limit in limits) else "any"
         if kinds == {"object", "dict"}:
             return "dict"
         if kinds and kinds <= {"str", "date", "datetime", "uuid"}:

@@ -210,10 +210,7 @@ def invalid_keys(store: Kycore, scope: str) -> Iterator[Invalid]:
     """
     schema = read(store, scope)
     if schema is None:
-        raise MissingKeyError(
-            f"the scope {scope!r} has no schema",
-            hint=f"to set one: kycli schema set {scope} FILE",
-        )
+        raise no_schema(scope)
     from kycli.core.schemas.enforcing import Enforcer
 
     enforcer = Enforcer(scope, schema.shapes)
@@ -221,6 +218,14 @@ def invalid_keys(store: Kycore, scope: str) -> Iterator[Invalid]:
         problems = enforcer.problems(key, value)
         if problems:
             yield Invalid(key, problems)
+
+
+def no_schema(scope: str) -> MissingKeyError:
+    """Return the error for a scope that has no schema."""
+    return MissingKeyError(
+        f"the scope {scope!r} has no schema",
+        hint=f"to set one: kycli schema set {scope} FILE",
+    )
 
 
 class _Check:

@@ -34,6 +34,10 @@ MAX_BYTES = 1 << 20
 """The largest definition, in bytes of JSON."""
 
 
+EXACT = 1 << 53
+"""Up to this number, and down to its negative, a float holds each int."""
+
+
 class _Missing:
     def __repr__(self) -> str:
         return "MISSING"

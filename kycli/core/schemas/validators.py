@@ -31,7 +31,7 @@ from pydantic_core import PydanticSerializationError
 from pydantic_core import SchemaError as CoreSchemaError
 
 from kycli.core.schemas import jsonschema
-from kycli.core.schemas.types import MISSING, RANGED, Type, as_utc, describe, fault
+from kycli.core.schemas.types import EXACT, MISSING, RANGED, Type, as_utc, describe, fault
 from kycli.errors import FieldProblem, SchemaError
 
 if TYPE_CHECKING:
@@ -362,6 +362,13 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _exact(value: Any) -> Any:
+    """Keep an int from losing digits as a float."""
+    if type(value) is int and not -EXACT <= value <= EXACT:
+        raise ValueError("an int that a float cannot hold")
+    return value
+
+
 def _time_text(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -380,13 +387,13 @@ _READ: dict[str, BeforeValidator] = {
 }
 _STRICT: dict[str, Any] = {
     name: Annotated[kind, printed, _READ[name]] for name, (kind, printed) in _PRINTED.items()
-}
+} | {"float": Annotated[float, BeforeValidator(_exact)]}
 _LAX: dict[str, Any] = {
     name: Annotated[kind, printed, BeforeValidator(_no_bool)]
     for name, (kind, printed) in _PRINTED.items()
 } | {
     "int": Annotated[int, BeforeValidator(_no_bool)],
-    "float": Annotated[float, BeforeValidator(_no_bool)],
+    "float": Annotated[float, BeforeValidator(_exact), BeforeValidator(_no_bool)],
 }
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes} | {
     name: kind for name, (kind, _) in _PRINTED.items()

@@ -34,7 +34,7 @@ def accepts(definition: Any, value: Any, **options: Any) -> Any:
         ("str(1..3, /a/)", ["bab"], ["bbb", "aaaa"]),
         ("int", [0, -5, 10**30], [1.0, "1", True, None]),
         ("int(0..150)", [0, 150], [-1, 151]),
-        ("float", [1.5, 2], ["1.5", True]),
+        ("float", [1.5, 2, 2**53], ["1.5", True, 2**53 + 1]),
         ("float(0..1.5)", [0.0, 1.5], [-0.1, 1.6]),
         ("bool", [True, False], [1, "true"]),
         ("bytes(1..2)", [b"a"], [b"", b"abc", "a"]),

@@ -177,7 +177,8 @@ CHANGES: list[tuple[Any, Any, bool]] = [
     ({"a": "int"}, {"a": "int", "b": "str?"}, False),
     ({"a": "int"}, {"a": "int", "b": "str = 'x'"}, False),
     ({"a": "int(0..9)"}, {"a": "int(..99)?"}, False),
-    ({"a": "int"}, {"a": "float"}, False),
+    ({"a": "int(-9..9)"}, {"a": "float"}, False),
+    ({"a": "int"}, {"a": "float"}, True),
     ({"a": "enum(x)"}, {"a": "enum(x,y)"}, False),
     ({"a": "str"}, {"a": "any"}, False),
     ({"a": {"b": "int"}}, {"a": {"b": "int?"}}, False),
@@ -509,6 +510,8 @@ def test_a_stored_schema_that_cannot_be_read_can_be_dropped(store: Kycore, store
     ):
         with pytest.raises(SchemaError, match="cannot be read"):
             write()
+    (problem,) = store.check()
+    assert "the schema of the scope 'u'" in problem.what
     assert store.drop_schema("u")
     assert not store.drop_schema("u")
     assert store.save("a", {}, scope="u") == "created"

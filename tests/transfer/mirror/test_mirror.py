@@ -13,6 +13,7 @@ import pytest
 from conftest import Clock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transfer.samples import TYPES
 
 from kycli import Kycore
 from kycli.errors import ConflictError, FileError, FormatError, InputError, UsageError
@@ -26,24 +27,12 @@ from kycli.transfer.mirror import (
 )
 
 VALUES: dict[str, Any] = {
-    "text": "some text",
-    "empty": "",
+    **TYPES,
     "lines": "a\r\nb\n",
     "nul": "a\0b",
-    "bytes": b"\xff\x00",
-    "bytes that are text": b"text",
-    "int": 5,
-    "large": 10**40,
-    "float": 1.0,
-    "zero": -0.0,
-    "infinite": float("inf"),
-    "true": True,
-    "none": None,
-    "document": {"b": [1, 1.0, b"x", {"$base64": 1}, None], "a": {}},
     "no members": {},
     "a/b\n": "key",
     "..": "up",
-    "日本": "語",
     "host__prod": "in a context",
     "prod": "as a context",
     "Prod": "in another case",

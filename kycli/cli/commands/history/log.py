@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.cli.commands.values.reading import plain
 from kycli.cli.output import write_listing
-from kycli.cli.terminal import cut, escaped, padded, width
+from kycli.cli.tables import GAP, SAMPLE, Heading, cells_of, widths_of
+from kycli.cli.terminal import cut, escaped, width
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
     from kycli.core.history.changes import Change
 
 _REMOVED = ("deleted", "expired")
-_SAMPLE = 200
-_GAP = 2
-_LEAST = 4
 _ROOM = 10  # what a column that may be cut needs, if it has as much to show
 _COLOURS = {"created": "32", "restored": "36", "imported": "36", "deleted": "31", "expired": "33"}
 
@@ -93,16 +91,14 @@ def _plain(change: Change, columns: list[_Column]) -> str:
 def _write_table(env: Environment, changes: Iterator[Change], columns: list[_Column]) -> None:
     """Print changes as a table that is no wider than the screen.
 
-    The first changes determine the widths of the columns. A later row that needs more is not
-    aligned, but still fits the screen. On a narrow screen, the columns that may be cut have a
-    line of their own.
+    On a narrow screen, the columns that may be cut have a line of their own.
     """
     screen = shutil.get_terminal_size().columns
     rows = ((change, _cells(change, columns, screen)) for change in changes)
-    begin = list(islice(rows, _SAMPLE))
+    begin = list(islice(rows, SAMPLE))
     lines = _lines(columns, [cells for _, cells in begin], screen)
     for line in lines:
-        title = env.styled(line.text([column.title for column in columns]), "1")
+        title = env.styled(line.text([column.heading.title for column in columns]), "1")
         env.write(title.encode() + b"\n")
     for change, cells in chain(begin, rows):
         colour = _COLOURS.get(change.operation)
@@ -116,25 +112,6 @@ def _write_table(env: Environment, changes: Iterator[Change], columns: list[_Col
 
 def _cells(change: Change, columns: list[_Column], screen: int) -> list[str]:
     return [cut(column.text(change), screen) for column in columns]
-
-
-def _widths(columns: list[_Column], rows: list[list[str]], screen: int) -> list[int]:
-    """Return the width of each column: that of its cells, or less if the screen is too small.
-
-    In that case the columns that may be cut share the remaining room. A column that needs less
-    than its share leaves the rest to the others.
-    """
-    widths = [
-        max(width(text) for text in (column.title, *cells))
-        for column, *cells in zip(columns, *rows, strict=True)
-    ]
-    flexible = [index for index, column in enumerate(columns) if column.cut]
-    room = screen - _GAP * (len(columns) - 1) - sum(widths)
-    room += sum(widths[index] for index in flexible)
-    for done, index in enumerate(sorted(flexible, key=lambda index: widths[index])):
-        widths[index] = min(widths[index], max(_LEAST, room // (len(flexible) - done)))
-        room -= widths[index]
-    return widths
 
 
 class _Line(NamedTuple):
@@ -154,14 +131,12 @@ class _Line(NamedTuple):
 
     def text(self, cells: list[str], style: Callable[[str], str] = str) -> str:
         """Return the line of a row; ``style`` is of the operation."""
-        row = []
-        room = self.screen
-        for (number, column), most in zip(self.columns.items(), self.widths, strict=True):
-            cell = cut(cells[number], min(most, room) if column.cut else room)
-            cell = padded(cell, min(max(most, width(cell)) + _GAP, room))
-            room -= width(cell)
-            row.append(style(cell) if column is _operation else cell)
-        text = "".join(row).rstrip()
+        headings = [column.heading for column in self.columns.values()]
+        row = cells_of([cells[n] for n in self.columns], headings, self.widths, self.screen)
+        text = "".join(
+            style(cell) if column is _operation else cell
+            for cell, column in zip(row, self.columns.values(), strict=True)
+        ).rstrip()
         return text and self.indent + text
 
 
@@ -172,14 +147,14 @@ def _lines(columns: list[_Column], rows: list[list[str]], screen: int) -> list[_
     needed = [
         min(_ROOM, max(width(row[number]) for row in rows))
         for number, column in numbered.items()
-        if column.cut and rows
+        if column.heading.cut and rows
     ]
-    fixed = [w for column, w in zip(columns, whole.widths, strict=True) if not column.cut]
-    if sum(fixed) + sum(needed) + _GAP * (len(columns) - 1) <= screen:
+    fixed = [w for column, w in zip(columns, whole.widths, strict=True) if not column.heading.cut]
+    if sum(fixed) + sum(needed) + GAP * (len(columns) - 1) <= screen:
         return [whole]
     return [
-        _line({n: c for n, c in numbered.items() if not c.cut}, rows, screen, ""),
-        _line({n: c for n, c in numbered.items() if c.cut}, rows, screen - _GAP, " " * _GAP),
+        _line({n: c for n, c in numbered.items() if not c.heading.cut}, rows, screen, ""),
+        _line({n: c for n, c in numbered.items() if c.heading.cut}, rows, screen - GAP, " " * GAP),
     ]
 
 
@@ -187,7 +162,8 @@ def _line(
     columns: dict[int, _Column], rows: list[list[str]], screen: int, indent: str
 ) -> _Line:  # fmt: skip
     cells = [[row[number] for number in columns] for row in rows]
-    return _Line(columns, _widths(list(columns.values()), cells, screen), screen, indent)
+    headings = [column.heading for column in columns.values()]
+    return _Line(columns, widths_of(headings, cells, screen), screen, indent)
 
 
 def _shown_value(change: Change) -> str:
@@ -214,16 +190,15 @@ def _shown_program(change: Change) -> str:
 class _Column(NamedTuple):
     """A column of the output. The second column is always the operation."""
 
-    title: str
+    heading: Heading
     text: Callable[[Change], str]
-    cut: bool = False  # if the screen is too small
 
 
-_time = _Column("time (UTC)", lambda change: change.timestamp)
-_operation = _Column("operation", lambda change: change.operation)
-_version = _Column("version", lambda change: str(change.version))
-_number = _Column("change", lambda change: str(change.change))
-_key = _Column("key", lambda change: escaped(change.key), True)
-_value = _Column("value", _shown_value, True)
-_person = _Column("by", _shown_person, True)
-_program = _Column("with", _shown_program, True)
+_time = _Column(Heading("time (UTC)", cut=False), lambda change: change.timestamp)
+_operation = _Column(Heading("operation", cut=False), lambda change: change.operation)
+_version = _Column(Heading("version", cut=False), lambda change: str(change.version))
+_number = _Column(Heading("change", cut=False), lambda change: str(change.change))
+_key = _Column(Heading("key"), lambda change: escaped(change.key))
+_value = _Column(Heading("value"), _shown_value)
+_person = _Column(Heading("by"), _shown_person)
+_program = _Column(Heading("with"), _shown_program)

@@ -9,12 +9,11 @@ from kycli.cli.commands.values.reading import write_json
 from kycli.cli.output import keys_counted
 from kycli.cli.progress import progress
 from kycli.core.names import check_scope
+from kycli.core.schemas.types import MAX_BYTES
 from kycli.errors import SchemaError, UsageError
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
-
-_DEFINITION_BYTES = 1 << 20
 
 
 def create_table(env: Environment, arguments: list[str]) -> int:
@@ -94,9 +93,9 @@ def _read(env: Environment, name: str) -> bytes:
     if name == "-":
         return env.read_input()
     with open(name, "rb") as file:
-        text = file.read(_DEFINITION_BYTES + 1)
-    if len(text) > _DEFINITION_BYTES:
-        raise SchemaError(f"{name}: the schema is larger than {_DEFINITION_BYTES >> 20} MiB")
+        text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise SchemaError(f"{name}: the schema is larger than {MAX_BYTES >> 20} MiB")
     return text
 
 

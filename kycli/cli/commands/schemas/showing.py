@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.cli.output import write_listing, write_texts
 from kycli.core.names import check_scope
+from kycli.core.schemas.registry import no_schema
 from kycli.errors import MissingKeyError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def show(env: Environment, arguments: list[str]) -> int:
     scope = check_scope(arguments[0])
     schema = store.schema(scope=scope)
     if schema is None:
-        raise _no_schema(scope)
+        raise no_schema(scope)
     write_listing(
         env,
         schema.shapes,
@@ -68,7 +69,7 @@ def export(env: Environment, arguments: list[str]) -> int:
     scope = check_scope(arguments[0])
     document = env.store().json_schema(scope=scope, keys=env.flags.get("keys"))
     if document is None:
-        raise _no_schema(scope)
+        raise no_schema(scope)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     env.write(env.shown(text, keep="\n") + b"\n")
     return 0
@@ -99,10 +100,3 @@ def invalid_record(found: Any) -> dict[str, Any]:
             for problem in found.problems
         ],
     }
-
-
-def _no_schema(scope: str) -> MissingKeyError:
-    return MissingKeyError(
-        f"the scope {scope!r} has no schema",
-        hint=f"to set one: kycli schema set {scope} FILE",
-    )
