@@ -26,6 +26,7 @@ _BLOCK = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from subprocess import Popen
     from typing import IO, BinaryIO, TextIO
 
@@ -311,7 +312,20 @@ class Environment:
             from kycli.config import load_config
 
             self._config = load_config()
+            self._note_distrusted(self._config.distrusted)
         return self._config
+
+    def save_setting(self, name: str, value: str | int | None) -> str:
+        """Set or remove a setting, and return the path of the config file."""
+        from kycli.config import distrusted_files, save_config
+
+        if self._config is None:
+            self._note_distrusted(distrusted_files())
+        return save_config(name, value)
+
+    def _note_distrusted(self, files: Sequence[tuple[str, str]]) -> None:
+        for path, reason in files:
+            self.note(f"kycli: {path} is ignored: {reason}; to obey it, name it in KYCLI_CONFIG")
 
     @property
     def delimiter(self) -> str:
