@@ -250,8 +250,11 @@ class Environment:
         """Whether there is somebody who could answer a question."""
         return bool(self._in and self._in.isatty() and self._err and self._err.isatty())
 
-    def confirm(self, question: str) -> bool:
+    def confirm(self, question: str, refused: str = "nothing was changed") -> bool:
         """Ask a yes/no question on the terminal; ``-y`` answers yes.
+
+        Parameters:
+            refused: what is said when the answer is no.
 
         Raises:
             UsageError: without a terminal and without ``-y``.
@@ -270,7 +273,7 @@ class Environment:
                 self._err.write("\n")
         if answer.strip().lower() in (b"y", b"yes"):
             return True
-        self.note("nothing was changed")
+        self.note(refused)
         return False
 
     def read_secret(self, question: str) -> str:

@@ -124,6 +124,7 @@ FLAGS = {
     "vacuum": Flag("also shrink a large file; blocks other writers"),
     "all": Flag("all commands and flags"),
     "long": Flag("with the number of keys", short="-l"),
+    "purge": Flag("also delete the data and the settings"),
     "unless-default": Flag("nothing where that is the scope 'default'"),
     "raw": Flag("the value and not one byte more"),
     "json": Flag("JSON, printed in canonical form"),

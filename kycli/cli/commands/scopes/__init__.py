@@ -67,7 +67,7 @@ printed on standard output, and where it comes from on standard error.""",
         notes="""\
 FORMAT may hold {scope}, {project} and {namespace}; {{ and }} are braces. The
 database is not opened, so it takes less time than any other command. In a
-prompt, send its messages to /dev/null: 'kycli prompt 2>/dev/null'.""",
+prompt, send its messages to /dev/null, with 2>/dev/null.""",
         examples=(
             "kycli prompt",
             "kycli prompt --unless-default --format '[{scope}] '",
