@@ -77,17 +77,21 @@ class Change:
     def _remove(self) -> None:
         self._check(_read(self.path))
         os.unlink(self.path)
-        directory = os.path.dirname(self.path)
-        for _ in range(self.directories):
-            try:
-                os.rmdir(directory)
-            except OSError:
-                break  # something else is in it by now
-            directory = os.path.dirname(directory)
+        remove_if_empty(os.path.dirname(self.path), self.directories)
 
     def undone(self) -> Change:
         made = 0 if self.old is not None else missing_directories(self.path)
         return Change(self.path, self.new, self.old, made)
+
+
+def remove_if_empty(directory: str, most: int) -> None:
+    """Remove a directory and those above it, up to so many, as long as they are empty."""
+    for _ in range(most):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            break  # something else is in it
+        directory = os.path.dirname(directory)
 
 
 def missing_directories(path: str) -> int:
@@ -194,7 +198,7 @@ class Links:
         """Make and remove the links.
 
         Raises:
-            FileError: when a link cannot be made.
+            FileError: when that is not possible.
         """
         try:
             if self.add:
@@ -204,11 +208,9 @@ class Links:
             for name, target in self.add.items():
                 os.symlink(target, os.path.join(self.directory, name))
             if self.remove and not self.add:
-                for directory in (self.directory, os.path.dirname(self.directory)):
-                    os.rmdir(directory)
+                remove_if_empty(self.directory, 2)
         except OSError as error:
-            if self.add:
-                raise FileError(f"{error.filename}: {error.strerror}") from error
+            raise FileError(f"{error.filename}: {error.strerror}") from error
 
 
 def package_manuals() -> str:

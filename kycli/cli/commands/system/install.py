@@ -17,11 +17,13 @@ from kycli.cli.installing.files import (
     man_finds_them,
     manual_links,
     package_manuals,
+    remove_if_empty,
     removing,
 )
 from kycli.cli.installing.purging import Purge
 from kycli.cli.output import tilde
 from kycli.cli.suggest import nearest
+from kycli.config import config_dir
 from kycli.errors import KycliError, UsageError
 
 if TYPE_CHECKING:
@@ -110,14 +112,16 @@ def uninstall(env: Environment, arguments: list[str]) -> int:
             f"delete the data: {purge.summary()}? It cannot be brought back",
             refused="the data is kept",
         )
+    if ends_server:
+        server.run("disable")
+        remove_if_empty(config_dir(), 2)  # 'enable' made it for its file
+    if ends_server or purges:
+        server.run("stop")
     do_all(changes)
     links.do()
     for change in changes:
         env.note(f"removed from {tilde(change.path)}")
-    if ends_server:
-        server.run("disable")
     if purges and purge is not None:
-        server.run("stop")
         env.note(f"deleted {purge.do()}")
     return 0
 
