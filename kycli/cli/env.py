@@ -315,18 +315,21 @@ class Environment:
             from kycli.config import load_config
 
             self._config = load_config()
-            self._note_distrusted(self._config.distrusted)
+            self.note_distrusted(self._config.distrusted)
         return self._config
 
     def save_setting(self, name: str, value: str | int | None) -> str:
         """Set or remove a setting, and return the path of the config file."""
-        from kycli.config import distrusted_files, save_config
+        from kycli.config import find_config, save_config
 
         if self._config is None:
-            self._note_distrusted(distrusted_files())
+            distrusted: list[tuple[str, str]] = []
+            find_config(distrusted)
+            self.note_distrusted(distrusted)
         return save_config(name, value)
 
-    def _note_distrusted(self, files: Sequence[tuple[str, str]]) -> None:
+    def note_distrusted(self, files: Sequence[tuple[str, str]]) -> None:
+        """Name the config files that are passed over, each with the reason."""
         for path, reason in files:
             self.note(f"kycli: {path} is ignored: {reason}; to obey it, name it in KYCLI_CONFIG")
 

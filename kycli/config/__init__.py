@@ -173,25 +173,17 @@ def config_dir() -> str:
     return xdg_dir("XDG_CONFIG_HOME", ".config")
 
 
-def find_config() -> str | None:
-    """Return the absolute path of the config file in effect, or None when none exists."""
-    return _find([])
+def find_config(distrusted: list[tuple[str, str]] | None = None) -> str | None:
+    """Return the absolute path of the config file in effect, or None when none exists.
 
-
-def distrusted_files() -> list[tuple[str, str]]:
-    """Return the config files that are passed over, each with the reason."""
-    distrusted: list[tuple[str, str]] = []
-    _find(distrusted)
-    return distrusted
-
-
-def _find(distrusted: list[tuple[str, str]]) -> str | None:
-    """Return the config file in effect; add those that are passed over, with the reason."""
+    Parameters:
+        distrusted: to which the files that are passed over are added, each with the reason.
+    """
     named = _named_config()
     if named is not None:
         return named if os.path.exists(named) else None
     home = home_dir()
-    path = _find_above(home, distrusted)
+    path = _find_above(home, [] if distrusted is None else distrusted)
     if path is None and home is not None:
         path = _in_directory(home)
     if path is not None:
@@ -255,7 +247,7 @@ def load_config() -> Config:
     """
     config = Config()
     distrusted: list[tuple[str, str]] = []
-    path = _find(distrusted)
+    path = find_config(distrusted)
     config.distrusted = tuple(distrusted)
     if path is None:
         return config

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from places import Places, write
 
-from kycli.config import distrusted_files, find_config, load_config, save_config, trust
+from kycli.config import find_config, load_config, save_config, trust
 from kycli.errors import ConfigError
 
 
@@ -100,7 +100,9 @@ def test_what_others_may_write_is_ignored(
     safe = write(places.work / ".kyclirc", "current_scope = 'ours'\n")
     path.chmod(mode)
     config = load_config()
-    assert config.distrusted == tuple(distrusted_files())
+    found: list[tuple[str, str]] = []
+    find_config(found)
+    assert config.distrusted == tuple(found)
     if reason:
         assert config.distrusted == ((str(path), reason),)
         assert config.source == find_config() == str(safe)

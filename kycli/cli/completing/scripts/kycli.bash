@@ -9,4 +9,6 @@ _kycli_completion() {
         files) COMPREPLY=(); compopt -o default +o nospace ;;
     esac
 }
-complete -o nospace -F _kycli_completion @NAMES@
+if ((BASH_VERSINFO[0] >= 4)); then
+    complete -o nospace -F _kycli_completion @NAMES@
+fi

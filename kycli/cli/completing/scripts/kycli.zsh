@@ -22,5 +22,5 @@ _kycli_completion() {
     (( $#partial )) && compadd -V kycli -l -S '' -d partial_shown -a partial
     (( $#whole || $#partial ))
 }
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
 compdef _kycli_completion @NAMES@
