@@ -40,14 +40,17 @@ class Change:
         return self.old == self.new
 
     def shown(self, name: str) -> Iterator[str]:
-        """Yield the lines of a listing like that of ``diff -u``."""
+        """Yield the lines of a listing like that of ``diff -U0``.
+
+        What else is in the file is not shown: a secret may be among it.
+        """
         before = [] if self.old is None else self.old.splitlines()
         after = [] if self.new is None else self.new.splitlines()
         names = (
             "/dev/null" if self.old is None else name,
             "/dev/null" if self.new is None else name,
         )
-        yield from difflib.unified_diff(before, after, *names, n=2, lineterm="")
+        yield from difflib.unified_diff(before, after, *names, n=0, lineterm="")
 
     def do(self) -> None:
         """Write it, atomically; the file keeps its mode, and a link stays a link.
