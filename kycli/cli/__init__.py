@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None, program: str | None = None) -> int:
 
 
 def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
-    """Run one command line and return its exit code; never raises."""
+    """Run one command line and return its exit code; the environment says what errors do."""
     try:
         try:
             is_kycli = program != KY and not is_program(program)
@@ -85,9 +85,7 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
         finally:
             env.close()
     except BaseException as error:
-        from kycli.cli.failure import report
-
-        code = report(error, env)
+        code = env.failed(error)
     return code
 
 

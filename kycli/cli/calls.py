@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from itertools import groupby
+from operator import itemgetter
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 from kycli.cli import run
 from kycli.cli.env import INTERRUPTED, Environment
 from kycli.cli.failure import report
-from kycli.config import database_path
+from kycli.config import database_path, load_config
 from kycli.core.location import MEMORY
 from kycli.errors import MisuseError, UsageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from typing import IO
+    from typing import IO, BinaryIO, TextIO
+
+    from _typeshed import ReadableBuffer as Buffer
 
     from kycli.cli.commands import Command
     from kycli.config import Config
@@ -30,12 +35,29 @@ _MOST_STORES = 8
 """How many databases are kept open."""
 
 
+class Decline(BaseException):
+    """The command line cannot be run by value. Nothing was done yet, or it is undone."""
+
+
 class Reply(NamedTuple):
-    """What a command line did: its exit code, and what it wrote."""
+    """What a command line did: its exit code, and what it wrote.
+
+    Attributes:
+        code: the exit code.
+        chunks: what it wrote, in this order: 1 for standard output or 2 for standard error,
+            and the bytes.
+    """
 
     code: int
-    out: bytes
-    err: bytes
+    chunks: list[tuple[int, bytes]]
+
+    @property
+    def out(self) -> bytes:
+        return b"".join([data for stream, data in self.chunks if stream == 1])
+
+    @property
+    def err(self) -> bytes:
+        return b"".join([data for stream, data in self.chunks if stream == 2])
 
 
 class Calls:
@@ -48,6 +70,9 @@ class Calls:
         flags: universal flags that each command line has, unless it gives them itself.
         atomic: whether all of them are one transaction, of one database. ``commit`` ends it.
         command: with ``atomic``, the name of the command in the history.
+
+    Attributes:
+        user: who runs them, "" when that is always the same.
     """
 
     def __init__(
@@ -64,14 +89,21 @@ class Calls:
         self.flags = flags or {}
         self.atomic = atomic
         self.command = command
-        self.config: Config | None = None
+        self.user = ""
+        self._config: Config | None = None
         self._stores: dict[str, _Kept] = {}
         self._nothing: Kycore | None = None
         self._block: AbstractContextManager[Kycore] | None = None
 
     def refresh(self) -> None:
         """Have the config read anew, because time has passed."""
-        self.config = None
+        self._config = None
+
+    def current_config(self) -> Config:
+        """Return the config in effect."""
+        if self._config is None:
+            self._config = load_config()
+        return self._config
 
     def call(self, words: list[str], stdin: bytes | None = None, program: str = "kycli") -> Reply:
         """Run a command line.
@@ -84,17 +116,28 @@ class Calls:
         Raises:
             KeyboardInterrupt: when the command was interrupted.
         """
-        env = _Environment(self, stdin)
-        code = run(env, words, program)
-        if env.may_change_config:
-            self.refresh()
+        env = CallEnvironment(self, stdin)
+        code = self.run(env, words, program)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return env.reply(code)
 
+    def run(self, env: CallEnvironment, words: list[str], program: str) -> int:
+        """Run a command line in an environment, and return its exit code.
+
+        Raises:
+            Decline: when the environment has declined.
+        """
+        code = run(env, words, program)
+        if env.may_change_config:
+            self.refresh()
+        if env.declined is not None:
+            raise env.declined
+        return code
+
     def refusal(self, error: KycliError) -> Reply:
         """Return the reply to what is no command line."""
-        env = _Environment(self, None)
+        env = CallEnvironment(self, None)
         return env.reply(report(error, env))
 
     def commit(self) -> None:
@@ -113,12 +156,29 @@ class Calls:
             while self._stores:
                 self._stores.popitem()[1].store.close()
             if self._nothing is not None:
-                self._nothing.close()
+                nothing, self._nothing = self._nothing, None
+                nothing.close()
 
-    def opened(self, path: str, env: _Environment) -> Kycore:
+    @property
+    def open_stores(self) -> int:
+        return len(self._stores)
+
+    def close_idle(self, seconds: float) -> bool:
+        """Close the stores that no command has used for so long; return whether any is left."""
+        before = monotonic() - seconds
+        while self._stores:
+            path, kept = next(iter(self._stores.items()))
+            if kept.used > before:
+                return True
+            del self._stores[path]
+            kept.store.close()
+        return False
+
+    def opened(self, path: str, env: CallEnvironment) -> Kycore:
         """Return the store at a path, which is kept open."""
         kept = self._stores.pop(path, None)
-        identity = (_identity(path), env.config.durability, env.config.busy_timeout_ms)
+        options = (env.config.durability, env.config.busy_timeout_ms, self.user)
+        identity = (_identity(path), *options)
         if kept is not None and kept.identity != identity:
             if self._block is not None:
                 raise MisuseError("the database or its configuration was changed meanwhile")
@@ -133,15 +193,16 @@ class Calls:
             if len(self._stores) == _MOST_STORES:
                 self._stores.pop(next(iter(self._stores))).store.close()
             store = env.new_store(path)
-            kept = _Kept(store, (_identity(path), *identity[1:]))
+            kept = _Kept(store, (_identity(path), *options))
+        kept.used = monotonic()
         self._stores[path] = kept  # the last one used is the last
         if self.atomic:
             self._take_part(kept.store)
         else:
-            kept.store.write_as(env.command)
+            kept.store.write_as(env.command, pid=env.pid)
         return kept.store
 
-    def nothing(self, env: _Environment) -> Kycore:
+    def nothing(self, env: CallEnvironment) -> Kycore:
         """Return the empty store that stands for a database that does not exist yet."""
         if self._nothing is None:
             self._nothing = env.new_store(MEMORY)
@@ -155,35 +216,47 @@ class Calls:
             self._block = block
 
 
-class _Kept(NamedTuple):
-    """A store that is kept open, and what it was opened as."""
+class _Kept:
+    """A store that is kept open.
 
-    store: Kycore
-    identity: tuple[tuple[int, int] | None, str, int]
+    Attributes:
+        identity: what it was opened as: which file, with which settings, by which user.
+        used: when it was used last.
+    """
+
+    __slots__ = ("identity", "store", "used")
+
+    def __init__(
+        self, store: Kycore, identity: tuple[tuple[int, int] | None, str, int, str]
+    ) -> None:
+        self.store = store
+        self.identity = identity
+        self.used = 0.0
 
 
-class _Environment(Environment):
+class CallEnvironment(Environment):
     """What one command line by value works with."""
 
     def __init__(self, calls: Calls, stdin: bytes | None) -> None:
         self._calls = calls
-        self._written = io.BytesIO()
-        self._said = io.StringIO()
+        self._chunks: list[tuple[int, bytes]] = []
         self._said_by_child: IO[bytes] | None = None
         self.may_change_config = False
+        self.declined: Decline | None = None
+        self.pid: int | None = None
         super().__init__(
             stdin=_NoInput(calls.what) if stdin is None else io.BytesIO(stdin),
-            stdout=self._written,
-            stderr=self._said,
+            stdout=cast("BinaryIO", _Written(self._chunks)),
+            stderr=cast("TextIO", _Said(self._chunks)),
         )
 
     def reply(self, code: int) -> Reply:
-        said = self._said.getvalue().encode("utf-8", "backslashreplace")
+        chunks = self._chunks
         if self._said_by_child is not None:
             with self._said_by_child as file:
                 file.seek(0)
-                said = file.read() + said
-        return Reply(code, self._written.getvalue(), said)
+                chunks.insert(0, (2, file.read()))
+        return Reply(code, chunks if len(chunks) < 2 else _joined(chunks))
 
     @property
     def child_stderr(self) -> IO[bytes]:
@@ -192,6 +265,12 @@ class _Environment(Environment):
 
             self._said_by_child = TemporaryFile()  # noqa: SIM115 - reply() closes it
         return self._said_by_child
+
+    def failed(self, error: BaseException) -> int:
+        if isinstance(error, Decline):
+            self.declined = error
+            return 0
+        return super().failed(error)
 
     def begin(self, command: Command, flags: dict[str, str]) -> None:
         calls = self._calls
@@ -210,10 +289,9 @@ class _Environment(Environment):
 
     @property
     def config(self) -> Config:
-        calls = self._calls
-        if calls.config is None:
-            calls.config = super().config
-        return calls.config
+        if self._config is None:
+            self._config = self._calls.current_config()
+        return self._config
 
     def scope_without_flags(self) -> tuple[str, str]:
         return self._calls.scope or super().scope_without_flags()
@@ -244,6 +322,48 @@ class _NoInput(io.BytesIO):
         )
 
     read = readline = readinto = read1 = readlines = __next__ = _refuse
+
+
+class _Written(io.RawIOBase):
+    """The standard output of a command line by value."""
+
+    def __init__(self, chunks: list[tuple[int, bytes]]) -> None:
+        self._chunks = chunks
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        self._chunks.append((1, bytes(data)))
+        return len(self._chunks[-1][1])
+
+    def flush(self) -> None:
+        """There is nothing to do."""
+
+
+class _Said(io.TextIOBase):
+    """The standard error of a command line by value."""
+
+    def __init__(self, chunks: list[tuple[int, bytes]]) -> None:
+        self._chunks = chunks
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._chunks.append((2, text.encode("utf-8", "backslashreplace")))
+        return len(text)
+
+    def flush(self) -> None:
+        """There is nothing to do."""
+
+
+def _joined(chunks: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Return the same with chunks joined that follow each other on one stream."""
+    return [
+        (stream, b"".join([data for _, data in run]))
+        for stream, run in groupby(chunks, key=itemgetter(0))
+    ]
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -85,6 +85,12 @@ class Environment:
         self.short = command.is_short
         self.command = command.full_name
 
+    def failed(self, error: BaseException) -> int:
+        """Report what a command raised, and return the exit code."""
+        from kycli.cli.failure import report
+
+        return report(error, self)
+
     # Output
 
     def write(self, data: bytes) -> None:

@@ -319,18 +319,22 @@ schema=None)
         """
         return _Transaction(self._db, self, True)
 
-    def write_as(self, command):
+    def write_as(self, command, *, pid=None):
         """Begin another change of the history, made by another command.
 
         For a program that runs one command after the other on one store.
 
         Parameters:
             command: as for the store; None makes each call a change of its own.
+            pid: the process that the history names, for a program that works for others;
+                None for this one.
 
         Raises:
+            WrongTypeError, InvalidValueError: when ``pid`` is no number of a process.
             MisuseError: inside a transaction.
         """
-        self._db.write_as(checked_command(command))
+        self._db.write_as(
+            checked_command(command), 0 if pid is None else check_count(pid, "pid"))
 
     # -- saving
 

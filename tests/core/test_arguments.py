@@ -115,6 +115,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "other": lambda make: make("beta"),
     "overwrite": lambda make: True,
     "patch": lambda make: {"b": 1},
+    "pid": lambda make: 1,
     "progress": lambda make: lambda done, of: None,
     "repair": lambda make: True,
     "retention_days": lambda make: 1,

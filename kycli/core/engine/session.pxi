@@ -233,7 +233,7 @@ cdef class _Session(_Connection):
         if known:
             self.declarations.committed()
 
-    cdef write_as(self, str command):
+    cdef write_as(self, str command, int64_t pid):
         self.enter()
         try:
             if self.depth:
@@ -241,6 +241,7 @@ cdef class _Session(_Connection):
             if command != self.command:
                 self.command, self.author = command, 0
             self.change = 0
+            self.pid = pid or os.getpid()
         finally:
             self.leave()
 

@@ -141,6 +141,69 @@ typed as ARGUMENTS, for each completion. 'kycli install' sets it up for good."""
         examples=("kycli config path",),
     ),
     Command(
+        "server",
+        "system",
+        "COMMAND...",
+        "the process that runs commands for shells and clients",
+        notes="""\
+The server keeps the program loaded and databases open, so that the commands of
+the native client and of zsh and fish cost little. It belongs to one user and
+one version of kycli, serves all databases of that user, closes each after a
+second without calls, and ends after 10 minutes without calls. Every command
+works without it, too.""",
+        examples=("kycli server start", "kycli server status"),
+    ),
+    Command(
+        "server status",
+        "system.server.status",
+        "",
+        "show whether the server runs; exit 1 when it does not",
+        flags="json",
+        meanings={"json": "print one JSON object"},
+        examples=("kycli server status",),
+        alone="process",
+    ),
+    Command(
+        "server start",
+        "system.server.start",
+        "",
+        "start the server, unless it runs",
+        examples=("kycli server start",),
+        alone="process",
+    ),
+    Command(
+        "server stop",
+        "system.server.stop",
+        "",
+        "stop the server, after what it is doing",
+        examples=("kycli server stop",),
+        alone="process",
+    ),
+    Command(
+        "server restart",
+        "system.server.restart",
+        "",
+        "stop the server, and start it again",
+        examples=("kycli server restart",),
+        alone="process",
+    ),
+    Command(
+        "server enable",
+        "system.server.enable",
+        "",
+        "let the native client start the server when there is none",
+        examples=("kycli server enable",),
+        alone="process",
+    ),
+    Command(
+        "server disable",
+        "system.server.disable",
+        "",
+        "never start the server but by 'kycli server start'",
+        examples=("kycli server disable",),
+        alone="process",
+    ),
+    Command(
         "help",
         "system.about.show_help",
         "[NAME...]",

@@ -1,0 +1,94 @@
+"""Where the user's server is found: its directory, its socket, and who is on the other side."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+from kycli.errors import KycliError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def directory(environ: Mapping[str, str] | None = None) -> str:
+    """Return the directory of the user's sockets, which may not exist yet."""
+    variables = os.environ if environ is None else environ
+    runtime = variables.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        return os.path.join(runtime, "kycli")
+    base = variables.get("TMPDIR", "")
+    return os.path.join(base if base.startswith("/") else "/tmp", f"kycli-{os.getuid()}")
+
+
+def version() -> str:
+    from kycli import __version__
+
+    return __version__
+
+
+def socket_path() -> str:
+    """Return the path of the socket of this version's server."""
+    return os.path.join(directory(), f"{version()}.sock")
+
+
+def lock_path() -> str:
+    """Return the path of the file that a running server of this version has locked."""
+    return os.path.join(directory(), f"{version()}.lock")
+
+
+def check_directory(path: str, *, create: bool = False) -> bool:
+    """Return whether the directory of the sockets exists; it must be the user's alone.
+
+    Raises:
+        KycliError: when it is not, or cannot be made.
+    """
+    if create:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise KycliError(
+                f"{path}: the directory of the server cannot be created: {error.strerror}",
+                hint="set XDG_RUNTIME_DIR to a directory of yours",
+            ) from error
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise KycliError(f"{path}: {error.strerror}") from error
+    if stat.S_ISLNK(found.st_mode):
+        why = "a symbolic link"
+    elif not stat.S_ISDIR(found.st_mode):
+        why = "no directory"
+    elif found.st_uid != os.getuid():
+        why = "another user's"
+    elif stat.S_IMODE(found.st_mode) & 0o077:
+        why = "open to other users"
+    else:
+        return True
+    raise KycliError(
+        f"{path}: the directory of the server is {why}",
+        hint="remove it, or set XDG_RUNTIME_DIR to a directory of yours",
+    )
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Return the process and the user on the other side of a connection; the process may be 0.
+
+    The process on the server's side is the one that listens.
+    """
+    if hasattr(socket, "SO_PEERCRED"):
+        size = struct.calcsize("iII")
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        pid, user, _ = struct.unpack("iII", data)
+        return pid, user
+    # macOS: struct xucred, whose second member is the user.
+    data = connection.getsockopt(0, 1, 76)
+    pid = struct.unpack("i", connection.getsockopt(0, 2, 4))[0]
+    return pid, struct.unpack_from("I", data, 4)[0]

@@ -1,0 +1,97 @@
+"""What the workers of one server tell each other: a table in memory that they share."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from time import monotonic_ns
+
+MOST_WORKERS = 16
+
+_PID, _SINCE, _REQUESTS, _CALLER, _STORES = range(5)
+_FIELDS = 5
+_FLAGS = 64
+_FREE, _IDLE, _BUSY = b" ", b"i", b"b"
+
+
+class Table:
+    """A line for each worker: whether it is busy, since when, for whom, and what it did so far.
+
+    Make it before the workers are forked. Each worker writes its own line alone.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _FLAGS + MOST_WORKERS * _FIELDS * 8)
+        self._memory[:MOST_WORKERS] = _FREE * MOST_WORKERS
+        self._lines = memoryview(self._memory)[_FLAGS:].cast("q")
+
+    def enter(self, number: int) -> None:
+        """Begin the line of this process."""
+        at = number * _FIELDS
+        self._lines[at + _PID] = os.getpid()
+        self._lines[at + _CALLER] = self._lines[at + _STORES] = 0
+        self._lines[at + _SINCE] = monotonic_ns()
+        self._memory[number : number + 1] = _IDLE
+
+    def reserve(self, number: int, pid: int) -> None:
+        """Take note of a worker that was just started."""
+        self._lines[number * _FIELDS + _PID] = pid
+        if self._memory[number : number + 1] == _FREE:
+            self._memory[number : number + 1] = _IDLE
+
+    def free(self, number: int) -> None:
+        """Take note that a worker has ended."""
+        self._memory[number : number + 1] = _FREE
+        self._lines[number * _FIELDS + _PID] = 0
+
+    def begin(self, number: int, caller: int = 0) -> bool:
+        """Note that a worker begins a request; return whether another one is idle."""
+        at = number * _FIELDS
+        self._memory[number] = 98  # _BUSY
+        self._lines[at + _SINCE] = monotonic_ns()
+        self._lines[at + _CALLER] = caller
+        self._lines[at + _REQUESTS] += 1
+        return self._memory.find(_IDLE, 0, MOST_WORKERS) >= 0
+
+    def end(self, number: int) -> None:
+        """Note that a worker has ended a request."""
+        at = number * _FIELDS
+        self._lines[at + _CALLER] = 0
+        self._lines[at + _SINCE] = monotonic_ns()
+        self._memory[number] = 105  # _IDLE
+
+    def note_stores(self, number: int, count: int) -> None:
+        self._lines[number * _FIELDS + _STORES] = count
+
+    def unused_line(self) -> int:
+        """Return the number of a line that no worker has, -1 if there is none."""
+        return self._memory.find(_FREE, 0, MOST_WORKERS)
+
+    def is_busy(self) -> bool:
+        """Whether any worker is busy."""
+        return self._memory.find(_BUSY, 0, MOST_WORKERS) >= 0
+
+    def last_use(self) -> int:
+        """Return when a worker last began or ended a request: nanoseconds of the monotonic clock."""
+        return max(self._lines[n * _FIELDS + _SINCE] for n in range(MOST_WORKERS))
+
+    def running_for(self, caller: int) -> list[int]:
+        """Return the processes of the workers that run something for a caller."""
+        lines = self._lines
+        return [
+            lines[at + _PID]
+            for at in range(0, MOST_WORKERS * _FIELDS, _FIELDS)
+            if lines[at + _CALLER] == caller and lines[at + _PID]
+        ]
+
+    def summary(self) -> dict[str, int]:
+        """Return counts: workers, those that are busy, requests so far, databases open."""
+        flags = self._memory[:MOST_WORKERS]
+        lines = self._lines
+        starts = range(0, MOST_WORKERS * _FIELDS, _FIELDS)
+        return {
+            "workers": MOST_WORKERS - flags.count(_FREE),
+            "busy": flags.count(_BUSY),
+            "requests": sum(lines[at + _REQUESTS] for at in starts),
+            "stores": sum(lines[at + _STORES] for at in starts),
+        }
