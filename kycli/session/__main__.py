@@ -4,15 +4,15 @@
     The user's server. On FD it writes ``ready``, ``running`` when there is one already, or
     ``error WHY``.
 
-``pipe --requests FD --life FD [--workers N] [--ready FD]``
+``pipe --requests FD --life FD [--ready FD]``
     The server of one shell, which answers what arrives on the inherited pipe ``--requests`` (see
     "Pipes" in ``kycli.session.protocol``). It ends when ``--life``, the read end of a pipe whose
     write end the shell holds and never writes to, is at its end, or when ``--requests`` is. So the
-    server itself must not inherit a write end of either. N processes (2 by default) take a request
-    each, so that one that waits for a lock holds nobody up. On the descriptor ``--ready`` it
-    writes one byte NUL when it takes requests; requests may be written before. It ignores SIGINT,
-    SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN and SIGTTOU, is a session of its own (setsid), works in ``/``, and closes all
-    other descriptors that it inherits, standard streams included.
+    server itself must not inherit a write end of either by those numbers; all others it closes,
+    standard streams included. A few processes take a request each, so that one that waits for a
+    lock holds nobody up. On the descriptor ``--ready`` it writes one byte NUL when it takes
+    requests; they may be written before. It ignores SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN and
+    SIGTTOU, is a session of its own (setsid) and works in ``/``. After junk on the pipe it ends.
 
 ``path``
     Print the path of the socket of the user's server.
@@ -20,39 +20,45 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m kycli.session", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    server = kinds.add_parser("server", help="the user's server, on a Unix socket")
-    server.add_argument("--idle", type=float, default=None, help="seconds without a request")
-    server.add_argument("--ready", type=int, help="a descriptor to say on that it listens")
-    given = parser.parse_args()
-    return _server(given.idle, given.ready)
+    # By hand: a shell waits for its server, and importing argparse takes as long as all the rest.
+    kind, *words = sys.argv[1:] or [""]
+    names = [word.removeprefix("--") for word in words[::2]]
+    given = dict(zip(names, words[1::2], strict=False))
+    numbers = {name: int(text) for name, text in given.items() if text.isdecimal()}
+    ready = numbers.get("ready")
+    if kind == "server":
+        return _server(numbers.get("idle"), ready)
+    if kind == "pipe" and {"requests", "life"} <= numbers.keys():
+        from kycli.session.shells import serve
+
+        serve(numbers["requests"], numbers["life"], ready)
+        return 0
+    if kind == "path":
+        from kycli.session.places import socket_path
+
+        print(socket_path())
+        return 0
+    print(__doc__, file=sys.stderr)
+    return 1
 
 
-def _server(idle: float | None, ready: int | None) -> int:
+def _server(idle: int | None, ready: int | None) -> int:
     from kycli.errors import KycliError
     from kycli.session.server import IDLE_SECONDS, AlreadyRunning, Server
 
     def say(text: str) -> None:
-        nonlocal ready
         if ready is not None:
             os.write(ready, text.encode())
             os.close(ready)
-            ready = None
 
     os.chdir("/")
     try:
-        server = Server(IDLE_SECONDS if idle is None else idle)
-        from kycli.session.loading import load_everything
-
-        load_everything()
-        server.run(lambda: say("ready"))
+        Server(IDLE_SECONDS if idle is None else idle).run(lambda: say("ready"))
     except AlreadyRunning:
         say("running")
         return 3

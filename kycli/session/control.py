@@ -78,7 +78,7 @@ def _facts(connection: socket.socket) -> dict[str, Any] | None:
         return None
 
 
-def start(idle: float | None = None) -> bool:
+def start(idle: int | None = None) -> bool:
     """Start the server; return False when it ran already.
 
     Raises:

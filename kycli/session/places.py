@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kycli.errors import KycliError
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Mapping
 
 
@@ -78,7 +79,7 @@ def check_directory(path: str, *, create: bool = False) -> bool:
     )
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
+def peer(connection: _socket.socket) -> tuple[int, int]:
     """Return the process and the user on the other side of a connection; the process may be 0.
 
     The process on the server's side is the one that listens.

@@ -44,25 +44,32 @@ A caller reads the whole reply before it writes any of it: a worker waits ``PATI
 one that does not read, and then closes the connection.
 
 Sockets
-    A connection carries any number of requests, one after the other. The server may close it between
-    two. **Cancel**: close the connection, or send a byte NUL while the request runs. The command
-    is interrupted as by Ctrl-C, and the reply, if somebody is left to read it, has the status 130.
+    A connection carries any number of requests, one after the other. The server may close it
+    between two.
+
+    **Cancel**: close the connection, or send a byte NUL while the request runs. The command is
+    interrupted as by Ctrl-C, and the reply, if somebody is left to read it, has the status 130.
     NUL bytes before a request are skipped, so that one that comes too late does no harm.
-    **Withdraw**: after ``shutdown(SHUT_WR)``, a request that has not begun is not begun any more,
+
+    **Withdraw**: after ``shutdown(SHUT_WR)`` a request that has not begun is not begun any more,
     and the reply is ``?``; one that has begun goes on. So a caller whose request nobody takes (the
     server is stopped, or all workers are busy) can know whether it may do the work itself. On
-    Linux: when SIOCOUTQ is not 0, the request was not read yet; shut down; when SIOCOUTQ still is not 0, it
-    will never be begun. When it is 0, wait for the reply.
+    Linux: while SIOCOUTQ is 0, the request was read, so wait for the reply. If it is not 0 after
+    a second, shut down; if it still is not 0 then, the request will never be begun. If it is 0
+    now, wait for the reply.
+
     A connection that ends without a reply, after all of the request was sent: whether it was done
     is not known, and no write is sent again. ECONNREFUSED, EAGAIN and ENOENT from connect(2), on a
-    descriptor that does not block: there is no server to talk to.
-    Where there is none, a client starts one with ``kycli server start --quiet``, in the background, if the
-    file ``kycli/server`` exists in the user's config directory (``$XDG_CONFIG_HOME`` if that is an
-    absolute path, else ``~/.config``), which ``kycli server enable`` makes. It does not wait for it.
+    descriptor that does not block: there is no server to talk to. Where there is none, a client
+    starts one with ``kycli server start --quiet`` in the background, and does not wait for it, if
+    the file ``kycli/server`` exists in the user's config directory (``$XDG_CONFIG_HOME`` if that
+    is an absolute path, else ``~/.config``), which ``kycli server enable`` makes.
+
     Both sides check with SO_PEERCRED that the other is the same user. The socket is
-    ``DIRECTORY/VERSION.sock``, VERSION that of the package. DIRECTORY is ``$XDG_RUNTIME_DIR/kycli`` if that
-    variable is an absolute path, else ``$TMPDIR/kycli-UID``, TMPDIR being ``/tmp`` unless it is an absolute path; and
-    it is a directory of the user's with mode 0700, and no symbolic link, or not used.
+    ``DIRECTORY/VERSION.sock``, VERSION that of the package. DIRECTORY is
+    ``$XDG_RUNTIME_DIR/kycli`` if that variable is an absolute path, else ``$TMPDIR/kycli-UID``,
+    TMPDIR being ``/tmp`` unless the variable is an absolute path. It is a directory of the user's
+    with mode 0700 and no symbolic link, or it is not used.
 
 Pipes
     A shell without sockets keeps a server of its own: see ``kycli.session.__main__``. It writes a
@@ -71,11 +78,21 @@ Pipes
 
         KYCLI1 NUL LENGTH NUL REPLY NUL PID NUL DIRECTORY NUL ...
 
-    REPLY is where the reply goes: the number of a descriptor of the process PID, which the worker opens
-    through /proc/PID/fd; or the absolute path of a named pipe. It is a pipe that the caller alone reads.
-    When nothing follows PID, the request is too long for one write: the caller writes a complete
-    one (``KYCLI1 NUL LENGTH NUL PID NUL ...``, without REPLY) to that same pipe, and the worker reads it there
-    before it replies there. REPLY ``-`` cancels what PID has asked for, if it still runs.
+    REPLY is where the reply goes: the number of a descriptor of the process PID, which the worker
+    opens through /proc/PID/fd, or the absolute path of a named pipe. It is a pipe that the caller
+    alone reads.
+
+    A request that is too long for one write::
+
+        KYCLI1 NUL LENGTH NUL REPLY NUL PID NUL REQUEST NUL
+
+    and nothing more. REQUEST is where the worker reads the request, all of it as above from
+    ``KYCLI1`` on: like REPLY the number of a descriptor of PID, or a path; a pipe, or a file that
+    is read from its beginning. The worker closes it before it runs anything.
+
+    To cancel what PID has asked for, if it still runs::
+
+        KYCLI1 NUL LENGTH NUL - NUL PID NUL
 """
 
 from __future__ import annotations
@@ -88,7 +105,7 @@ if TYPE_CHECKING:
 MAGIC = b"KYCLI1"
 
 MAX_INPUT = 16 << 20
-"""The most bytes of standard input that are sent; a caller that has more runs the command itself."""
+"""The most bytes of standard input that are sent; who has more runs the command itself."""
 
 MAX_FIELDS = 8 << 20
 """The most bytes of everything else: a kernel lets a process have no more by default."""
@@ -100,7 +117,7 @@ MAX_OUTPUT = 4 << 20
 """The most bytes that a command that only reads may write; then the caller is to run it itself."""
 
 MAX_PIPED = 4096
-"""The most bytes of a request on a pipe, LENGTH and what precedes it included (PIPE_BUF of Linux)."""
+"""The most bytes of a request on a pipe, with LENGTH and what precedes it: PIPE_BUF of Linux."""
 
 PATIENCE = 10
 """The seconds that a worker waits for the rest of a request, and for a caller to read its reply."""

@@ -7,29 +7,26 @@ import fcntl
 import json
 import os
 import select
-import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from kycli.session import places, protocol
-from kycli.session.worker import DECLINE, Worker
+from kycli.session.loop import EXCLUSIVE, READABLE, Loop
+from kycli.session.worker import DECLINE
 
 if TYPE_CHECKING:
     from socket import socket
-    from types import FrameType
 
     from kycli.session.table import Table
 
 _BLOCK = 1 << 18
-_IDLE_SECONDS = 1.0
-_UNUSED_SECONDS = 30
 _MOST_CONNECTIONS = 64
 _SILENCE = 10
 """The seconds that a connection may be open before its first request."""
 
-_EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
 _HANGUP = select.POLLHUP | select.POLLERR
-_ASYNC = os.O_ASYNC if hasattr(os, "O_ASYNC") else 0o20000
+_FLAGS = _socket.MSG_DONTWAIT | getattr(_socket, "MSG_NOSIGNAL", 0)
+_ASYNC = os.O_ASYNC if hasattr(os, "O_ASYNC") else fcntl.FASYNC
 
 
 class _Connection:
@@ -48,15 +45,12 @@ class _Connection:
         self.requests = 0
 
 
-class SocketWorker:
+class SocketWorker(Loop):
     """Accepts connections, and answers what they ask for, one request at a time.
 
     Parameters:
         listener: the socket that all workers accept from; it does not block.
-        lifeline: a descriptor that can be read when the server ends.
-        more: a descriptor that takes a byte when another worker is needed.
-        number: the line of the table that is this worker's.
-        spare: whether it ends when it has nothing to do.
+        lifeline, more, table, number, spare: as for ``Loop``.
     """
 
     def __init__(
@@ -69,66 +63,45 @@ class SocketWorker:
         *,
         spare: bool,
     ) -> None:
+        super().__init__(lifeline, more, table, number, spare=spare)
         self._listener = listener
         self._accepting = listener.fileno()
-        self._lifeline = lifeline
-        self._more = more
-        self._table = table
-        self._number = number
-        self._spare = spare
-        self._worker = Worker()
         self._connections: dict[int, _Connection] = {}
         self._current: _socket.socket | None = None
-        self._is_ending = False
         self._pid = os.getpid()
         self._user = os.getuid()
         self._space = _mount_space("self")
 
-    def run(self) -> None:
-        """Serve until the server ends."""
-        _raise_on(signal.SIGIO, self._cancelled)
-        wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        _raise_on(signal.SIGUSR1, lambda: self._worker.is_running)
-        signal.signal(signal.SIGTERM, lambda *_: os.write(wake, b"t"))
-        poller = select.epoll()
-        poller.register(self._accepting, select.EPOLLIN | _EXCLUSIVE)
-        poller.register(self._lifeline, select.EPOLLIN)
-        poller.register(wakeup, select.EPOLLIN)
-        self._poller = poller
-        self._table.enter(self._number)
-        has_stores = False
-        last = monotonic()
-        while not self._is_ending:
-            if has_stores:
-                timeout = _IDLE_SECONDS
-            elif self._connections:
-                timeout = _SILENCE
-            else:
-                timeout = _UNUSED_SECONDS if self._spare else -1
-            events = poller.poll(timeout)
-            for descriptor, _ in events:
-                if descriptor == self._accepting:
-                    self._accept()
-                elif descriptor in self._connections:
-                    self._serve(self._connections[descriptor])
-                elif descriptor in (self._lifeline, wakeup):
-                    self._is_ending = True
-            now = monotonic()
-            if events:
-                has_stores = True
-            if now - last >= _IDLE_SECONDS or not events:
-                last = now
-                has_stores = self._worker.rest(_IDLE_SECONDS)
-                self._table.note_stores(self._number, self._worker.stores)
-                self._close_silent(now)
-                if not events and not has_stores and self._spare and not self._connections:
-                    break
-        self._drain()
+    def watch(self) -> None:
+        self.poller.register(self._accepting, READABLE | EXCLUSIVE)
+
+    def handle(self, descriptor: int) -> None:
+        if descriptor == self._accepting:
+            self._accept()
+        elif descriptor in self._connections:  # else it was closed meanwhile, to make room
+            self._serve(self._connections[descriptor])
+
+    def has_callers(self) -> bool:
+        return bool(self._connections)
+
+    def look_after_callers(self) -> None:
+        now = monotonic()
+        for connection in [*self._connections.values()]:
+            if connection.requests == 0 and now - connection.since > _SILENCE:
+                self._decline(connection)
+
+    def drain(self) -> None:
+        while self._accept():
+            pass
+        for connection in [*self._connections.values()]:
+            self._serve(connection)
+        for connection in [*self._connections.values()]:
+            self._decline(connection)
 
     # Connections
 
     def _accept(self) -> bool:
-        """Accept a connection, and serve it if it has sent something already."""
+        """Accept a connection, and serve it if it has sent something; return whether one came."""
         try:
             descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]
         except BlockingIOError:  # another worker was faster
@@ -136,35 +109,32 @@ class SocketWorker:
         except OSError:  # descriptors or memory are used up
             self._make_room()
             return False
-        connection = _Connection(
-            _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, descriptor)
-        )
-        try:
-            is_ours = self._is_ours(connection.socket)
-        except OSError:
-            is_ours = False
-        if not is_ours:
-            connection.socket.close()
+        caller = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, descriptor)
+        if not self._is_ours(caller):
+            caller.close()
             return True
         if len(self._connections) >= _MOST_CONNECTIONS:
             self._make_room()
-        self._connections[descriptor] = connection
+        connection = self._connections[descriptor] = _Connection(caller)
         # Most have sent their request by now, and close the connection after the reply.
         self._serve(connection)
         if descriptor in self._connections:
-            self._poller.register(descriptor, select.EPOLLIN)
+            self.poller.register(descriptor, READABLE)
         return True
 
-    def _is_ours(self, connection: _socket.socket) -> bool:
+    def _is_ours(self, caller: _socket.socket) -> bool:
         """Whether a caller is the same user's, and sees the same files."""
-        pid, user = places.peer(connection)  # type: ignore[arg-type]
+        try:
+            pid, user = places.peer(caller)
+        except OSError:
+            return False
         return user == self._user and _mount_space(pid) in (self._space, 0)
 
     def _serve(self, connection: _Connection) -> None:
         """Answer the request that a connection has sent, if there is one."""
         try:
-            keep = self._answer(connection)
-        except OSError:  # the caller has gone
+            keep = self._answered(connection)
+        except OSError:  # the caller has gone, or is too slow
             keep = False
         if not keep:
             self._drop(connection)
@@ -173,34 +143,27 @@ class SocketWorker:
         self._connections.pop(connection.socket.fileno(), None)
         connection.socket.close()
 
-    def _close_silent(self, now: float) -> None:
-        """Close the connections that have never sent anything."""
-        for connection in [*self._connections.values()]:
-            if connection.requests == 0 and now - connection.since > _SILENCE:
-                self._decline(connection)
-
     def _make_room(self) -> None:
-        """Close the connection that has been silent for longest."""
-        self._worker.rest(0)
+        """Close databases, and the connection that has been silent for longest."""
+        self.worker.rest(0)
         if self._connections:
-            oldest = min(self._connections.values(), key=lambda c: c.since)
-            self._decline(oldest)
+            self._decline(min(self._connections.values(), key=lambda c: c.since))
 
     def _decline(self, connection: _Connection) -> None:
-        """Close a connection; what it may have sent meanwhile was not done."""
+        """Close a connection; what it may have sent meanwhile is not done."""
         try:
-            connection.socket.send(DECLINE, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+            connection.socket.send(DECLINE, _FLAGS)
         except OSError:
             pass
         self._drop(connection)
 
     # Requests
 
-    def _answer(self, connection: _Connection) -> bool:
+    def _answered(self, connection: _Connection) -> bool:
         """Read a request and answer it; return whether to keep the connection."""
         caller = connection.socket
         try:
-            data = caller.recv(_BLOCK, _socket.MSG_DONTWAIT)
+            data = caller.recv(_BLOCK, _FLAGS)
         except BlockingIOError:
             return True  # it has sent nothing yet
         if not data:
@@ -210,15 +173,9 @@ class SocketWorker:
         except protocol.ProtocolError:
             _send(caller, DECLINE)
             return False
-        if body is None:  # cancelled too late: NUL bytes and nothing else
+        if body is None:  # it cancelled, too late
             return True
-        if not self._table.begin(self._number):
-            os.write(self._more, b"m")
-        try:
-            reply = self._run(caller, body)
-        finally:
-            self._table.end(self._number)
-        _send(caller, reply)
+        _send(caller, self._run(caller, body))
         connection.requests += 1
         connection.since = monotonic()
         return True
@@ -230,46 +187,25 @@ class SocketWorker:
             # From here on, what the caller sends, or its end, is a signal.
             fcntl.fcntl(descriptor, fcntl.F_SETOWN, self._pid)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, _ASYNC)
-            if _has_more(caller):
+            if _next_byte(caller) is not None:
                 return DECLINE  # withdrawn before it began
-            return self._worker.answer(body) or self._status()
+            return self.answer(body) or self._status()
         finally:
             self._current = None
             fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
-    def _status(self) -> bytes:
-        """Return the reply to a question about the server."""
-        facts = {**self._table.summary(), "version": places.version()}
-        return protocol.reply(b"0", [(1, json.dumps(facts).encode())])
-
-    def _cancelled(self) -> bool:
-        """Whether the caller of what runs has hung up or sent something."""
-        if self._current is None or not self._worker.is_running:
+    def is_cancelled(self) -> bool:
+        if self._current is None:
             return False
         poller = select.poll()
-        poller.register(self._current.fileno(), select.POLLIN)
-        ((_, event),) = poller.poll(0) or ((0, 0),)
-        if event & _HANGUP:
-            return True
-        return bool(event) and bool(_peek(self._current))
+        poller.register(self._current.fileno(), READABLE)
+        events = poller.poll(0)
+        return bool(events) and (bool(events[0][1] & _HANGUP) or bool(_next_byte(self._current)))
 
-    def _drain(self) -> None:
-        """Answer the callers that are connected already, as nobody else will."""
-        while self._accept():
-            pass
-        for connection in [*self._connections.values()]:
-            self._serve(connection)
-        for connection in [*self._connections.values()]:
-            self._decline(connection)
-        self._worker.rest(0)
-
-
-def _raise_on(number: int, wanted: object) -> None:
-    def handler(_: int, frame: FrameType | None) -> None:
-        if wanted():  # type: ignore[operator]
-            raise KeyboardInterrupt
-
-    signal.signal(number, handler)
+    def _status(self) -> bytes:
+        """Return the reply to a question about the server."""
+        facts = {**self.table.summary(), "version": places.version()}
+        return protocol.reply(b"0", [(1, json.dumps(facts).encode())])
 
 
 def _mount_space(pid: int | str) -> int:
@@ -280,20 +216,12 @@ def _mount_space(pid: int | str) -> int:
         return 0
 
 
-def _has_more(caller: _socket.socket) -> bool:
-    """Whether a caller has hung up, ended its side, or sent more than its request."""
+def _next_byte(caller: _socket.socket) -> bytes | None:
+    """Return what a caller has sent after its request: b"" for its end, None for nothing."""
     try:
-        caller.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        return caller.recv(1, _FLAGS | _socket.MSG_PEEK)
     except BlockingIOError:
-        return False
-    return True
-
-
-def _peek(caller: _socket.socket) -> bytes:
-    try:
-        return caller.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return b""
+        return None
 
 
 def _whole(caller: _socket.socket, data: bytes) -> bytes | None:
@@ -303,8 +231,8 @@ def _whole(caller: _socket.socket, data: bytes) -> bytes | None:
         data: its first bytes.
 
     Raises:
-        ProtocolError: when it is none, or its rest does not come in time.
-        OSError: when the caller has gone.
+        ProtocolError: when it is none.
+        OSError: when its rest does not come in time, or the caller has gone.
     """
     found = protocol.length(data) if data[0] else None
     if found is not None and len(data) - found[0] == found[1]:
@@ -312,20 +240,20 @@ def _whole(caller: _socket.socket, data: bytes) -> bytes | None:
     pieces = bytearray(data)
     end = monotonic() + protocol.PATIENCE
     while True:
-        while pieces[:1] == b"\0":
-            del pieces[0]
-        if not pieces:
-            return None
+        if pieces[:1] == b"\0":
+            del pieces[: len(pieces) - len(pieces.lstrip(b"\0"))]
+            if not pieces:
+                return None
         if found is None:
             found = protocol.length(bytes(pieces[: protocol.MOST_HEAD]))
         if found is not None:
-            begin, size = found
-            if len(pieces) >= begin + size:
-                if len(pieces) > begin + size:
-                    raise protocol.ProtocolError("more than a request")
-                return bytes(pieces[begin:])
+            missing = sum(found) - len(pieces)
+            if missing < 0:
+                raise protocol.ProtocolError("more than a request")
+            if missing == 0:
+                return bytes(pieces[found[0] :])
         _wait(caller, select.POLLIN, end)
-        block = caller.recv(_BLOCK, _socket.MSG_DONTWAIT)
+        block = caller.recv(_BLOCK, _FLAGS)
         if not block:
             raise protocol.ProtocolError("cut off")
         pieces += block
@@ -337,11 +265,10 @@ def _send(caller: _socket.socket, reply: bytes) -> None:
     Raises:
         OSError: when the caller has gone, or does not read it in time.
     """
-    flags = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
     rest = memoryview(reply)
     while True:
         try:
-            rest = rest[caller.send(rest, flags) :]
+            rest = rest[caller.send(rest, _FLAGS) :]
         except BlockingIOError:
             pass
         if not rest:

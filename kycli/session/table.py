@@ -8,9 +8,10 @@ from time import monotonic_ns
 
 MOST_WORKERS = 16
 
-_PID, _SINCE, _REQUESTS, _CALLER, _STORES = range(5)
-_FIELDS = 5
+_PID, _SINCE, _REQUESTS, _CALLER, _STORES, _CANCEL = range(6)
+_FIELDS = 6
 _FLAGS = 64
+_EVERYBODY = -1
 _FREE, _IDLE, _BUSY = b" ", b"i", b"b"
 
 
@@ -29,7 +30,7 @@ class Table:
         """Begin the line of this process."""
         at = number * _FIELDS
         self._lines[at + _PID] = os.getpid()
-        self._lines[at + _CALLER] = self._lines[at + _STORES] = 0
+        self._lines[at + _CALLER] = self._lines[at + _STORES] = self._lines[at + _CANCEL] = 0
         self._lines[at + _SINCE] = monotonic_ns()
         self._memory[number : number + 1] = _IDLE
 
@@ -72,17 +73,29 @@ class Table:
         return self._memory.find(_BUSY, 0, MOST_WORKERS) >= 0
 
     def last_use(self) -> int:
-        """Return when a worker last began or ended a request: nanoseconds of the monotonic clock."""
+        """Return when a worker last began or ended a request, by ``monotonic_ns``."""
         return max(self._lines[n * _FIELDS + _SINCE] for n in range(MOST_WORKERS))
 
-    def running_for(self, caller: int) -> list[int]:
-        """Return the processes of the workers that run something for a caller."""
+    def cancel(self, caller: int) -> list[int]:
+        """Mark what workers run for a caller as cancelled; return their processes."""
         lines = self._lines
-        return [
-            lines[at + _PID]
-            for at in range(0, MOST_WORKERS * _FIELDS, _FIELDS)
-            if lines[at + _CALLER] == caller and lines[at + _PID]
-        ]
+        found = []
+        for at in range(0, MOST_WORKERS * _FIELDS, _FIELDS):
+            if lines[at + _CALLER] == caller and lines[at + _PID]:
+                lines[at + _CANCEL] = caller
+                found.append(lines[at + _PID])
+        return found
+
+    def is_cancelled(self, number: int) -> bool:
+        """Whether what a worker runs is cancelled, and not what it ran before."""
+        at = number * _FIELDS
+        cancelled, self._lines[at + _CANCEL] = self._lines[at + _CANCEL], 0
+        return cancelled == _EVERYBODY or 0 != cancelled == self._lines[at + _CALLER]
+
+    def cancel_all(self) -> None:
+        """Mark as cancelled whatever workers run."""
+        for at in range(0, MOST_WORKERS * _FIELDS, _FIELDS):
+            self._lines[at + _CANCEL] = _EVERYBODY
 
     def summary(self) -> dict[str, int]:
         """Return counts: workers, those that are busy, requests so far, databases open."""

@@ -151,7 +151,7 @@ class _Environment(CallEnvironment):
 
     def __init__(self, calls: Calls, request: Request) -> None:
         super().__init__(calls, request.input)
-        stdin, stdout, stderr = request.streams
+        stdin, stdout, stderr = [*request.streams]
         self.pid = request.pid
         self._size = 0
         self._may_decline = False
@@ -209,7 +209,7 @@ class _NotSent(io.BytesIO):
 
     read = readline = readinto = read1 = readlines = __next__ = _ask
 
-    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[bytes]:
         raise _NeedsInput
 
 

@@ -16,7 +16,7 @@ def status(env: Environment, arguments: list[str]) -> int:
     """``server status``: whether it runs, and what it does."""
     found = control.find()
     if "json" in env.flags:
-        facts = {"running": found is not None, "enabled": control.is_enabled()}
+        facts: dict[str, object] = {"running": found is not None, "enabled": control.is_enabled()}
         if found is not None:
             facts |= {"pid": found.pid, "answers": found.facts is not None, **(found.facts or {})}
         write_json(env, {**facts, "socket": places.socket_path()})

@@ -1,0 +1,164 @@
+"""What every worker does between requests: wait, close what is idle, and end in time."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kycli.session.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from kycli.session.table import Table
+
+IDLE_SECONDS = 1.0
+"""After so long without a command a database is closed, so that its file is whole."""
+
+_UNUSED_SECONDS = 30
+"""After so long with nothing to do a spare worker ends."""
+
+_CALLER_SECONDS = 5
+
+SERVER_ENDS = 3
+"""The exit code of a worker that wants the whole server to end."""
+
+READABLE = select.POLLIN
+EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
+"""With ``READABLE``: wake one worker for an event, and not all."""
+
+
+class Loop:
+    """A worker's process, from its begin to its end.
+
+    Parameters:
+        lifeline: a descriptor that can be read, or is at its end, when the server ends.
+        more: a descriptor that takes a byte when another worker is needed.
+        table: what the workers of the server share.
+        number: this worker's line of the table.
+        spare: whether it ends when it has nothing to do.
+    """
+
+    def __init__(self, lifeline: int, more: int, table: Table, number: int, *, spare: bool) -> None:
+        self.table = table
+        self.number = number
+        self.worker = Worker()
+        self.poller = _poller()
+        self._lifeline = lifeline
+        self._more = more
+        self._spare = spare
+        self._is_ending = False
+        self._code = 0
+
+    def watch(self) -> None:
+        """Register with the poller what requests come from."""
+        raise NotImplementedError
+
+    def handle(self, descriptor: int) -> None:
+        """Do what an event asks for."""
+        raise NotImplementedError
+
+    def has_callers(self) -> bool:
+        """Whether callers are connected that have asked for nothing yet."""
+        return False
+
+    def look_after_callers(self) -> None:
+        """Close what was silent for too long."""
+
+    def drain(self) -> None:
+        """Answer, before the end, what was asked already."""
+
+    def is_cancelled(self) -> bool:
+        """Whether the caller of what runs wants it no longer; asked in a signal handler."""
+        return False
+
+    def end(self, code: int = 0) -> None:
+        """Serve nothing more after what is being served."""
+        self._is_ending = True
+        self._code = self._code or code
+
+    def run(self) -> int:
+        """Serve until the server ends; return the exit code."""
+        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGTERM, lambda *_: os.write(wake, b"t"))
+        self._interrupt_on(signal.SIGIO, self.is_cancelled)
+        self._interrupt_on(signal.SIGUSR1, self._is_asked_to_cancel)
+        self.poller.register(self._lifeline, READABLE)
+        self.poller.register(woken, READABLE)
+        self.watch()
+        self.table.enter(self.number)
+        has_stores = False
+        rested = monotonic()
+        while not self._is_ending:
+            if has_stores:
+                timeout = IDLE_SECONDS
+            elif self.has_callers():
+                timeout = _CALLER_SECONDS
+            else:
+                timeout = _UNUSED_SECONDS if self._spare else -1
+            events = self.poller.poll(timeout)
+            for descriptor, _ in events:
+                if descriptor in (self._lifeline, woken):
+                    self.end()
+                else:
+                    has_stores = True
+                    self.handle(descriptor)
+            now = monotonic()
+            if not events or now - rested >= IDLE_SECONDS:
+                rested = now
+                was_unused = not events and not has_stores
+                has_stores = self.worker.rest(IDLE_SECONDS)
+                self.table.note_stores(self.number, self.worker.stores)
+                self.look_after_callers()
+                if was_unused and self._spare and not self.has_callers():
+                    break
+        self.drain()
+        self.worker.rest(0)
+        return self._code
+
+    def answer(self, body: bytes, caller: int = 0) -> bytes:
+        """Run one request, of which ``body`` is what follows LENGTH; return the reply."""
+        if not self.table.begin(self.number, caller):
+            try:
+                os.write(self._more, b"m")
+            except OSError:  # enough were asked for already
+                pass
+        try:
+            return self.worker.answer(body)
+        finally:
+            self.table.end(self.number)
+
+    def _is_asked_to_cancel(self) -> bool:
+        return self.table.is_cancelled(self.number)
+
+    def _interrupt_on(self, number: int, wanted: Callable[[], bool]) -> None:
+        def handler(_: int, frame: FrameType | None) -> None:
+            if self.worker.is_running and wanted():
+                self.worker.is_running = False  # once is enough
+                raise KeyboardInterrupt
+
+        signal.signal(number, handler)
+
+
+class _Poll:
+    """``select.poll`` with the interface of ``select.epoll``, where that is missing."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+
+    def register(self, descriptor: int, events: int) -> None:
+        self._poll.register(descriptor, events)
+
+    def unregister(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+
+    def poll(self, seconds: float) -> list[tuple[int, int]]:
+        return self._poll.poll(None if seconds < 0 else seconds * 1000)
+
+
+def _poller() -> _Poll:
+    return select.epoll() if hasattr(select, "epoll") else _Poll()  # type: ignore[return-value]
