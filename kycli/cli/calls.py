@@ -179,7 +179,7 @@ class Calls:
         kept = self._stores.pop(path, None)
         options = (env.config.durability, env.config.busy_timeout_ms, self.user)
         identity = (_identity(path), *options)
-        if kept is not None and kept.identity != identity:
+        if kept is not None and (kept.store.close_if_replaced() or kept.identity != identity):
             if self._block is not None:
                 raise MisuseError("the database or its configuration was changed meanwhile")
             kept.store.close()
@@ -192,8 +192,8 @@ class Calls:
                 )
             if len(self._stores) == _MOST_STORES:
                 self._stores.pop(next(iter(self._stores))).store.close()
-            store = env.new_store(path)
-            kept = _Kept(store, (_identity(path), *options))
+            store = self.new_store(path, env)
+            kept = _Kept(store, (_identity(path), *options), store.watch())
         kept.used = monotonic()
         self._stores[path] = kept  # the last one used is the last
         if self.atomic:
@@ -201,6 +201,20 @@ class Calls:
         else:
             kept.store.write_as(env.command, pid=env.pid)
         return kept.store
+
+    def new_store(self, path: str, env: CallEnvironment) -> Kycore:
+        """Open the store at a path, to keep it."""
+        return env.new_store(path)
+
+    def watches(self, descriptor: int) -> bool:
+        """Whether a descriptor tells of changes of a file that is open."""
+        return any(kept.watch == descriptor for kept in self._stores.values())
+
+    def check_replaced(self) -> None:
+        """Close the stores whose files were replaced, as something says."""
+        for path, kept in [*self._stores.items()]:
+            if kept.store.close_if_replaced(told=True):
+                del self._stores[path]
 
     def nothing(self, env: CallEnvironment) -> Kycore:
         """Return the empty store that stands for a database that does not exist yet."""
@@ -222,15 +236,20 @@ class _Kept:
     Attributes:
         identity: what it was opened as: which file, with which settings, by which user.
         used: when it was used last.
+        watch: the descriptor that tells of changes of its file.
     """
 
-    __slots__ = ("identity", "store", "used")
+    __slots__ = ("identity", "store", "used", "watch")
 
     def __init__(
-        self, store: Kycore, identity: tuple[tuple[int, int] | None, str, int, str]
+        self,
+        store: Kycore,
+        identity: tuple[tuple[int, int] | None, str, int, str],
+        watch: int | None,
     ) -> None:
         self.store = store
         self.identity = identity
+        self.watch = watch
         self.used = 0.0
 
 
@@ -334,8 +353,10 @@ class _Written(io.RawIOBase):
         return True
 
     def write(self, data: Buffer) -> int:
-        self._chunks.append((1, bytes(data)))
-        return len(self._chunks[-1][1])
+        written = bytes(data)
+        if written:
+            self._chunks.append((1, written))
+        return len(written)
 
     def flush(self) -> None:
         """There is nothing to do."""
@@ -351,7 +372,8 @@ class _Said(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        self._chunks.append((2, text.encode("utf-8", "backslashreplace")))
+        if text:
+            self._chunks.append((2, text.encode("utf-8", "backslashreplace")))
         return len(text)
 
     def flush(self) -> None:

@@ -59,9 +59,12 @@ def xdg_dir(variable: str, fallback: str) -> str:
 
 def home_dir() -> str | None:
     """Return the user's home directory, or None if the user has none."""
-    # An empty or relative HOME would put files into / or the working directory.
-    if os.path.isabs(os.environ.get("HOME", "/")):
+    given = os.environ.get("HOME")
+    if given is None:
         home = os.path.expanduser("~")
+    # An empty or relative HOME would put files into / or the working directory.
+    elif given.startswith("/"):
+        return given.rstrip("/") or "/"
     else:
         import pwd
 

@@ -4,7 +4,7 @@
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
 (``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks
-(``forks``), a connection that threads share (``connection``), deferred writes (``deferred``),
+(``forks``), the files (``files``), a connection that threads share (``connection``), deferred writes (``deferred``),
 transactions (``session``), reading rows (``reading``), changing keys (``writing``), the methods
 whose work is done elsewhere (``surface``), what is declared of scopes (``declaring``), reading
 many keys (``listing``), and the store itself. ``engine/bulk`` has what many rows at once need.
@@ -61,10 +61,10 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.errno cimport ENOENT, ENOTDIR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.stat cimport stat as c_stat, struct_stat
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
-from posix.unistd cimport usleep
+from posix.unistd cimport close as c_close, unlink as c_unlink, usleep
 
 # ---------------------------------------------------------------- helpers
 
@@ -74,6 +74,7 @@ include "engine/native.pxi"
 include "engine/statements.pxi"
 include "engine/cache.pxi"
 include "engine/forks.pxi"
+include "engine/files.pxi"
 include "engine/connection.pxi"
 include "engine/deferred.pxi"
 include "engine/session.pxi"
@@ -232,6 +233,40 @@ schema=None)
             MisuseError: inside a transaction of its own.
         """
         self._db.close()
+
+    def watch(self):
+        """Begin to notice when the file is replaced, for ``close_if_replaced``.
+
+        For a program that keeps stores open between the commands of its user, who may put
+        another file into the place of a database, or copy one over it. Call it right after
+        opening; closing the store ends it.
+
+        Returns:
+            a descriptor that can be read when something has happened to the file, for ``poll``;
+            None where the system has none. It is the store's: neither read nor close it.
+        """
+        descriptor = self._db.watch()
+        return None if descriptor < 0 else descriptor
+
+    def close_if_replaced(self, *, told=False):
+        """Close the store if its file is not the one any more that it has opened.
+
+        It is another one when it was removed, when its name was given to another file, and when
+        a program other than SQLite has written to it. Its log is removed, too, because it belongs
+        to what was there before. Nothing is noticed before ``watch`` was
+        called, and inside a transaction.
+
+        Parameters:
+            told: whether the descriptor of ``watch`` can be read.
+
+        Returns:
+            whether the store is closed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.watch(), kv.close_if_replaced()
+        (None, False)
+        """
+        return self._db.close_if_replaced(told)
 
     def flush(self):
         """Commit the saves that were acknowledged and are yet to be committed.

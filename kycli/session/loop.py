@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from kycli.session.worker import Worker
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from kycli.session.protocol import Request
     from kycli.session.table import Table
 
 IDLE_SECONDS = 1.0
@@ -23,6 +24,9 @@ _UNUSED_SECONDS = 30
 """After so long with nothing to do a spare worker ends."""
 
 _CALLER_SECONDS = 5
+
+_CHECK_SECONDS = 0.05
+_CHECK_PAUSE = 0.0001
 
 SERVER_ENDS = 3
 """The exit code of a worker that wants the whole server to end."""
@@ -85,6 +89,9 @@ class Loop:
         """Serve until the server ends; return the exit code."""
         woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGTERM, lambda *_: os.write(wake, b"t"))
+        signal.signal(signal.SIGUSR2, lambda *_: os.write(wake, b"c"))
+        self.worker.calls.before_open = self._have_others_check
+        self.worker.calls.after_open = self._watch_file
         self._interrupt_on(signal.SIGIO, self.is_cancelled)
         self._interrupt_on(signal.SIGUSR1, self._is_asked_to_cancel)
         self.poller.register(self._lifeline, READABLE)
@@ -102,8 +109,14 @@ class Loop:
                 timeout = _UNUSED_SECONDS if self._spare else -1
             events = self.poller.poll(timeout)
             for descriptor, _ in events:
-                if descriptor in (self._lifeline, woken):
+                if descriptor == self._lifeline:
                     self.end()
+                elif descriptor == woken:
+                    if b"t" in os.read(woken, 4096):
+                        self.end()
+                    self._check_files()
+                elif self.worker.calls.watches(descriptor):
+                    self._check_files()
                 else:
                     has_stores = True
                     self.handle(descriptor)
@@ -120,17 +133,39 @@ class Loop:
         self.worker.rest(0)
         return self._code
 
-    def answer(self, body: bytes, caller: int = 0) -> bytes:
-        """Run one request, of which ``body`` is what follows LENGTH; return the reply."""
-        if not self.table.begin(self.number, caller):
+    def answer(self, request: Request) -> bytes:
+        """Run one request; return the reply, b"" to one about the server itself."""
+        if not self.table.begin(self.number, request.pid):
             try:
                 os.write(self._more, b"m")
             except OSError:  # enough were asked for already
                 pass
         try:
-            return self.worker.answer(body)
+            return self.worker.answer(request)
         finally:
-            self.table.end(self.number)
+            self.table.end(self.number, self.worker.stores)
+
+    # Files of databases, which the user may replace at any time. Whoever opens one must not find
+    # the log that another worker has written for the file that was there before.
+
+    def _watch_file(self, descriptor: int) -> None:
+        self.poller.register(descriptor, READABLE)
+
+    def _check_files(self) -> None:
+        self.table.note_check(self.number)
+        self.worker.calls.check_replaced()
+        self.table.note_stores(self.number, self.worker.stores)
+        self.table.note_check(self.number)
+
+    def _have_others_check(self) -> None:
+        for pid, number in self.table.ask_to_check(self.number):
+            try:
+                os.kill(pid, signal.SIGUSR2)
+            except ProcessLookupError:
+                continue
+            end = monotonic() + _CHECK_SECONDS
+            while not self.table.has_checked(number) and monotonic() < end:
+                sleep(_CHECK_PAUSE)
 
     def _is_asked_to_cancel(self) -> bool:
         return self.table.is_cancelled(self.number)

@@ -15,6 +15,7 @@ from kycli.session.loop import EXCLUSIVE, READABLE, SERVER_ENDS, Loop
 from kycli.session.worker import DECLINE
 
 if TYPE_CHECKING:
+    from kycli.session.protocol import Request
     from kycli.session.table import Table
 
 _ASYNC = os.O_ASYNC if hasattr(os, "O_ASYNC") else fcntl.FASYNC
@@ -119,7 +120,7 @@ class PipeWorker(Loop):
         try:
             if rest.find(b"\0") == len(rest) - 1:
                 body = _large(rest[:-1], caller)
-            _send(reply_to, self._run(body, int(caller), reply_to) or DECLINE)
+            _send(reply_to, self._run(protocol.parsed(body), reply_to) or DECLINE)
         except protocol.ProtocolError:
             _try_to_send(reply_to, DECLINE)
         except OSError:
@@ -127,7 +128,7 @@ class PipeWorker(Loop):
         finally:
             os.close(reply_to)
 
-    def _run(self, body: bytes, caller: int, reply_to: int) -> bytes:
+    def _run(self, request: Request, reply_to: int) -> bytes:
         self._current = reply_to
         try:
             # From here on, the end of the pipe's last reader is a signal.
@@ -135,7 +136,7 @@ class PipeWorker(Loop):
             fcntl.fcntl(reply_to, fcntl.F_SETFL, _ASYNC | os.O_NONBLOCK)
             if self.is_cancelled():
                 return DECLINE
-            return self.answer(body, caller)
+            return self.answer(request)
         finally:
             self._current = -1
 

@@ -10,7 +10,8 @@ A request::
     DIRECTORY NUL     its working directory, absolute; or '.': the one that /proc/PID/cwd says
     UMASK NUL         such as 0022
     STREAMS NUL       a letter each for standard input, output and error:
-                      't' for a terminal, '-' for closed, 'p' for anything else
+                      't' for a terminal, '-' for closed, 'p' for anything else;
+                      then 'o' if this is the only request of a connection (see Sockets)
     PROGRAM NUL       kycli, ky or a short command
     N NUL             the number of variables, then each of them: NAME=VALUE NUL
     N NUL             the number of arguments, then each of them: ARGUMENT NUL
@@ -45,7 +46,8 @@ one that does not read, and then closes the connection.
 
 Sockets
     A connection carries any number of requests, one after the other. The server may close it
-    between two.
+    between two; and it closes it after the reply to one with ``o`` in STREAMS, which costs less
+    than to wait for the caller to do so.
 
     **Cancel**: close the connection, or send a byte NUL while the request runs. The command is
     interrupted as by Ctrl-C, and the reply, if somebody is left to read it, has the status 130.
@@ -149,7 +151,7 @@ class Request(NamedTuple):
         pid: the caller's process.
         directory: its working directory.
         umask: its umask.
-        streams: three letters: what its standard streams are.
+        streams: three letters: what its standard streams are; and ``o``, see above.
         program: the name that it was called by.
         variables: ``NAME=VALUE`` of each, with a NUL after each.
         arguments: what follows the name of the program.
@@ -164,6 +166,11 @@ class Request(NamedTuple):
     variables: bytes
     arguments: list[str]
     input: bytes | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other one follows on this connection."""
+        return len(self.streams) > 3
 
 
 def length(data: bytes) -> tuple[int, int] | None:
@@ -214,7 +221,7 @@ def parsed(body: bytes) -> Request:
         raise ProtocolError("a wrong length of input")
     if len(body) - len(given) > MAX_FIELDS:
         raise ProtocolError("too long")
-    if len(streams) != 3 or streams.strip(b"tp-"):
+    if len(streams) < 3 or streams[:3].strip(b"tp-") or streams[3:] not in (b"", b"o"):
         raise ProtocolError("unknown streams")
     if not umask.isdigit() or len(umask) > 4 or umask.strip(b"01234567"):
         raise ProtocolError("no umask")

@@ -17,6 +17,7 @@ from kycli.session.worker import DECLINE
 if TYPE_CHECKING:
     from socket import socket
 
+    from kycli.session.protocol import Request
     from kycli.session.table import Table
 
 _BLOCK = 1 << 18
@@ -170,17 +171,18 @@ class SocketWorker(Loop):
             return False
         try:
             body = _whole(caller, data)
+            if body is None:  # it cancelled, too late
+                return True
+            request = protocol.parsed(body)
         except protocol.ProtocolError:
             _send(caller, DECLINE)
             return False
-        if body is None:  # it cancelled, too late
-            return True
-        _send(caller, self._run(caller, body))
+        _send(caller, self._run(caller, request))
         connection.requests += 1
         connection.since = monotonic()
-        return True
+        return not request.is_last
 
-    def _run(self, caller: _socket.socket, body: bytes) -> bytes:
+    def _run(self, caller: _socket.socket, request: Request) -> bytes:
         descriptor = caller.fileno()
         self._current = caller
         try:
@@ -189,10 +191,11 @@ class SocketWorker(Loop):
             fcntl.fcntl(descriptor, fcntl.F_SETFL, _ASYNC)
             if _next_byte(caller) is not None:
                 return DECLINE  # withdrawn before it began
-            return self.answer(body) or self._status()
+            return self.answer(request) or self._status()
         finally:
             self._current = None
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
+            if not request.is_last:
+                fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
     def is_cancelled(self) -> bool:
         if self._current is None:

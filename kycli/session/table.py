@@ -8,8 +8,8 @@ from time import monotonic_ns
 
 MOST_WORKERS = 16
 
-_PID, _SINCE, _REQUESTS, _CALLER, _STORES, _CANCEL = range(6)
-_FIELDS = 6
+_PID, _SINCE, _REQUESTS, _CALLER, _STORES, _CANCEL, _ASKED, _CHECKED = range(8)
+_FIELDS = 8
 _FLAGS = 64
 _EVERYBODY = -1
 _FREE, _IDLE, _BUSY = b" ", b"i", b"b"
@@ -54,10 +54,11 @@ class Table:
         self._lines[at + _REQUESTS] += 1
         return self._memory.find(_IDLE, 0, MOST_WORKERS) >= 0
 
-    def end(self, number: int) -> None:
-        """Note that a worker has ended a request."""
+    def end(self, number: int, stores: int) -> None:
+        """Note that a worker has ended a request, and how many databases it has open."""
         at = number * _FIELDS
         self._lines[at + _CALLER] = 0
+        self._lines[at + _STORES] = stores
         self._lines[at + _SINCE] = monotonic_ns()
         self._memory[number] = 105  # _IDLE
 
@@ -75,6 +76,34 @@ class Table:
     def last_use(self) -> int:
         """Return when a worker last began or ended a request, by ``monotonic_ns``."""
         return max(self._lines[n * _FIELDS + _SINCE] for n in range(MOST_WORKERS))
+
+    def ask_to_check(self, number: int) -> list[tuple[int, int]]:
+        """Ask idle workers that have databases open to look at the files.
+
+        Returns:
+            their processes, to be told by a signal, and the numbers of their lines.
+        """
+        lines = self._lines
+        asked = []
+        for line in range(MOST_WORKERS):
+            at = line * _FIELDS
+            if line != number and lines[at + _STORES] and self._is_idle(line):
+                lines[at + _ASKED] = monotonic_ns()
+                asked.append((lines[at + _PID], line))
+        return asked
+
+    def has_checked(self, number: int) -> bool:
+        """Whether a worker has done so, or is busy and will before it uses a database again."""
+        at = number * _FIELDS
+        lines = self._lines
+        return lines[at + _CHECKED] >= lines[at + _ASKED] or not self._is_idle(number)
+
+    def note_check(self, number: int) -> None:
+        """Note that this worker looks at its files."""
+        self._lines[number * _FIELDS + _CHECKED] = monotonic_ns()
+
+    def _is_idle(self, number: int) -> bool:
+        return self._memory[number : number + 1] == _IDLE
 
     def cancel(self, caller: int) -> list[int]:
         """Mark what workers run for a caller as cancelled; return their processes."""

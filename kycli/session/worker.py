@@ -15,9 +15,10 @@ from kycli.session import protocol
 from kycli.session.caller import Place, names_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kycli.cli.commands import Command
+    from kycli.core.storage import Kycore
     from kycli.session.protocol import Request
 
 _SERVED = {"use", "config set", "config unset"}
@@ -52,16 +53,8 @@ class Worker:
         self.is_running = False
         self._place = Place()
 
-    def answer(self, body: bytes) -> bytes:
-        """Return the reply to a request; b"" to one about the server itself.
-
-        Parameters:
-            body: what follows LENGTH.
-        """
-        try:
-            request = protocol.parsed(body)
-        except protocol.ProtocolError:
-            return DECLINE
+    def answer(self, request: Request) -> bytes:
+        """Return the reply to a request; b"" to one about the server itself."""
         if request.program == protocol.SERVER:
             return b"" if request.arguments == ["status"] else DECLINE
         place = self._place
@@ -112,17 +105,36 @@ class Worker:
         return protocol.reply(b"%d" % reply.code, reply.chunks)
 
 
+def _nothing(*_: object) -> None:
+    """There is nothing to do."""
+
+
 class _Calls(Calls):
-    """Command lines of one user, whose config files change meanwhile."""
+    """Command lines of one user, whose config files and databases change meanwhile.
+
+    Attributes:
+        before_open: called before a database is opened.
+        after_open: called with the descriptor that tells of changes of its file.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
+        self.before_open: Callable[[], None] = _nothing
+        self.after_open: Callable[[int], None] = _nothing
         self._configs: dict[str, tuple[os.stat_result, Config]] = {}
 
     def variables_changed(self) -> None:
         """Take note that the environment variables are others."""
         self._configs.clear()
         self.user = authors.user()
+
+    def new_store(self, path: str, env: CallEnvironment) -> Kycore:
+        self.before_open()
+        store = super().new_store(path, env)
+        descriptor = store.watch()
+        if descriptor is not None:
+            self.after_open(descriptor)
+        return store
 
     def current_config(self) -> Config:
         path = find_config()
@@ -151,7 +163,7 @@ class _Environment(CallEnvironment):
 
     def __init__(self, calls: Calls, request: Request) -> None:
         super().__init__(calls, request.input)
-        stdin, stdout, stderr = [*request.streams]
+        stdin, stdout, stderr = [*request.streams[:3]]
         self.pid = request.pid
         self._size = 0
         self._may_decline = False

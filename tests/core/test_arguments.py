@@ -116,6 +116,7 @@ SAMPLES: dict[str, Callable[[Make], Any]] = {
     "overwrite": lambda make: True,
     "patch": lambda make: {"b": 1},
     "pid": lambda make: 1,
+    "told": lambda make: False,
     "progress": lambda make: lambda done, of: None,
     "repair": lambda make: True,
     "retention_days": lambda make: 1,

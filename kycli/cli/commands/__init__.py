@@ -259,8 +259,18 @@ def find(word: str, program: str | None = None) -> Command | None:
     Parameters:
         program: ``ky``, or None for ``kycli``.
     """
-    if not word:  # an empty variable
-        return None
+    found = _FOUND.get((word, program))
+    if found is None and word:  # not an empty variable
+        found = _search(word, program)
+        if found is not None:
+            _FOUND[word, program] = found
+    return found
+
+
+_FOUND: dict[tuple[str, str | None], Command] = {}
+
+
+def _search(word: str, program: str | None) -> Command | None:
     names = (word, KY + word) if program == KY else (word,)
     for family in FAMILIES:
         for command in declared(family):
