@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None, program: str | None = None) -> int:
 
 
 def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
-    """Run one command line and return its exit code; the environment says what errors do."""
+    """Run one command line and return its exit code; raises only what the environment lets pass."""
     try:
         try:
             is_kycli = program != KY and not is_program(program)
@@ -85,7 +85,11 @@ def run(env: Environment, argv: list[str], program: str = "kycli") -> int:
         finally:
             env.close()
     except BaseException as error:
-        code = env.failed(error)
+        if env.passes(error):
+            raise
+        from kycli.cli.failure import report
+
+        code = report(error, env)
     return code
 
 

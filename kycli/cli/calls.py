@@ -131,8 +131,6 @@ class Calls:
         code = run(env, words, program)
         if env.may_change_config:
             self.refresh()
-        if env.declined is not None:
-            raise env.declined
         return code
 
     def refusal(self, error: KycliError) -> Reply:
@@ -261,7 +259,6 @@ class CallEnvironment(Environment):
         self._chunks: list[tuple[int, bytes]] = []
         self._said_by_child: IO[bytes] | None = None
         self.may_change_config = False
-        self.declined: Decline | None = None
         self.pid: int | None = None
         super().__init__(
             stdin=_NoInput(calls.what) if stdin is None else io.BytesIO(stdin),
@@ -285,11 +282,8 @@ class CallEnvironment(Environment):
             self._said_by_child = TemporaryFile()  # noqa: SIM115 - reply() closes it
         return self._said_by_child
 
-    def failed(self, error: BaseException) -> int:
-        if isinstance(error, Decline):
-            self.declined = error
-            return 0
-        return super().failed(error)
+    def passes(self, error: BaseException) -> bool:
+        return isinstance(error, Decline)
 
     def begin(self, command: Command, flags: dict[str, str]) -> None:
         calls = self._calls

@@ -85,11 +85,9 @@ class Environment:
         self.short = command.is_short
         self.command = command.full_name
 
-    def failed(self, error: BaseException) -> int:
-        """Report what a command raised, and return the exit code."""
-        from kycli.cli.failure import report
-
-        return report(error, self)
+    def passes(self, error: BaseException) -> bool:
+        """Whether an error is for the caller of ``run``, and not for the user."""
+        return False
 
     # Output
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from kycli.errors import KycliError
 
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Mapping
+
+_LONGEST = 103
+"""The most bytes of a socket's path, on macOS; Linux allows four more."""
 
 
 def directory(environ: Mapping[str, str] | None = None) -> str:
@@ -63,6 +65,11 @@ def check_directory(path: str, *, create: bool = False) -> bool:
         return False
     except OSError as error:
         raise KycliError(f"{path}: {error.strerror}") from error
+    if len(os.fsencode(socket_path())) > _LONGEST:
+        raise KycliError(
+            f"{path}: the name of this directory is too long for a socket in it",
+            hint="set XDG_RUNTIME_DIR to a directory with a shorter name",
+        )
     if stat.S_ISLNK(found.st_mode):
         why = "a symbolic link"
     elif not stat.S_ISDIR(found.st_mode):
@@ -79,7 +86,7 @@ def check_directory(path: str, *, create: bool = False) -> bool:
     )
 
 
-def peer(connection: _socket.socket) -> tuple[int, int]:
+def peer(connection: socket.socket) -> tuple[int, int]:
     """Return the process and the user on the other side of a connection; the process may be 0.
 
     The process on the server's side is the one that listens.

@@ -46,8 +46,9 @@ one that does not read, and then closes the connection.
 
 Sockets
     A connection carries any number of requests, one after the other. The server may close it
-    between two; and it closes it after the reply to one with ``o`` in STREAMS, which costs less
-    than to wait for the caller to do so.
+    between two, and sends a reply ``?`` before it does: to a request that may be on its way, and
+    is not done. After the reply to one with ``o`` in STREAMS it closes the connection without
+    that, which costs less than to wait for the caller to do so.
 
     **Cancel**: close the connection, or send a byte NUL while the request runs. The command is
     interrupted as by Ctrl-C, and the reply, if somebody is left to read it, has the status 130.

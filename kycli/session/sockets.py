@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import json
 import os
+import resource
 import select
+import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,18 @@ from kycli.session.loop import EXCLUSIVE, READABLE, Loop
 from kycli.session.worker import DECLINE
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from kycli.session.protocol import Request
     from kycli.session.table import Table
 
 _BLOCK = 1 << 18
 _MOST_CONNECTIONS = 64
+"""How many callers may be connected to one worker, and fewer where descriptors are few."""
+
 _SILENCE = 10
 """The seconds that a connection may be open before its first request."""
 
 _HANGUP = select.POLLHUP | select.POLLERR
-_FLAGS = _socket.MSG_DONTWAIT | getattr(_socket, "MSG_NOSIGNAL", 0)
+_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 _ASYNC = os.O_ASYNC if hasattr(os, "O_ASYNC") else fcntl.FASYNC
 
 
@@ -40,7 +41,7 @@ class _Connection:
 
     __slots__ = ("requests", "since", "socket")
 
-    def __init__(self, connection: _socket.socket) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.since = monotonic()
         self.requests = 0
@@ -56,7 +57,7 @@ class SocketWorker(Loop):
 
     def __init__(
         self,
-        listener: socket,
+        listener: socket.socket,
         lifeline: int,
         more: int,
         table: Table,
@@ -68,10 +69,12 @@ class SocketWorker(Loop):
         self._listener = listener
         self._accepting = listener.fileno()
         self._connections: dict[int, _Connection] = {}
-        self._current: _socket.socket | None = None
+        self._current: socket.socket | None = None
         self._pid = os.getpid()
         self._user = os.getuid()
         self._space = _mount_space("self")
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(_MOST_CONNECTIONS, max(1, descriptors // 4))
 
     def watch(self) -> None:
         self.poller.register(self._accepting, READABLE | EXCLUSIVE)
@@ -104,18 +107,18 @@ class SocketWorker(Loop):
     def _accept(self) -> bool:
         """Accept a connection, and serve it if it has sent something; return whether one came."""
         try:
-            descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]
+            caller, _ = self._listener.accept()
         except BlockingIOError:  # another worker was faster
             return False
         except OSError:  # descriptors or memory are used up
             self._make_room()
             return False
-        caller = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, descriptor)
         if not self._is_ours(caller):
             caller.close()
             return True
-        if len(self._connections) >= _MOST_CONNECTIONS:
+        if len(self._connections) >= self._most:
             self._make_room()
+        descriptor = caller.fileno()
         connection = self._connections[descriptor] = _Connection(caller)
         # Most have sent their request by now, and close the connection after the reply.
         self._serve(connection)
@@ -123,7 +126,7 @@ class SocketWorker(Loop):
             self.poller.register(descriptor, READABLE)
         return True
 
-    def _is_ours(self, caller: _socket.socket) -> bool:
+    def _is_ours(self, caller: socket.socket) -> bool:
         """Whether a caller is the same user's, and sees the same files."""
         try:
             pid, user = places.peer(caller)
@@ -182,7 +185,7 @@ class SocketWorker(Loop):
         connection.since = monotonic()
         return not request.is_last
 
-    def _run(self, caller: _socket.socket, request: Request) -> bytes:
+    def _run(self, caller: socket.socket, request: Request) -> bytes:
         descriptor = caller.fileno()
         self._current = caller
         try:
@@ -219,15 +222,15 @@ def _mount_space(pid: int | str) -> int:
         return 0
 
 
-def _next_byte(caller: _socket.socket) -> bytes | None:
+def _next_byte(caller: socket.socket) -> bytes | None:
     """Return what a caller has sent after its request: b"" for its end, None for nothing."""
     try:
-        return caller.recv(1, _FLAGS | _socket.MSG_PEEK)
+        return caller.recv(1, _FLAGS | socket.MSG_PEEK)
     except BlockingIOError:
         return None
 
 
-def _whole(caller: _socket.socket, data: bytes) -> bytes | None:
+def _whole(caller: socket.socket, data: bytes) -> bytes | None:
     """Return the body of a request, None when there were only NUL bytes.
 
     Parameters:
@@ -262,7 +265,7 @@ def _whole(caller: _socket.socket, data: bytes) -> bytes | None:
         pieces += block
 
 
-def _send(caller: _socket.socket, reply: bytes) -> None:
+def _send(caller: socket.socket, reply: bytes) -> None:
     """Send a reply.
 
     Raises:
@@ -279,7 +282,7 @@ def _send(caller: _socket.socket, reply: bytes) -> None:
         _wait(caller, select.POLLOUT, monotonic() + protocol.PATIENCE)
 
 
-def _wait(caller: _socket.socket, event: int, end: float) -> None:
+def _wait(caller: socket.socket, event: int, end: float) -> None:
     """Wait until a connection can be read, or written to.
 
     Raises:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from kycli.session import control, places, protocol
 from kycli.session.caller import counts
 
+LAST = protocol.reply(protocol.DECLINED, [])
+
 SECONDS = 30
 """How long a test waits for what must happen."""
 
@@ -62,6 +64,9 @@ def read(connection: socket.socket) -> Answer | None:
             assert not data, "a reply was cut off"
             return None
         data += block
+        # What the server says when it closes a connection; it may follow at once.
+        if data.endswith(LAST) and data != LAST:
+            data = data.removesuffix(LAST)
         found = protocol.read_reply(data)
         if found is not None:
             status, chunks = found
