@@ -303,7 +303,8 @@ The config file is the first of these that exists:
   kycli config set NAME VALUE write a setting
 
 Further variables: KYCLI_SCOPE (the current scope), KYCLI_MASTER_KEY (for values
-that an earlier KyCLI encrypted), KYCLI_DEBUG=1 (tracebacks), NO_COLOR, PAGER.""",
+that an earlier KyCLI encrypted), KYCLI_SERVER_IDLE (how long the server runs
+without a call), KYCLI_DEBUG=1 (tracebacks), NO_COLOR, PAGER.""",
     ),
 }
 """Name -> topic, in the order of the help. No topic has the name of a command."""

@@ -13,9 +13,12 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from kycli.config import config_dir
+from kycli.core.expiry import parse_ttl
 from kycli.core.location import make_private
-from kycli.errors import KycliError
+from kycli.errors import InvalidTTLError, KycliError, UsageError
 from kycli.session import places, protocol
+
+IDLE_VARIABLE = "KYCLI_SERVER_IDLE"
 
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -78,14 +81,20 @@ def _facts(connection: socket.socket) -> dict[str, Any] | None:
         return None
 
 
-def start(idle: int | None = None) -> bool:
+def start(idle: float | None = None) -> bool:
     """Start the server; return False when it ran already.
+
+    Parameters:
+        idle: after how many seconds without a request it ends; by default what the variable
+            ``KYCLI_SERVER_IDLE`` says, or 10 minutes.
 
     Raises:
         KycliError: when it does not start.
     """
     if find() is not None:
         return False
+    if idle is None:
+        idle = _idle_seconds()
     directory = places.directory()
     places.check_directory(directory, create=True)
     log = os.path.join(directory, _LOG)
@@ -93,7 +102,7 @@ def start(idle: int | None = None) -> bool:
     words = [sys.executable, "-P", "-X", "utf8", "-m", "kycli.session", "server"]
     words += ["--ready", str(theirs)]
     if idle is not None:
-        words += ["--idle", str(idle)]
+        words += ["--idle", str(max(1, round(idle)))]
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(log, flags, 0o600), "wb") as messages:
         try:
@@ -120,6 +129,16 @@ def start(idle: int | None = None) -> bool:
         f"the server did not start: {said.removeprefix('error ') or 'it ended at once'}",
         hint=f"its messages are in {log}",
     )
+
+
+def _idle_seconds() -> float | None:
+    text = os.environ.get(IDLE_VARIABLE)
+    if not text:
+        return None
+    try:
+        return parse_ttl(text) / 1000
+    except InvalidTTLError as error:
+        raise UsageError(f"{IDLE_VARIABLE}: {error}", hint=error.hint) from None
 
 
 def _wait_until_found() -> None:

@@ -538,11 +538,11 @@ def test_another_user_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
         "t.sendall(sys.stdin.buffer.read())\n"
         "print(t.recv(100))\n"
     )
-    done = subprocess.run(
+    other = subprocess.run(
         [sys.executable, "-c", code, places.socket_path()],
         input=request("kyg", "none"),
         capture_output=True,
         check=False,
     )
     os.chmod(places.directory(), 0o700)
-    assert done.stdout == b"b''\n" or b"Error" in done.stderr
+    assert other.stdout == b"b''\n" or b"Error" in other.stderr
