@@ -5,8 +5,11 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +19,21 @@ DOCUMENTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return an empty home that is also the working directory, with the commands on PATH."""
+    # Not below the home: the path of a socket has no more than some 100 bytes.
+    runtime = tempfile.mkdtemp(prefix="kycli-docs-")
     for name in [name for name in os.environ if name.startswith(("KYCLI_", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     scripts = os.path.dirname(sys.executable)
     monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("TESTS", os.path.dirname(__file__))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(runtime)  # a server that is left over ends when its socket is gone
 
 
 def answer_of(command: Shown) -> str:
