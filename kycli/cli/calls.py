@@ -204,6 +204,12 @@ class Calls:
         """Open the store at a path, to keep it."""
         return env.new_store(path)
 
+    def forget(self, path: str) -> None:
+        """Close the store at a path, if it is kept open."""
+        kept = self._stores.pop(path, None)
+        if kept is not None:
+            kept.store.close()
+
     def watches(self, descriptor: int) -> bool:
         """Whether a descriptor tells of changes of a file that is open."""
         return any(kept.watch == descriptor for kept in self._stores.values())

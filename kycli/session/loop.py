@@ -8,7 +8,8 @@ import signal
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from kycli.session.worker import Worker
+from kycli.session import protocol
+from kycli.session.worker import DECLINE, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +136,8 @@ class Loop:
 
     def answer(self, request: Request) -> bytes:
         """Run one request; return the reply, b"" to one about the server itself."""
+        if request.program == protocol.SERVER:
+            return b"" if request.arguments == ["status"] else DECLINE
         if not self.table.begin(self.number, request.pid):
             try:
                 os.write(self._more, b"m")

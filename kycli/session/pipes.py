@@ -127,6 +127,7 @@ class PipeWorker(Loop):
             pass  # the caller has gone, or does not read
         finally:
             os.close(reply_to)
+            self.worker.leave()
 
     def _run(self, request: Request, reply_to: int) -> bytes:
         self._current = reply_to

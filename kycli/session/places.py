@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -51,6 +52,10 @@ def check_directory(path: str, *, create: bool = False) -> bool:
     """
     if create:
         try:
+            above = os.stat(os.path.dirname(path))
+            if above.st_uid != os.getuid() and not above.st_mode & stat.S_ISVTX:
+                # Such as with sudo: it would shut the other user out.
+                raise PermissionError(errno.EPERM, "the directory above it is another user's")
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass

@@ -180,7 +180,11 @@ class SocketWorker(Loop):
         except protocol.ProtocolError:
             _send(caller, DECLINE)
             return False
-        _send(caller, self._run(caller, request))
+        reply = self._run(caller, request)
+        try:
+            _send(caller, reply)
+        finally:
+            self.worker.leave()
         connection.requests += 1
         connection.since = monotonic()
         return not request.is_last
@@ -197,8 +201,7 @@ class SocketWorker(Loop):
             return self.answer(request) or self._status()
         finally:
             self._current = None
-            if not request.is_last:
-                fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
     def is_cancelled(self) -> bool:
         if self._current is None:

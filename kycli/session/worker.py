@@ -11,6 +11,7 @@ from kycli.cli.calls import CallEnvironment, Calls, Decline
 from kycli.cli.env import INTERRUPTED
 from kycli.config import Config, find_config, load_config
 from kycli.core import authors
+from kycli.core.location import MEMORY
 from kycli.session import protocol
 from kycli.session.caller import Place, names_descriptors
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
     from kycli.session.protocol import Request
 
-_SERVED = {"use", "config set", "config unset"}
+SERVED = {"use", "config set", "config unset"}
 """Commands that a transaction cannot take back, and that are run here all the same. The others
 take long, start programs or replace the database, so that a process of their own costs nothing."""
 
-_READING = {
-    *("get", "exists", "count", "keys", "scan", "query", "search", "history", "diff", "archive"),
-    *("env", "help", "version", "stats", "projects", "namespaces", "list-scopes", "nss"),
+READING = {
+    *("get", "exists", "count", "keys", "scan", "search", "history", "blame", "diff", "env"),
+    *("help", "version", "stats", "projects", "namespaces", "nss", "list-scopes", "indexes"),
 }
 """Commands that change nothing, so that one whose output gets too long can be run again."""
 
@@ -54,23 +55,22 @@ class Worker:
         self._place = Place()
 
     def answer(self, request: Request) -> bytes:
-        """Return the reply to a request; b"" to one about the server itself."""
-        if request.program == protocol.SERVER:
-            return b"" if request.arguments == ["status"] else DECLINE
+        """Return the reply to a request."""
         place = self._place
         try:
-            try:
-                if place.take(request.pid, request.directory, request.umask, request.variables):
-                    self.calls.variables_changed()
-            except (OSError, ValueError):
-                return DECLINE
-            if place.names_descriptors or names_descriptors(request.directory):
-                return DECLINE
-            if any("/dev" in word or "/proc" in word for word in request.arguments):
-                return DECLINE
-            return self._run(request)
-        finally:
-            place.leave()
+            if place.take(request.pid, request.directory, request.umask, request.variables):
+                self.calls.variables_changed()
+        except (OSError, ValueError):
+            return DECLINE
+        if place.names_descriptors or names_descriptors(request.directory):
+            return DECLINE
+        if any("/dev" in word or "/proc" in word for word in request.arguments):
+            return DECLINE
+        return self._run(request)
+
+    def leave(self) -> None:
+        """Leave the caller's place, once it has its reply."""
+        self._place.leave()
 
     def rest(self, seconds: float) -> bool:
         """Close the stores that were not used for so long; return whether others are open."""
@@ -85,6 +85,7 @@ class Worker:
         return self.calls.open_stores
 
     def _run(self, request: Request) -> bytes:
+        self.calls.forget(MEMORY)  # as it ends with the process
         env = _Environment(self.calls, request)
         try:
             self.is_running = True
@@ -180,12 +181,12 @@ class _Environment(CallEnvironment):
             self._err = None
 
     def begin(self, command: Command, flags: dict[str, str]) -> None:
-        if command.alone and (command.alone == "process" or command.name not in _SERVED):
+        if command.alone and (command.alone == "process" or command.name not in SERVED):
             raise Decline
         if "model" in flags:  # a module of the user's, which may be another one next time
             raise Decline
         super().begin(command, flags)
-        self._may_decline = command.name in _READING
+        self._may_decline = command.name in READING
 
     def write(self, data: bytes) -> None:
         super().write(data)

@@ -222,6 +222,37 @@ def test_all_modules_are_there_before_the_first_request() -> None:
         assert name in mapped
 
 
+def test_nothing_is_imported_later_that_an_upgrade_could_change() -> None:
+    """What functions import is there, once everything was loaded."""
+    code = (
+        "import ast, pathlib, sys, kycli\n"
+        "from kycli.session.loading import load_everything\n"
+        "load_everything()\n"
+        "root = pathlib.Path(kycli.__file__).parent\n"
+        "wanted = set()\n"
+        "for path in root.rglob('*.py'):\n"
+        "    if path.parent.name in ('shell', 'panes'): continue\n"
+        "    for node in ast.walk(ast.parse(path.read_text())):\n"
+        "        if isinstance(node, ast.Import): wanted |= {a.name for a in node.names}\n"
+        "        elif isinstance(node, ast.ImportFrom): wanted.add(node.module)\n"
+        "print(*sorted(name for name in wanted if name not in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    later = {name for name in done.stdout.split() if not name.startswith("cryptography.")}
+    assert later <= {"_typeshed", "backports", "compression", "prompt_toolkit"}
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_variable_for_the_time_without_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KYCLI_SERVER_IDLE", "soon")
+    done = run("start")
+    assert done.returncode == 1
+    assert done.stderr.startswith("kycli: KYCLI_SERVER_IDLE: ")
+    monkeypatch.setenv("KYCLI_SERVER_IDLE", "1s")
+    assert run("start").returncode == 0
+    until(lambda: control.find() is None)
+
+
 @pytest.mark.usefixtures("alone")
 def test_enable_and_disable_make_and_remove_the_file_that_clients_look_for(home: Path) -> None:
     asked_for = home / ".config/kycli/server"

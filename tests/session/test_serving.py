@@ -13,7 +13,9 @@ import pytest
 from session.callers import ask, connect, read, request, variables
 
 from kycli import Kycore
+from kycli.cli.commands import all_commands
 from kycli.session import protocol
+from kycli.session.worker import READING, SERVED
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -80,11 +82,6 @@ def test_each_request_has_its_own_directory_variables_and_umask(tmp_path: Path) 
     assert ask("kys", "key", "by variable", variables=given).status == "0"
     assert ask("kyg", "key", variables=given).out == b"by variable\n"
     assert ask("kyg", "key").status == "2"
-
-    for mask in (0o077, 0o022):
-        name = tmp_path / f"export-{mask:o}"
-        assert ask("kycli", "env", umask=mask).status == "0"
-        assert not name.exists()
 
 
 def test_a_config_that_changes_is_read_again(home: Path) -> None:
@@ -219,7 +216,6 @@ def test_a_database_that_is_copied_over_is_noticed(home: Path, database: Path) -
         assert ask("kyg", "key").out == b"copied\n"
         assert ask("kyg", "k7").out == b"xxxxxxx\n"
     assert ask("kys", "key", "newest").status == "0"
-    time.sleep(0)
     with Kycore(database) as store:
         assert store["key"] == "newest"
 
@@ -230,6 +226,16 @@ def test_touching_a_database_loses_nothing(database: Path) -> None:
         os.utime(database)
         os.chmod(database, 0o600 if number % 2 else 0o640)
     assert ask("kycli", "count").out == b"20\n"
+
+
+def test_a_database_in_memory_ends_with_its_command() -> None:
+    memory = {**variables(), "KYCLI_DB_PATH": ":memory:"}
+    assert ask("kys", "key", "value", variables=memory).status == "0"
+    assert ask("kyg", "key", variables=memory).status == "2"
+
+
+def test_commands_that_are_treated_apart_exist() -> None:
+    assert all_commands().keys() >= READING | SERVED
 
 
 def test_hostile_words(home: Path) -> None:
