@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,27 @@ from session.callers import ask, connect, read, request, variables
 
 from kycli import Kycore
 from kycli.cli.commands import all_commands
-from kycli.session import protocol
+from kycli.session import control, protocol
 from kycli.session.worker import READING, SERVED
 
-pytestmark = pytest.mark.usefixtures("served")
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[str]:
+    """The runtime directory of a server that serves all tests of this module."""
+    directory = tempfile.mkdtemp(prefix="kycli-test-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", directory)
+        control.start()
+    yield directory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", directory)
+        control.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(autouse=True)
+def _served(home: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
 
 
 def test_values_messages_and_exit_codes_are_those_of_the_programs() -> None:
