@@ -130,6 +130,7 @@ class _Calls(Calls):
         self.user = authors.user()
 
     def new_store(self, path: str, env: CallEnvironment) -> Kycore:
+        self.check_replaced()  # a file may be open by another path as well
         self.before_open()
         store = super().new_store(path, env)
         descriptor = store.watch()

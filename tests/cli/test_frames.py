@@ -72,7 +72,7 @@ def test_any_input_is_read_as_it_was(
 @FRAMED
 @given(st.integers(0, 2), st.binary(max_size=30), WORD)
 def test_any_reply_is_read_as_it_was(framing: str, code: int, out: bytes, err: str) -> None:
-    data = FRAMINGS[FLAG[framing]].reply(Reply(code, out, err.encode()))
+    data = FRAMINGS[FLAG[framing]].reply(Reply(code, [(1, out), (2, err.encode())]))
     stream = io.BytesIO(data)
     assert reply(framing, stream) == (code, out, err)
     assert stream.read() == b""

@@ -164,7 +164,8 @@ cdef class _OpenFiles:
         kycli_was_written(self.watching)
         if c_stat(self.database, &found) == 0:
             after = self.read_log()
-            if is_unwritten(&before, &after):
+            if (is_unwritten(&before, &after) and found.st_ino == self.database_is.st_ino
+                    and found.st_dev == self.database_is.st_dev):
                 self.log = after
                 self.database_is = found
 
