@@ -99,10 +99,11 @@ class Calls:
         """Have the config read anew, because time has passed."""
         self._config = None
 
-    def current_config(self) -> Config:
-        """Return the config in effect."""
+    def current_config(self, env: CallEnvironment) -> Config:
+        """Return the config in effect; name the files that are passed over, once."""
         if self._config is None:
             self._config = load_config()
+            env.note_distrusted(self._config.distrusted)
         return self._config
 
     def call(self, words: list[str], stdin: bytes | None = None, program: str = "kycli") -> Reply:
@@ -309,7 +310,7 @@ class CallEnvironment(Environment):
     @property
     def config(self) -> Config:
         if self._config is None:
-            self._config = self._calls.current_config()
+            self._config = self._calls.current_config(self)
         return self._config
 
     def scope_without_flags(self) -> tuple[str, str]:

@@ -138,10 +138,17 @@ class _Calls(Calls):
             self.after_open(descriptor)
         return store
 
-    def current_config(self) -> Config:
-        path = find_config()
-        if path is None:
-            return Config()
+    def current_config(self, env: CallEnvironment) -> Config:
+        distrusted: list[tuple[str, str]] = []
+        path = find_config(distrusted)
+        config = Config() if path is None else self._config_at(path)
+        config.distrusted = tuple(distrusted)
+        if distrusted:
+            env.note_distrusted(distrusted)
+        return config
+
+    def _config_at(self, path: str) -> Config:
+        """Return a config that is read again only when its file is another."""
         try:
             status = os.stat(path)
         except OSError:
