@@ -20,11 +20,11 @@ class Transaction(NamedTuple):
 
     Attributes:
         since: when it took the write lock, by ``time.monotonic``.
-        commands: how many command lines it has run.
+        changes: how many changes it is of.
     """
 
     since: float
-    commands: int = 0
+    changes: int = 0
 
 
 class Identity(NamedTuple):

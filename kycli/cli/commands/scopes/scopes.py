@@ -67,6 +67,9 @@ def use(env: Environment, arguments: list[str]) -> int:
         env.flush()
         env.note(f"from {tilde(origin)}")
         return 0
+    if "here" in env.flags:
+        env.use_here(arguments[0])
+        return 0
     path = save_config("current_scope", arguments[0])
     scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
