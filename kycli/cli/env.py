@@ -363,6 +363,9 @@ class Environment:
             hint="'kyshell' is one; in others, set KYCLI_SCOPE",
         )
 
+    def switched(self, scope: str, path: str) -> None:
+        """Take note that a scope was made the current one, in the config at a path."""
+
     def staged(self) -> Iterator[tuple[str, Iterator[Diff]]] | None:
         """Return what the open transaction of a shell has changed, by scope; None without one."""
         return None

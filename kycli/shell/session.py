@@ -96,7 +96,7 @@ class Session:
         block = store.transaction()
         block.__enter__()
         self._block = block
-        self._before = store.index_backlog()
+        self._before = store.trail(limit=1).newest
         self.transaction = Transaction(time.monotonic(), 0)
 
     def commit(self) -> int:
@@ -145,8 +145,8 @@ class Session:
         if self.transaction is None or self._kept is None:
             return
         try:
-            changes = self._kept.store.index_backlog() - self._before
-            self.transaction = self.transaction._replace(changes=max(0, changes))
+            changes = self._kept.store.trail(limit=1).newest - self._before
+            self.transaction = self.transaction._replace(changes=changes)
         except KycliError:
             self.abandon()
             env.error_line(
@@ -301,6 +301,9 @@ class SessionEnvironment(Environment):
 
     def use_here(self, scope: str) -> None:
         self.session.scope = check_scope(scope), "this shell"
+
+    def switched(self, scope: str, path: str) -> None:
+        self.session.scope = scope, path
 
     def staged(self) -> Iterator[tuple[str, Iterator[Diff]]] | None:
         return None if self.session.transaction is None else self.session.staged(self)

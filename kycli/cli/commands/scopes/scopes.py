@@ -73,6 +73,7 @@ def use(env: Environment, arguments: list[str]) -> int:
     path = save_config("current_scope", arguments[0])
     scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
+    env.switched(scope, path)
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
         env.note(f"but KYCLI_SCOPE is set and takes precedence: {variable!r}")
