@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kycli.cli.completing.candidates import LIMIT, Candidate
 from kycli.core.documents import paths
 from kycli.errors import KycliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kycli.core.storage import Kycore
 
 _SAMPLE = 20

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cli.harness import Call
+from conftest import Clock
+from hypothesis import given
+from hypothesis.strategies import characters, text
 
 from kycli import Kycore
-from kycli.cli.commands import all_commands
+from kycli.cli.commands import all_commands, short_names
 from kycli.cli.completing import LIMIT, Candidate, Surroundings, complete
+from kycli.cli.completing.shells import Typed, quoted_for_bash
 from kycli.cli.completing.values import CHOICES
 from kycli.errors import KycliError
 
@@ -18,8 +26,8 @@ Completing = Callable[..., list[Candidate]]
 
 
 @pytest.fixture
-def kv() -> Iterator[Kycore]:
-    with Kycore(":memory:") as kv:
+def kv(clock: Clock) -> Iterator[Kycore]:
+    with Kycore(":memory:", clock=clock) as kv:
         yield kv
 
 
@@ -119,7 +127,7 @@ def test_values(complete_line: Completing, line: str, expected: list[str]) -> No
     ("flag", "name"), [(flag, name) for flag, names in CHOICES.items() for name in names]
 )
 def test_choices_are_those_that_the_command_takes(
-    flag: str, name: str, call: Callable[..., tuple[int, bytes, str]], home: Path
+    flag: str, name: str, call: Call, home: Path
 ) -> None:
     """The program says itself what it takes, by its messages."""
     arguments = {
@@ -134,7 +142,7 @@ def test_choices_are_those_that_the_command_takes(
     call("kycli", "mirror", "export", "d")
 
     def refusal(value: str) -> str:
-        return call("kycli", *name.split(), *arguments, f"--{flag}", value)[2]
+        return call("kycli", *name.split(), *arguments, f"--{flag}", value).err
 
     unknown = refusal("no-such-thing")
     assert "no-such-thing" in unknown
@@ -259,9 +267,10 @@ def test_the_last_character_there_is_makes_no_endless_loop(
 
 
 def test_expired_keys_and_secrets_of_other_scopes_are_not_proposed(
-    kv: Kycore, complete_line: Completing
+    kv: Kycore, clock: Clock, complete_line: Completing
 ) -> None:
-    kv.save("gone", 1, ttl="0.001s")
+    kv.save("gone", 1, ttl=1)
+    clock.advance(2)
     kv.save("other", 1, scope="elsewhere")
     assert texts(complete_line("go", "kyg")) + texts(complete_line("ot", "kyg")) == []
 
@@ -356,3 +365,82 @@ def test_any_line_can_be_completed(
 ) -> None:
     for program in ("kycli", "ky", "kyg", "else"):
         assert isinstance(complete_line(" ".join([*words, current]), program), list)
+
+
+# The command
+
+
+def test_the_script_is_for_a_shell_there_is(call: Call) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        done = call("kycli", "completion", shell)
+        assert (done.code, done.err) == (0, "")
+        assert all(name in done.out.decode().split() for name in ("kycli", "ky", *short_names()))
+    assert call("kycli", "completion", "bsh").err == (
+        "kycli: no completion for 'bsh'\nhint: did you mean bash or zsh?\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["x"], ["a", "b"], ["a", "9", "c"], ["a", "1"], [""]])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_question_of_another_version_is_refused(call: Call, shell: str, words: list[str]) -> None:
+    done = call("kycli", "completion", shell, *words)
+    assert done.failed_clearly or done.code == 0
+
+
+def test_completion_makes_no_database_and_migrates_none(
+    call: Call, database: Path, home: Path
+) -> None:
+    assert call("kycli", "completion", "bash", "", "kyg a", "").out == b"words\n"
+    assert not database.exists()
+    old = home / "old.db"
+    with closing(sqlite3.connect(old)) as file, file:
+        file.execute("CREATE TABLE kvstore (key TEXT PRIMARY KEY, value TEXT)")
+    before = old.read_bytes()
+    assert call("kycli", "completion", "bash", "", f"kyg -d {old} a", "").out == b"words\n"
+    assert old.read_bytes() == before
+
+
+def test_another_database_is_completed_from(call: Call, home: Path) -> None:
+    call("kys", "here", "1", "-d", str(home / "other.db"))
+    assert call("kycli", "completion", "bash", "", "kyg -d other.db h", "").out == (
+        b"words\nhere \n"
+    )
+    assert call("kycli", "completion", "bash", "", "kyg h", " -d other.db").out == (
+        b"words\nhere \n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "current", "head", "quote"),
+    [
+        ("kyg us", ["kyg"], "us", "", ""),
+        ("A=1 kyg us", ["kyg"], "us", "", ""),
+        ("x | kyg us", ["kyg"], "us", "", ""),
+        ("x; kyg a\\ b c", ["kyg", "a b"], "c", "", ""),
+        ("kyg 'a b' \"c$\\$d\" e", ["kyg", "a b", "c$$d"], "e", "", ""),
+        ("kyg $'a\\n\\x41' b", ["kyg", "a\nA"], "b", "", ""),
+        ("kyg 'a b", ["kyg"], "a b", "", "'"),
+        ('kyg a"b c', ["kyg"], "ab c", "a", '"'),
+        ("kyg --scope=al:b", ["kyg"], "--scope=al:b", "--scope=al:", ""),
+        ("kyg a 2>err b", ["kyg", "a"], "b", "", ""),
+        ("kyg a\\", ["kyg"], "a", "", ""),
+        ("", [], "", "", ""),
+    ],
+)
+def test_lines_of_bash_are_read(
+    line: str, words: list[str], current: str, head: str, quote: str
+) -> None:
+    typed = Typed(line, " \t\n\"'@><=;|&(:")
+    found = (typed.words, typed.current, typed.head, typed.quote)
+    assert found == (words, current, head, quote)
+
+
+@given(text(characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_a_quoted_word_is_read_as_it_was(word: str) -> None:
+    quoted = quoted_for_bash(word)
+    assert "\n" not in quoted
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f"printf %s {quoted}"],
+        capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert done.stdout.decode() == word

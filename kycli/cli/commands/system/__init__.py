@@ -96,6 +96,20 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         examples=("kycli config path",),
     ),
     Command(
+        "completion",
+        "system.completion.complete",
+        "SHELL [ARGUMENT...]",
+        "complete commands, flags, scopes and keys in a shell",
+        notes="""\
+Prints the script that makes bash, zsh or fish complete kycli and its short
+commands with the TAB key. The script calls this command again, with what is
+typed as ARGUMENTS, for each completion. 'kycli install' sets it up for good.""",
+        examples=(
+            'eval "$(kycli completion bash)"',
+            "kycli completion fish | source",
+        ),
+    ),
+    Command(
         "help",
         "system.about.show_help",
         "[NAME...]",
