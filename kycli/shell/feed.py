@@ -28,6 +28,12 @@ class Echo(NamedTuple):
     line: str
 
 
+class Said(NamedTuple):
+    """What is shown whether or not a long result is being paged."""
+
+    text: str
+
+
 class Feed:
     """A queue of text, in whole lines.
 
@@ -38,7 +44,7 @@ class Feed:
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake = wake
         self._change = threading.Condition()
-        self._items: deque[str | Echo] = deque()
+        self._items: deque[str | Echo | Said] = deque()
         self._size = 0
         self._begun: list[str] = []  # of a line whose end is yet to come
         self._dropping = False
@@ -74,8 +80,7 @@ class Feed:
         """Add a line even if what a command prints is not wanted."""
         with self._change:
             self._dropping = False
-            self._items.append(f"{text}\n")
-            self._size += len(text) + 1
+            self._items.append(Said(text))
         self._wake()
 
     def finish(self) -> None:
@@ -92,19 +97,19 @@ class Feed:
 
     # The thread of the user interface
 
-    def take(self, most: int, rows: int | None, columns: int) -> list[str | Echo]:
-        """Return what is next: text, or a command line alone.
+    def take(self, most: int, rows: int | None, columns: int) -> list[str | Echo | Said]:
+        """Return what is next: text, or one of the others alone.
 
         Parameters:
             most: how many characters, about.
             rows: how many rows of the screen it may fill; None for any number.
             columns: how wide the screen is.
         """
-        taken: list[str | Echo] = []
+        taken: list[str | Echo | Said] = []
         with self._change:
             while self._items and most > 0:
                 item = self._items[0]
-                if isinstance(item, Echo):
+                if not isinstance(item, str):
                     if not taken:
                         taken.append(self._items.popleft())
                     break

@@ -120,6 +120,7 @@ class _Interactive:
             self._runs = True
             try:
                 env = ScreenEnvironment(self)
+                state.pages = env.config.shell_pager == "on"
                 self._code = self.session.run(words, env)
             finally:
                 state.seconds = time.monotonic() - began
@@ -200,6 +201,8 @@ class ScreenEnvironment(SessionEnvironment):
     def page(self) -> None:
         from kycli.cli.pager import start
 
+        if self._pager is not None:
+            return
         self._suspension.enter_context(self.terminal())
         self._pager = start(sys.stdout.fileno(), plain=self.is_plain)
         if self._pager is None:

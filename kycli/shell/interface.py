@@ -17,7 +17,7 @@ from prompt_toolkit.application import Application, in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, has_focus, is_searching
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus, is_searching
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
 from prompt_toolkit.key_binding.vi_state import InputMode
@@ -59,7 +59,7 @@ from kycli.shell.editing import (
     highlighted,
     history_path,
 )
-from kycli.shell.feed import Echo
+from kycli.shell.feed import Echo, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,7 +136,6 @@ class Interface:
         run: Callable[[list[str], str], object],
         leave: Callable[..., object],
         interrupt: Callable[[], object],
-        pages: bool = True,
     ) -> None:
         self._state = state
         self._feed = feed
@@ -144,8 +143,8 @@ class Interface:
         self._run = run
         self._leave = leave
         self._interrupt = interrupt
-        self._pages = pages
-        self._rows: int | None = 0  # that output may still fill before it is held; None: any
+        self._rows: int | None = None  # that output may still fill before it is held
+        self._is_held = False  # whether a long result waits for a key
         self._batch = 1 << 16
         self._began = 0.0
         self._awake = asyncio.Event()
@@ -248,33 +247,28 @@ class Interface:
     async def _pump(self) -> None:
         """Show what the commands print, and keep the screen up to date."""
         while not self._ends:
+            is_woken = True
             try:
                 await asyncio.wait_for(self._awake.wait(), _TICK_SECONDS)
             except TimeoutError:
-                pass
+                is_woken = False
             self._awake.clear()
             if self._suspended:
                 continue
             size = self._output.get_size()
-            items = self._feed.take(self._batch, self._rows_left(), size.columns)
+            rows = self._rows if self._state.pages else None
+            items = self._feed.take(self._batch, rows, size.columns)
+            was_held, self._is_held = self._is_held, not items and self._feed.is_waiting()
             if items:
                 self._print(items)
                 if self._feed.is_waiting():
                     self._awake.set()
                 await asyncio.sleep(_BATCH_SECONDS)
-            else:
-                self._app.invalidate()
+            elif is_woken or was_held != self._is_held or self._state.running or self._state.transaction is not None:
+                self._app.invalidate()  # or time is shown, which goes on
         self._app.exit()
 
-    def _rows_left(self) -> int | None:
-        return self._rows if self._pages else None
-
-    @property
-    def _is_held(self) -> bool:
-        """Whether a long result waits for a key."""
-        return self._rows_left() == 0 and self._feed.is_waiting()
-
-    def _print(self, items: list[str | Echo]) -> None:
+    def _print(self, items: list[str | Echo | Said]) -> None:
         """Print above the interface."""
         app, output = self._app, self._output
         began = time.monotonic()
@@ -286,6 +280,9 @@ class Interface:
                     self._print_echo(item)
                     self._page()
                     self._began = began
+                elif isinstance(item, Said):
+                    output.write_raw(f"{item.text}\n")
+                    self._page()
                 else:
                     output.write_raw(item)
                     if self._rows is not None:
@@ -445,7 +442,7 @@ class Interface:
             else:
                 buffer.validate_and_handle()
 
-        @keys.add("escape", "enter", filter=at_prompt)
+        @keys.add("escape", "enter", filter=at_prompt & emacs_mode)
         def newline(event: KeyPressEvent) -> None:
             self._buffer.newline(copy_margin=False)
 
@@ -454,7 +451,8 @@ class Interface:
             if self._state.running:
                 self._feed.drop()
                 self._interrupt()
-            elif is_searching():
+                return  # what is typed meanwhile stays
+            if is_searching():
                 event.app.layout.focus(self._buffer)
             elif self._buffer.text:
                 self._feed.echo(self.prompt_text(), f"{self._buffer.text}^C")
@@ -463,8 +461,11 @@ class Interface:
 
         @keys.add("c-d", filter=at_prompt & is_empty)
         def leave(event: KeyPressEvent) -> None:
-            if not self._state.running:
-                self._leave()
+            if self._is_held:
+                self._feed.drop()
+            elif self._state.running:
+                return
+            self._leave()
 
         @keys.add("c-z", filter=at_prompt)
         def suspend(event: KeyPressEvent) -> None:
@@ -509,7 +510,6 @@ class Interface:
 
         command = command_at(self._buffer.document.text_before_cursor) or known("shell")
         env = Environment()
-        self._page()
         self._feed.say(page(env, command).rstrip("\n"))
 
     # What completion looks at

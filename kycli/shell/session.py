@@ -287,6 +287,10 @@ class SessionEnvironment(Environment):
         """Give the terminal to a program or a question, for the time of the block."""
         return nullcontext()
 
+    def page(self) -> None:
+        if self._pager is None:
+            super().page()
+
     def asked(self, question: str) -> str:
         """Ask something on the terminal; return what is typed, in lower case."""
         if self._err is None or self._in is None:

@@ -53,6 +53,7 @@ class State:
         progress: how far it is, or "".
         seconds: how long the last command took, or None before the first one.
         code: the exit code of the last command.
+        pages: whether a long result stops after each screen.
     """
 
     def __init__(self, database: str, scope: str, submit: Callable[[Sequence[str]], None]) -> None:
@@ -63,6 +64,7 @@ class State:
         self.progress = ""
         self.seconds: float | None = None
         self.code = 0
+        self.pages = True
         self._submit = submit
         self._callbacks: list[Callable[[], object]] = []
         self._reader: Kycore | None = None
