@@ -55,8 +55,8 @@ cdef class _Watching:
             ``Trail(events, newest, rest, is_rewritten)``: the changes as ``Event``; the position of
             the newest change of all scopes; the position from which to go on as ``upto``, None
             when all changes after ``seen`` were looked through; and whether what was read up to
-            ``seen`` may not hold any more, because a scope was renamed, history was pruned, or
-            too much has changed to tell.
+            ``seen`` may not hold any more, because a scope was renamed, the database was restored,
+            or too much has changed to tell. What was pruned meanwhile is not told.
 
         >>> with Kycore(":memory:") as kv:
         ...     kv.save_many({"a": 1, "b": "two"})

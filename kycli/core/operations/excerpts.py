@@ -70,9 +70,7 @@ def excerpt_of(stored: Any, kind: int, size: int) -> Excerpt:
     return Excerpt(type, stored if kind == OPAQUE else value, size, True)
 
 
-def preview(
-    store: Kycore, scope: str, key: str, most: int, version: int | None
-) -> Preview | None:
+def preview(store: Kycore, scope: str, key: str, most: int, version: int | None) -> Preview | None:
     """Return what there is of a key, now or at a version, with so many bytes of its value."""
     key = store._key(scope, key)
     with store.snapshot():
@@ -82,8 +80,8 @@ def preview(
             found = _past_outline(store, scope, key, most, version)
     if found is None:
         return None
-    value, kind, size, *rest = found
-    return Preview(key, excerpt_of(value, kind, size), *rest)
+    value, kind, size, at, expires_at, updated_at = found
+    return Preview(key, excerpt_of(value, kind, size), at, expires_at, updated_at)
 
 
 def _past_outline(

@@ -347,7 +347,7 @@ def beginning(store: Kycore, id: int, size: int, most: int) -> Any:
 
 
 def is_rewritten_since(store: Kycore, position: int) -> bool:
-    """Whether rows up to a position may have changed or gone; also if that takes long to tell."""
+    """Whether rows up to a position may have changed; also if that takes long to tell."""
     return newest(store) - position > SCAN_ROWS or bool(store._query(_BYPASSED, (position,)))
 
 

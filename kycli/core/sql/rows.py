@@ -86,7 +86,9 @@ def outlines(
 def outline(
     store: Kycore, now: int, scope: str, key: str, most: int
 ) -> tuple[Any, int, int, int, int | None, int] | None:
-    """Return value, kind, size, version, expiry and time of change of a live key, inside a snapshot.
+    """Return value, kind, size, version, expiry and time of change of a live key.
+
+    Call it inside a snapshot.
 
     Parameters:
         most: of a value of more bytes only so many are read, and returned as bytes.

@@ -18,6 +18,7 @@ from kycli.shell.panes.control import (
     body_height,
     frame,
     has_focus,
+    help_line,
     redraw,
     window,
 )
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
     from kycli.shell.state import State
 
 _HELP = (
-    "Tab column  / keys  ? words  e edit  d delete  h history  r restore  x removed  u use  Esc back"
+    *("↑↓ key", "/ find", "e edit", "d delete", "h history", "r restore", "? words", "Tab column"),
+    *("x removed", "u use", "Esc back"),
 )
-_HELP_IN_SCOPES = "↑↓ scope  Enter keys  / filter  u use  Tab column  Esc back"
-_HELP_IN_HISTORY = "↑↓ version  r restore it  Tab column  Esc back"
-_HELP_IN_REMOVED = "↑↓ key  r restore  h history  / keys  x all keys  Esc back"
-_HELP_IN_SEARCH = "Enter done  Tab keys/words  Ctrl-U clear  Esc give up"
+_HELP_IN_SCOPES = ("↑↓ scope", "Enter keys", "/ find", "u use", "Tab column", "Esc back")
+_HELP_IN_VALUE = ("↑↓ scroll", "e edit", "d delete", "h history", "r restore", "Esc back")
+_HELP_IN_HISTORY = ("↑↓ version", "r restore it", "Tab column", "Esc back")
+_HELP_IN_REMOVED = ("↑↓ key", "r restore", "h history", "/ find", "x all keys", "Esc back")
+_HELP_IN_SEARCH = "Enter done  Tab keys/words  Esc give up "
 
 
 class Browser(Pane):
@@ -162,17 +165,19 @@ class Browser(Pane):
             while width(label + typed) >= columns and typed:
                 typed = typed[1:]
             line: Line = [(ALERT, label), ("", typed)]
-            room = columns - width(label + typed) - 4
-            if room > len(_HELP_IN_SEARCH):
-                line.append((QUIET, " " * (room - len(_HELP_IN_SEARCH)) + _HELP_IN_SEARCH))
+            room = columns - width(label + typed) - len(_HELP_IN_SEARCH)
+            if room > 4:
+                line.append((QUIET, " " * room + _HELP_IN_SEARCH))
             return line, width(label + typed)
-        return [(QUIET, cut(f" {self._help()}", columns))], None
+        return help_line([*self._help()], columns), None
 
-    def _help(self) -> str:
+    def _help(self) -> tuple[str, ...]:
         if self._looking.versions is not None:
             return _HELP_IN_HISTORY
         if self._focus == SCOPES:
             return _HELP_IN_SCOPES
+        if self._focus == VALUE:
+            return _HELP_IN_VALUE
         return _HELP_IN_REMOVED if self._looking.source == "removed" else _HELP
 
     # Keys
@@ -193,11 +198,12 @@ class Browser(Pane):
 
             return bind
 
-        for names, lines in ((("up", "k"), -1), (("down", "j"), 1)):
-            on(*names)(lambda lines=lines: self._move(lines))
-            on(names[0], when=typing)(lambda lines=lines: self._move(lines))
-        for name, sign in (("pageup", -1), ("pagedown", 1)):
-            on(name)(lambda sign=sign: self._move(sign * max(1, self._height - 1)))
+        on("up", "k")(lambda: self._move(-1))
+        on("down", "j")(lambda: self._move(1))
+        on("up", when=typing)(lambda: self._move(-1))
+        on("down", when=typing)(lambda: self._move(1))
+        on("pageup")(lambda: self._move(-max(1, self._height - 1)))
+        on("pagedown")(lambda: self._move(max(1, self._height - 1)))
         on("home")(lambda: self._go(first=True))
         on("end")(lambda: self._go(first=False))
         on("tab", "right", "l")(lambda: self._turn(1))
@@ -379,8 +385,7 @@ class Browser(Pane):
         if self._looking.versions is not None:
             self._back()
             return
-        self._looking.show_history()
-        if self._looking.versions is not None:
+        if self._looking.show_history():
             self._focus = KEYS
 
     def _toggle_removed(self) -> None:

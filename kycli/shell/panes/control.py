@@ -9,7 +9,7 @@ from prompt_toolkit.application import get_app
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.layout import Dimension, UIContent, UIControl, Window
 
-from kycli.shell.panes.text import Line, fit_line
+from kycli.shell.panes.text import Line, cut, fit_line, width
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding import KeyBindingsBase
@@ -43,7 +43,7 @@ class PaneControl(UIControl):
         lines = [fit_line(line, width) for line in drawn[:height]]
         y = max(0, len(lines) - 1)
         return UIContent(
-            get_line=lambda number: lines[number],
+            get_line=lambda number: [*lines[number]],
             line_count=len(lines),
             cursor_position=Point(x=min(cursor or 0, width - 1), y=y),
             show_cursor=cursor is not None,
@@ -61,7 +61,7 @@ def window(control: PaneControl, share: float, most: int) -> Window:
 
     def height() -> Dimension:
         wanted = max(1, min(most, int(get_app().output.get_size().rows * share)))
-        return Dimension(min=1, preferred=wanted, max=wanted)
+        return Dimension(min=0, preferred=wanted, max=wanted)
 
     return Window(control, height=height, wrap_lines=False, always_hide_cursor=False)
 
@@ -84,6 +84,19 @@ def frame(title: Line, body: list[Line], foot: Line, height: int) -> list[Line]:
         return [title, *body][:height]
     body = body[: height - 2]
     return [title, *body, *([] for _ in range(height - 2 - len(body))), foot]
+
+
+def help_line(items: list[str], columns: int) -> Line:
+    """Return what keys do as one line, without what has no room; the last item always has."""
+    *others, last = items
+    room = columns - width(last) - 1
+    shown = []
+    for item in others:
+        room -= width(item) + 2
+        if room < 0:
+            break
+        shown.append(item)
+    return [(QUIET, cut(f" {'  '.join([*shown, last])}", columns))]
 
 
 def body_height(height: int) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kycli.core.history.trail import Event
 from kycli.shell.panes.windows import Window
 
 if TYPE_CHECKING:
-    from kycli.core.history.trail import Event
     from kycli.core.storage import Kycore
 
 PAGE = 200
@@ -18,7 +18,7 @@ _STEPS = 5
 """How many parts of the log are looked through at once, while others wait."""
 
 
-class Follower(Window["Event"]):
+class Follower(Window[Event]):
     """The changes of one scope, newest first.
 
     Attributes:

@@ -301,13 +301,15 @@ class Looking:
 
     # History
 
-    def show_history(self) -> None:
-        """Show the history of the selected key."""
+    def show_history(self) -> bool:
+        """Show the history of the selected key; return whether there is one."""
         key = self.keys.selected
-        if key is not None:
-            self.versions = Versions(self.scope, key)
-            self.versions.load(self._state.reader())
-            self.changed_version()
+        if key is None:
+            return False
+        self.versions = Versions(self.scope, key)
+        self.versions.load(self._state.reader())
+        self.changed_version()
+        return True
 
     def changed_version(self) -> None:
         """Have the value drawn anew, from its top: another version was selected, or none."""

@@ -41,9 +41,7 @@ def widths_of(columns: int, focus: int) -> dict[int, int]:
     return {SCOPES: scopes, KEYS: keys, VALUE: columns - scopes - keys - 2}
 
 
-def body(
-    looking: Looking, focus: int, columns: int, height: int, is_active: bool
-) -> list[Line]:
+def body(looking: Looking, focus: int, columns: int, height: int, is_active: bool) -> list[Line]:
     """Return the columns, side by side, in so many lines."""
     parts: list[list[Line]] = []
     for column, wide in widths_of(columns, focus).items():

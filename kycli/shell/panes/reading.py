@@ -8,7 +8,7 @@ from kycli.core.location import MEMORY
 from kycli.errors import KycliError
 from kycli.shell.panes.control import ERROR
 from kycli.shell.panes.text import Line, safe, wrapped
-from kycli.shell.state import is_database
+from kycli.shell.state import identity, is_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,12 +30,13 @@ class Reader:
         self._state = state
         self._store: Kycore | None = None
         self._mark: Hashable = None
+        self._place: object = None
         self._goes_on = True
         self.problem = ""
 
     def forget(self) -> None:
         """Have everything read again."""
-        self._store, self._mark = None, None
+        self._store = self._mark = self._place = None
 
     def go_on(self) -> None:
         """Have the next call read, whether or not anything was committed."""
@@ -45,7 +46,7 @@ class Reader:
         """Read if something was committed, or is left to be read; return whether to draw anew.
 
         Parameters:
-            read: called with the store, whether something was committed, and whether the store
+            read: called with the store, whether something was committed, and whether the database
                 is another one than the last time; returns whether to draw anew.
         """
         before = self.problem
@@ -59,14 +60,16 @@ class Reader:
                 return self.problem != before
             store = self._state.reader()
             mark = store.commit_mark()
-            is_other = store is not self._store
-            is_new = is_other or mark != self._mark
+            place = (self._state.database, identity(self._state.database))
+            is_other = place != self._place
+            # The shell closes its reader now and then. Another one has marks of its own.
+            is_new = is_other or store is not self._store or mark != self._mark
             if not (is_new or self._goes_on or before):
                 return False
             self._goes_on = False
             changed = read(store, is_new or bool(before), is_other)
             # Only what was read counts as seen.
-            self._store, self._mark = store, mark
+            self._store, self._mark, self._place = store, mark, place
             self.problem = ""
         except KycliError as error:
             self.forget()

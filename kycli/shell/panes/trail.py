@@ -16,6 +16,7 @@ from kycli.shell.panes.control import (
     body_height,
     frame,
     has_focus,
+    help_line,
     redraw,
     window,
 )
@@ -46,7 +47,7 @@ SIGNS = {
 }
 """By operation, the character that stands for it on a narrow screen, and its style."""
 
-_HELP = " ↑↓ PgUp PgDn scroll   Home newest   Esc prompt"
+_HELP = ["↑↓ scroll", "Home newest", "End oldest", "Esc prompt"]
 _FRESH_SECONDS = 3.0
 """How long a change that has just come is bold."""
 
@@ -128,7 +129,7 @@ class TrailPane(Pane):
                 elif event.position in fresh:
                     line = [(f"{style} bold", text) for style, text in line]
                 body.append(line)
-        foot: Line = [(QUIET, _HELP)]
+        foot = help_line(_HELP, columns)
         return frame([(TITLE, fit(title, columns))], body, foot, lines), None
 
     # Keys

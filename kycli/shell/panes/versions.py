@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.commands.history.diff import hunks
+from kycli.core.history.trail import Event
 from kycli.shell.panes.text import Line, wrapped
 from kycli.shell.panes.values import MOST_BYTES, NOTE, lines_of, plain_lines, type_of
 from kycli.shell.panes.windows import Window
 
 if TYPE_CHECKING:
-    from kycli.core.history.trail import Event
     from kycli.core.operations.excerpts import Excerpt
     from kycli.core.storage import Kycore
 
@@ -19,7 +19,7 @@ _MOST = 2_000
 _STYLES = {"-": "fg:ansired", "+": "fg:ansigreen", "@": "fg:ansicyan"}
 
 
-class Versions(Window["Event"]):
+class Versions(Window[Event]):
     """The changes of one key, newest first.
 
     Parameters:

@@ -31,7 +31,8 @@ def update(env: Environment, arguments: list[str]) -> int:
         given = as_input(form, value)
         printed = _run(command, given, env.child_stderr)
         # Unchanged output keeps the type of the value.
-        return value if printed == given else from_output(form, value, f"what {command[0]!r} printed", printed)
+        what = f"what {command[0]!r} printed"
+        return value if printed == given else from_output(form, value, what, printed)
 
     env.store(create=default is not ...).update(key, filtered, default, scope=scope)
     if default is not ...:
