@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kycli.errors import KycliError
-from kycli.shell.panes.text import Line, counted, safe, span, wrapped
+from kycli.shell.panes.text import Line, counted, span, wrapped
 from kycli.shell.panes.values import MOST_BYTES, NOTE, lines_of, type_of
 from kycli.shell.panes.versions import Versions
 from kycli.shell.panes.windows import KeyWindow, Window
@@ -277,6 +277,8 @@ class Looking:
 
     def value_lines(self, columns: int) -> list[Line]:
         """Return the value, or what the selected version changed, as lines of so many columns."""
+        if self.keys.selected is None and self.versions is None:
+            return [[(NOTE, line)] for line in wrapped(self._nothing(), columns)]
         if self._lines is None or self._lines[0] != columns:
             self._lines = columns, self._made_lines(columns)
         return self._lines[1]
@@ -286,11 +288,10 @@ class Looking:
             return self.versions.what_changed(self._state.reader(), columns)
         if self._preview is not None:
             return lines_of(self._preview.value, columns)
-        if self.keys.selected is not None:
-            return []
-        return [[(NOTE, line)] for line in wrapped(safe(self._nothing()), columns)]
+        return []
 
     def _nothing(self) -> str:
+        """Return why there is no key."""
         if self.message:
             return ""
         if self.query:
