@@ -235,17 +235,18 @@ FROM audit_log a LEFT JOIN authors w ON w.id = a.author
 WHERE a.id > ?1 AND a.id <= ?2 AND a.scope = ?3 AND a.op <> {BYPASS}
 ORDER BY a.id DESC LIMIT ?4"""
 
+# CROSS: the few rows of the chain are looked up in the log, not the log in the chain.
 _HEADS_OF_KEY = f"""
 WITH RECURSIVE chain (id, prev, number) AS (
     SELECT id, prev, 1 FROM audit_log WHERE id = ?2 AND id > ?1 AND scope = ?3
     UNION ALL
     SELECT a.id, a.prev, number + 1
-    FROM chain JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id AND a.id > ?1
+    FROM chain CROSS JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id AND a.id > ?1
     WHERE number < ?4
 )
 SELECT {_HEAD_COLUMNS}
-FROM chain c JOIN audit_log a ON a.id = c.id LEFT JOIN authors w ON w.id = a.author
-ORDER BY a.id DESC"""
+FROM chain c CROSS JOIN audit_log a ON a.id = c.id LEFT JOIN authors w ON w.id = a.author
+ORDER BY c.number"""
 
 _SIZED = """
 SELECT kind, version, expires_at, timestamp, ifnull(octet_length(value), 0) FROM audit_log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kycli.core.history.trail import Event
@@ -14,8 +15,8 @@ PAGE = 200
 """How many changes are read at once."""
 MOST = 5_000
 """How many changes can be scrolled through."""
-_STEPS = 5
-"""How many parts of the log are looked through at once, while others wait."""
+_SECONDS = 0.015
+"""How long the log is looked through at once: a key waits for it."""
 
 
 class Follower(Window[Event]):
@@ -76,7 +77,8 @@ class Follower(Window[Event]):
         Looks through a part of the log: call it again for the next one.
         """
         wanted = min(wanted, MOST)
-        for _ in range(_STEPS):
+        end = time.monotonic() + _SECONDS
+        while time.monotonic() < end:
             if self.rest is None or len(self.items) >= wanted:
                 return False
             page = store.trail(upto=self.rest, limit=PAGE, scope=self.scope)

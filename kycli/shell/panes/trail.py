@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ SIGNS = {
 """By operation, the character that stands for it on a narrow screen, and its style."""
 
 _HELP = ["↑↓ scroll", "Home newest", "End oldest", "Esc prompt"]
+_PAUSE_SECONDS = 0.015
 _FRESH_SECONDS = 3.0
 """How long a change that has just come is bold."""
 
@@ -105,7 +107,16 @@ class TrailPane(Pane):
         more = self._events.read_older(store, self._events.at + 2 * self._height + 1)
         if more:
             self._reader.go_on()
+            self._refresh_soon()
         return is_new or more or len(self._events.items) != before
+
+    def _refresh_soon(self) -> None:
+        """Go on looking through the log, as soon as keys were dealt with."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # whoever has no loop calls refresh
+        loop.call_later(_PAUSE_SECONDS, self.refresh)
 
     # Drawing
 

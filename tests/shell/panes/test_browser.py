@@ -362,12 +362,12 @@ def test_pasting_is_typing_while_a_search_is_typed(make: Make) -> None:
 
 
 def test_millions_of_keys_are_not_listed(make: Make, kv: Kycore) -> None:
-    kv.save_many((f"many.{n:06}", n) for n in range(100_000))
+    kv.save_many((f"many.{n:06}", n) for n in range(20_000))
     driver = make()
     driver.press("end")
     assert "visits" in driver.text
     driver.press("/")
-    driver.type("many.09")
-    assert columns(driver)[0][1] == "many.090000"
+    driver.type("many.019")
+    assert columns(driver)[0][1] == "many.019000"
     driver.press("enter", "end")
-    assert "many.099999" in driver.text
+    assert "many.019999" in driver.text
