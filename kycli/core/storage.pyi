@@ -133,7 +133,12 @@ class Kycore:
         at: Time | None = None,
     ) -> Entry | None: ...
     def preview(
-        self, key: str, *, most: int = 65536, scope: str | None = None
+        self,
+        key: str,
+        *,
+        most: int = 65536,
+        version: int | None = None,
+        scope: str | None = None,
     ) -> Preview | None: ...
     def cache_stats(self) -> dict[str, int]: ...
     def scan_lines(
@@ -463,6 +468,7 @@ class Kycore:
     ) -> Iterator[Change]: ...
     def trail(
         self,
+        key: str | None = None,
         *,
         seen: int = 0,
         upto: int | None = None,

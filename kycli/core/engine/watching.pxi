@@ -36,8 +36,8 @@ cdef class _Watching:
         finally:
             db.leave()
 
-    def trail(self, *, seen=0, upto=None, limit=100, scope=None):
-        """Return a page of the changes of a scope, newest first, without their whole values.
+    def trail(self, key=None, *, seen=0, upto=None, limit=100, scope=None):
+        """Return a page of the changes of a key or a scope, newest first, without large values.
 
         For programs that show the changes of a scope and follow them. Nothing is written, so an
         expiry that nobody has noted yet is missing. Takes a bounded time: at most 20,000 changes
@@ -45,6 +45,7 @@ cdef class _Watching:
         from ``rest``. Give ``newest`` as ``seen`` later on, to get what is new.
 
         Parameters:
+            key: default all keys of the scope.
             seen: only changes after this position; default 0, from the first on.
             upto: only changes up to this position; default the newest.
             limit: at most so many.
@@ -54,8 +55,8 @@ cdef class _Watching:
             ``Trail(events, newest, rest, is_rewritten)``: the changes as ``Event``; the position of
             the newest change of all scopes; the position from which to go on as ``upto``, None
             when all changes after ``seen`` were looked through; and whether what was read up to
-            ``seen`` may not hold any more, because a scope was renamed, history was pruned, or
-            too much has changed to tell.
+            ``seen`` may not hold any more, because a scope was renamed, the database was restored,
+            or too much has changed to tell. What was pruned meanwhile is not told.
 
         >>> with Kycore(":memory:") as kv:
         ...     kv.save_many({"a": 1, "b": "two"})
@@ -69,10 +70,10 @@ cdef class _Watching:
         from kycli.core.history import trail
 
         return trail.page(
-            self, (<Kycore>self)._checked_scope(scope), check_count(seen, "seen"),
+            self, (<Kycore>self)._checked_scope(scope), key, check_count(seen, "seen"),
             None if upto is None else check_count(upto, "upto"), check_limit(limit))
 
-    def preview(self, key, *, most=65536, scope=None):
+    def preview(self, key, *, most=65536, version=None, scope=None):
         """Return what there is of a key, with no more than the beginning of a large value.
 
         Takes a time that does not depend on the size of the value.
@@ -81,18 +82,21 @@ cdef class _Watching:
             key: the key.
             most: how many bytes of the value to read, at most. A JSON document that is larger
                 is text then, and not parsed.
+            version: the value that the key had at this version; default the present one.
             scope: default the store's.
 
         Returns:
             ``Preview(key, value, version, expires_at, updated_at)``, or None when there is no such
-            key. Its value is an ``Excerpt(type, head, size, is_whole)``.
+            key, or the history does not hold that version. Its value is an
+            ``Excerpt(type, head, size, is_whole)``.
 
         >>> with Kycore(":memory:") as kv:
-        ...     kv["log"] = "line\n" * 1000
+        ...     kv["log"] = "line\\n" * 1000
         ...     kv.preview("log", most=6).value
-        Excerpt(type='text', head='line\nl', size=5000, is_whole=False)
+        Excerpt(type='text', head='line\\nl', size=5000, is_whole=False)
         """
         from kycli.core.operations import excerpts
 
         return excerpts.preview(self, (<Kycore>self)._checked_scope(scope), key,
-                                check_count(most, "most"))
+                                check_count(most, "most"),
+                                None if version is None else check_count(version, "version"))

@@ -67,23 +67,33 @@ class Trail(NamedTuple):
     is_rewritten: bool
 
 
-def page(store: Kycore, scope: str, seen: int, upto: int | None, limit: int | None) -> Trail:
-    """Return the newest changes of a scope after one position and up to another."""
+def page(
+    store: Kycore, scope: str, key: str | None, seen: int, upto: int | None, limit: int | None
+) -> Trail:
+    """Return the newest changes of a scope, or a key, after one position and up to another."""
+    if key is not None:
+        key = store._key(scope, key)
     with store.snapshot():
         newest = log.newest(store)
         # A database that was restored from a backup may have a shorter log.
         is_rewritten = seen > newest or (seen > 0 and log.is_rewritten_since(store, seen))
-        start = newest if upto is None else min(upto, newest)
         most = log.SCAN_ROWS if limit is None else limit
-        rows, rest = log.heads_of_scope(store, scope, seen, start, most, LONGEST)
+        start = newest if upto is None else min(upto, newest)
+        if key is None:
+            rows, rest = log.heads_of_scope(store, scope, seen, start, most, LONGEST)
+        else:
+            head = log.head(store, scope, key)
+            start = 0 if head is None else head[0] if upto is None else upto
+            rows, rest = log.heads_of_key(store, scope, seen, start, most, LONGEST)
     events = [_event(row) for row in rows]
     return Trail(events, newest, rest if rest > seen else None, is_rewritten)
 
 
 def _event(row: ChangeRow) -> Event:
-    id, key, kind, op, version, time, expires_at, change, pid, user, host, command, size, value = row
+    id, key, kind, op, version, time, expires_at, change, *author, size, value, _ = row
     is_shown = kind is not None and not (value is None and OPERATIONS[op] == "lifetime")
     excerpt = excerpt_of(value, kind, size) if is_shown else None
+    pid, user, host, command = author
     return Event(
         id, key, OPERATIONS[op], version, time, change, excerpt, expires_at, user, host, pid,
         command,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from kycli.core.codec import decode
 from kycli.core.layout import BIGINT, BOOL, BYTES, FLOAT, INT, JSON, NONE, OPAQUE, TEXT
-from kycli.core.sql import rows
+from kycli.core.sql import log, rows
 from kycli.errors import CorruptError
 
 TYPE_CHECKING = False
@@ -70,15 +70,29 @@ def excerpt_of(stored: Any, kind: int, size: int) -> Excerpt:
     return Excerpt(type, stored if kind == OPAQUE else value, size, True)
 
 
-def preview(store: Kycore, scope: str, key: str, most: int) -> Preview | None:
-    """Return what there is of a key, with at most so many bytes of its value."""
+def preview(store: Kycore, scope: str, key: str, most: int, version: int | None) -> Preview | None:
+    """Return what there is of a key, now or at a version, with so many bytes of its value."""
     key = store._key(scope, key)
     with store.snapshot():
-        found = rows.outline(store, store._now(), scope, key, most)
+        if version is None:
+            found = rows.outline(store, store._now(), scope, key, most)
+        else:
+            found = _past_outline(store, scope, key, most, version)
     if found is None:
         return None
-    value, kind, size, *rest = found
-    return Preview(key, excerpt_of(value, kind, size), *rest)
+    value, kind, size, at, expires_at, updated_at = found
+    return Preview(key, excerpt_of(value, kind, size), at, expires_at, updated_at)
+
+
+def _past_outline(
+    store: Kycore, scope: str, key: str, most: int, version: int
+) -> tuple[Any, int, int, int, int | None, int] | None:
+    head = log.head(store, scope, key)
+    row = log.earlier(store, head and head[0], version) if version <= log.MAX_ID else None
+    if row is None:
+        return None
+    kind, _, expires_at, time, size = log.sized(store, row[0])
+    return log.beginning(store, row[0], size, most), kind, size, version, expires_at, time
 
 
 def removed_keys(

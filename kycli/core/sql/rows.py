@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kycli.core.layout import BYTES, LIVE
-from kycli.core.sql.log import PAGE_ROWS, KeyState, Row
+from kycli.core.layout import LIVE
+from kycli.core.sql.log import PAGE_ROWS, KeyState, Row, beginning, sized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,13 +55,11 @@ SELECT CASE WHEN k.home IS NOT NULL THEN NULL WHEN octet_length(k.value) > ?4
     k.kind, ifnull(octet_length(k.value), 0), k.version, k.expires_at, k.updated_at, k.home
 FROM kvstore k WHERE k.scope = ?2 AND k.key = ?3 AND (k.expires_at IS NULL OR k.expires_at > ?1)"""
 
-_SIZE = "SELECT ifnull(octet_length(value), 0) FROM audit_log WHERE id = ?1"
-
 _REMOVED = [
     f"""
 SELECT a.key FROM archive a
 WHERE a.scope = ?2 AND a.key >= ?3 AND a.key < ?4 AND NOT EXISTS (
-    SELECT 1 FROM kvstore WHERE scope = a.scope AND key = a.key AND {LIVE.replace("expires_at", "kvstore.expires_at")}
+    SELECT 1 FROM kvstore WHERE scope = a.scope AND key = a.key AND {LIVE}
 ) GROUP BY a.key ORDER BY a.key {direction} LIMIT ?5"""
     for direction in ("", "DESC")
 ]
@@ -88,7 +86,9 @@ def outlines(
 def outline(
     store: Kycore, now: int, scope: str, key: str, most: int
 ) -> tuple[Any, int, int, int, int | None, int] | None:
-    """Return value, kind, size, version, expiry and time of change of a live key, inside a snapshot.
+    """Return value, kind, size, version, expiry and time of change of a live key.
+
+    Call it inside a snapshot.
 
     Parameters:
         most: of a value of more bytes only so many are read, and returned as bytes.
@@ -98,12 +98,8 @@ def outline(
         return None
     value, kind, size, version, expires_at, updated_at, home = found[0]
     if home is not None:
-        size = store._query(_SIZE, (home,))[0][0]
-        # Without reading what comes behind, unlike substr().
-        with store._connection().blob_open("main", "audit_log", "value", home, False) as blob:
-            value = blob.read(most)
-        if kind != BYTES and len(value) == size:
-            value = value.decode("utf-8", "backslashreplace")
+        size = sized(store, home)[-1]
+        value = beginning(store, home, size, most)
     return value, kind, size, version, expires_at, updated_at
 
 

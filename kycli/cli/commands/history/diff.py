@@ -154,7 +154,7 @@ def _write_text(env: Environment, names: list[str], diffs: Iterator[Diff]) -> No
         title = f"{escaped(diff.key)}{_expiry(diff)}"
         if env.unread:
             return
-        for ranges, lines in _hunks(*_lines(diff.before, diff.after)):
+        for ranges, lines in hunks(*_lines(diff.before, diff.after)):
             env.write(env.styled(f"@@ {ranges} @@ {title}", _COLOURS["@"]).encode() + b"\n")
             for line in lines:
                 if env.output_is_terminal():
@@ -203,7 +203,7 @@ def _text(value: Any) -> str:
     return text
 
 
-def _hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]]]:
+def hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the hunks in which two texts differ, with context, as diff -u does.
 
     Equal texts are one hunk without lines.
