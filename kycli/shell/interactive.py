@@ -8,14 +8,14 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 from kycli.cli.env import INTERRUPTED, Environment
 from kycli.cli.failure import report
 from kycli.errors import KycliError
 from kycli.shell.editing import quoted
 from kycli.shell.facts import FactFinder
-from kycli.shell.feed import Err, Feed, Out
+from kycli.shell.feed import Err, Feed, Out, harmless
 from kycli.shell.interface import Interface
 from kycli.shell.leaving import may_leave
 from kycli.shell.session import SessionEnvironment
@@ -47,7 +47,7 @@ class _Request(NamedTuple):
 
 
 def run_interactive(session: Session, env: Environment) -> int:
-    """Run the shell until the user leaves it; return the last exit code."""
+    """Run the shell until the user leaves it; return the exit code."""
     shell = _Interactive(session)
     return shell.run()
 
@@ -84,7 +84,7 @@ class _Interactive:
         try:
             while not self._step(self._requests.get()):
                 pass
-            return self._code
+            return 0
         finally:
             sys.setswitchinterval(switching)
             self.facts.end()
@@ -168,6 +168,7 @@ class ScreenEnvironment(SessionEnvironment):
         self._shell = shell
         self._stdout = Out(shell.feed)
         self._suspension = ExitStack()
+        self._said_by_child: IO[bytes] | None = None
         super().__init__(
             shell.session,
             stdin=sys.stdin.buffer,
@@ -228,6 +229,14 @@ class ScreenEnvironment(SessionEnvironment):
         return stream
 
     @property
+    def child_stderr(self) -> IO[bytes]:
+        if self._said_by_child is None:
+            from tempfile import TemporaryFile
+
+            self._said_by_child = TemporaryFile()  # noqa: SIM115 - close() closes it
+        return self._said_by_child
+
+    @property
     def _is_suspended(self) -> bool:
         return self._err is sys.stderr
 
@@ -236,3 +245,8 @@ class ScreenEnvironment(SessionEnvironment):
             super().close()
         finally:
             self._suspension.close()
+            if self._said_by_child is not None:
+                with self._said_by_child as file:
+                    file.seek(0)
+                    self._shell.feed.put(harmless(file.read().decode("utf-8", "replace")))
+                self._said_by_child = None

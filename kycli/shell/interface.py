@@ -25,6 +25,7 @@ from prompt_toolkit.layout import (
     BufferControl,
     ConditionalContainer,
     Dimension,
+    DynamicContainer,
     Float,
     FloatContainer,
     FormattedTextControl,
@@ -65,10 +66,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
+    from prompt_toolkit.layout import AnyContainer
 
     from kycli.core.storage import Kycore
     from kycli.shell.facts import FactFinder
     from kycli.shell.feed import Feed
+    from kycli.shell.panes import Pane
     from kycli.shell.state import State
 
 STYLE = {
@@ -150,7 +153,12 @@ class Interface:
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends = False
-        self._suspended = False
+        self._is_away = False  # as the main thread sees it
+        self._is_hidden = False
+        self._scope = state.scope
+        self._panes: list[Pane] = []  # made when the first one is asked for
+        self._shown: list[Pane] = []
+        self._pane_area: AnyContainer = Window(height=0)
         self._output = cast(_Terminal, _Terminal.from_pty(sys.stdout))
         self._output.enable_cpr = False  # it is not needed, and not every terminal answers
         self._style = Style.from_dict(STYLE)
@@ -167,7 +175,6 @@ class Interface:
         )
         self._app = self._application(keys)
         self._thread = threading.Thread(target=self._work, name="interface", daemon=True)
-        self._scope = state.scope
 
     # For the main thread
 
@@ -193,19 +200,23 @@ class Interface:
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Give the terminal away for the time of a block; nested blocks count as one."""
-        if self._suspended or self._loop is None:
+        if self._is_away or self._loop is None:
             yield
             return
         loop, entered, left = self._loop, threading.Event(), asyncio.Event()
 
         async def away() -> None:
             self._state.close_reader()
-            async with in_terminal():
-                entered.set()
-                await left.wait()
-            self._awake.set()
+            self._is_hidden = True
+            try:
+                async with in_terminal():
+                    entered.set()
+                    await left.wait()
+            finally:
+                self._is_hidden = False
+                self._awake.set()
 
-        self._suspended = True
+        self._is_away = True
         try:
             loop.call_soon_threadsafe(
                 lambda: self._app.create_background_task(away()), context=self._app.context
@@ -215,7 +226,7 @@ class Interface:
                     raise EOFError
             yield
         finally:
-            self._suspended = False
+            self._is_away = False
             loop.call_soon_threadsafe(left.set)
 
     def prompt_text(self) -> str:
@@ -234,13 +245,22 @@ class Interface:
             self._leave(error)
         finally:
             self._loop = None
+            for pane in self._panes:
+                pane.close()
             self._state.close_reader()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
 
+        async def pump() -> None:
+            try:
+                await self._pump()
+                self._app.exit()
+            except Exception as error:
+                self._app.exit(exception=error)
+
         def begin() -> None:
-            self._app.create_background_task(self._pump())
+            self._app.create_background_task(pump())
 
         await self._app.run_async(pre_run=begin, handle_sigint=False, set_exception_handler=False)
 
@@ -253,8 +273,10 @@ class Interface:
             except TimeoutError:
                 is_woken = False
             self._awake.clear()
-            if self._suspended:
+            if self._is_hidden:
                 continue
+            if not is_woken:
+                self._refresh_panes()
             size = self._output.get_size()
             rows = self._rows if self._state.pages else None
             items = self._feed.take(self._batch, rows, size.columns)
@@ -264,9 +286,16 @@ class Interface:
                 if self._feed.is_waiting():
                     self._awake.set()
                 await asyncio.sleep(_BATCH_SECONDS)
-            elif is_woken or was_held != self._is_held or self._state.running or self._state.transaction is not None:
+            elif (
+                is_woken
+                or was_held != self._is_held
+                or self._state.running
+                or self._state.transaction is not None
+            ):
                 self._app.invalidate()  # or time is shown, which goes on
-        self._app.exit()
+
+    def _shows_time(self) -> bool:
+        return bool(self._state.running) or self._state.transaction is not None
 
     def _print(self, items: list[str | Echo | Said]) -> None:
         """Print above the interface."""
@@ -316,8 +345,42 @@ class Interface:
         )
 
     def _changed(self) -> None:
+        """Take note that a command has ended."""
         self._state.announce()
+        if self._scope != self._state.scope:
+            self._scope = self._state.scope
+            for pane in self._panes:
+                pane.follow(self._scope)
+        self._refresh_panes()
         self._awake.set()
+
+    # Panes
+
+    def _toggle(self, key: str) -> None:
+        """Show a pane and give it the keys, or hide it."""
+        if not self._panes:
+            from kycli.shell.panes import panes
+
+            self._panes = panes(self._state, self._focus_prompt)
+        for pane in self._panes:
+            if pane.toggle_key != key:
+                continue
+            is_new = pane not in self._shown
+            shown = [p for p in self._panes if (p in self._shown) != (p is pane)]
+            self._shown = shown
+            self._pane_area = HSplit([p.container for p in shown]) if shown else Window(height=0)
+            if is_new:
+                pane.refresh()
+                self._app.layout.focus(pane.focus)
+            else:
+                self._focus_prompt()
+
+    def _refresh_panes(self) -> None:
+        for pane in self._shown:
+            pane.refresh()
+
+    def _focus_prompt(self) -> None:
+        self._app.layout.focus(self._buffer)
 
     # What is on the screen
 
@@ -352,7 +415,15 @@ class Interface:
             Condition(lambda: bool(self._progress())),
         )
         body = FloatContainer(
-            HSplit([self._input, search, running, status]),
+            HSplit(
+                [
+                    self._input,
+                    search,
+                    DynamicContainer(lambda: self._pane_area),
+                    running,
+                    status,
+                ]
+            ),
             [
                 Float(
                     CompletionsMenu(max_height=_MENU_ROWS, scroll_offset=1),
@@ -471,6 +542,14 @@ class Interface:
         def suspend(event: KeyPressEvent) -> None:
             event.app.suspend_to_background()
 
+        @keys.add("f2")
+        def browser(event: KeyPressEvent) -> None:
+            self._toggle("f2")
+
+        @keys.add("f3")
+        def trail(event: KeyPressEvent) -> None:
+            self._toggle("f3")
+
         @keys.add("f1")
         def explain(event: KeyPressEvent) -> None:
             self._explain()
@@ -501,6 +580,7 @@ class Interface:
         else:
             for line, words in _separate(text):
                 self._run(words, line)
+        self._app.vi_state.reset()
         return False
 
     def _explain(self) -> None:

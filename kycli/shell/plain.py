@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_lines(session: Session, env: Environment) -> int:
-    """Read lines and run them, until the end of the input; return the last exit code."""
+    """Read lines and run them, until the end of the input; return the exit code."""
     reader = Words()
-    code, goes_on = 0, False
+    goes_on = False
     while True:
         try:
             _prompt(session, goes_on)
@@ -36,20 +36,21 @@ def run_lines(session: Session, env: Environment) -> int:
                 words = reader.read(line.removesuffix(b"\n"))
                 goes_on = words is None
                 if words:
-                    code = _run(session, words)
+                    _run(session, words)
             if session.leaving and may_leave(session, SessionEnvironment(session)):
-                return code
+                return 0
         except KeyboardInterrupt:
             _say("\n")
             reader, goes_on = Words(), False
 
 
-def _run(session: Session, words: list[bytes]) -> int:
+def _run(session: Session, words: list[bytes]) -> None:
     env = SessionEnvironment(session)
     texts = [os.fsdecode(word) for word in words]
     if any("\0" in text for text in texts):
-        return report(FormatError("a NUL, which no word holds"), env)
-    return session.run(texts, env)
+        report(FormatError("a NUL, which no word holds"), env)
+    else:
+        session.run(texts, env)
 
 
 def _prompt(session: Session, goes_on: bool) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import pyte
 
 BIN = os.path.dirname(sys.executable)
-SECONDS = int(os.environ.get('SHX', '60'))
+SECONDS = int(os.environ.get("SHX", "60"))
 
 KEYS = {
     "enter": "\r",
@@ -42,6 +42,7 @@ class Terminal:
 
     Attributes:
         sent: every byte that the program has sent.
+        is_drawing: whether the screen is drawn, which takes a second a megabyte.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Terminal:
         variables: dict[str, str | None] | None = None,
     ) -> None:
         self.sent = b""
+        self.is_drawing = True
         self._is_over = False
         self._screen = pyte.HistoryScreen(columns, rows, history=100_000)
         self._stream = pyte.ByteStream(self._screen)
@@ -120,7 +122,6 @@ class Terminal:
         """Enter a line, and wait for an answer below it."""
         self.enter(line)
 
-
         def answered() -> bool:
             _, echo, below = self.text.rpartition(f"> {line}\n")
             return bool(echo and re.search(answer, below, re.M))
@@ -172,5 +173,6 @@ class Terminal:
             data = b""
         self._is_over = not data
         self.sent += data
-        self._stream.feed(data)
+        if self.is_drawing:
+            self._stream.feed(data)
         return bool(data)
