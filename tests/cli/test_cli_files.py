@@ -255,6 +255,8 @@ def test_settings_show_what_flags_do(call: Call) -> None:
         "ns_delim": "--ns-delim",
         "durability": "default",
         "busy_timeout_ms": "default",
+        "shell_keys": "default",
+        "shell_pager": "default",
     }
     assert call("kycli", "config", "get", "current_scope", *flags).out == b"alpha.prod\n"
     assert call("kycli", "config", "get", "ns_delim", *flags).out == b"|\n"

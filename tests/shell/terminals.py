@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pyte
 
@@ -77,6 +78,13 @@ class Terminal:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def cells(self) -> list[list[Any]]:
+        """The characters of the screen with their styles, down to the last line in use."""
+        rows = [self._screen.buffer[y] for y in range(len(self.lines))]
+        columns = range(self._screen.columns)
+        return [[row[x] for x in columns if row[x].data] for row in rows]
 
     @property
     def bar(self) -> str:
