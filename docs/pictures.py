@@ -87,7 +87,7 @@ SESSIONS = {
         [
             ("set greeting hello\r", "5 keys"),
             ("\x1bOR", "audit trail"),
-            ("\x1b", "> $"),
+            ("\x1b", "prod>$"),
             ("\x1bOQ", "browser"),
             ("\t", "user_2"),
             ("\x1b[F", "Bergen"),

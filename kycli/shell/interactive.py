@@ -70,6 +70,7 @@ class _Interactive:
             keys=env.config.shell_keys,
             run=lambda words, line: self._requests.put(_Request(words, line)),
             leave=lambda error=None: self._requests.put(_Request(None, error=error)),
+            has_more_to_do=lambda: not self._requests.empty(),
             interrupt=self._interrupt,
         )
         self._runs = False

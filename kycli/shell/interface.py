@@ -126,6 +126,7 @@ class Interface:
         keys: ``emacs`` or ``vi``.
         run: takes the words of a command, and the line as it was typed.
         leave: called when the user wants to leave, with an error if there was one.
+        has_more_to_do: returns whether what it was called with is still waiting.
         interrupt: called when the user wants to stop the command that runs.
     """
 
@@ -138,6 +139,7 @@ class Interface:
         keys: str,
         run: Callable[[list[str], str], object],
         leave: Callable[..., object],
+        has_more_to_do: Callable[[], bool],
         interrupt: Callable[[], object],
     ) -> None:
         self._state = state
@@ -145,6 +147,7 @@ class Interface:
         self._facts = facts
         self._run = run
         self._leave = leave
+        self._has_more_to_do = has_more_to_do
         self._interrupt = interrupt
         self._rows: int | None = None  # that output may still fill before it is held
         self._is_held = False  # whether a long result waits for a key
@@ -281,6 +284,9 @@ class Interface:
             rows = self._rows if self._state.pages else None
             items = self._feed.take(self._batch, rows, size.columns)
             was_held, self._is_held = self._is_held, not items and self._feed.is_waiting()
+            if self._is_held and self._has_more_to_do():
+                self._feed.drop()  # what was typed meanwhile is wanted instead
+                self._is_held = False
             if items:
                 self._print(items)
                 if self._feed.is_waiting():
@@ -532,11 +538,8 @@ class Interface:
 
         @keys.add("c-d", filter=at_prompt & is_empty)
         def leave(event: KeyPressEvent) -> None:
-            if self._is_held:
-                self._feed.drop()
-            elif self._state.running:
-                return
             self._leave()
+            self._awake.set()
 
         @keys.add("c-z", filter=at_prompt)
         def suspend(event: KeyPressEvent) -> None:
@@ -571,8 +574,6 @@ class Interface:
     def _accept(self, buffer: Buffer) -> bool:
         text = buffer.text
         commands, _ = commands_of(text)
-        if self._is_held:
-            self._feed.drop()  # what comes next is wanted instead
         if not commands:
             self._feed.echo(self.prompt_text(), text)
         elif len(commands) == 1:
@@ -581,6 +582,7 @@ class Interface:
             for line, words in _separate(text):
                 self._run(words, line)
         self._app.vi_state.reset()
+        self._awake.set()
         return False
 
     def _explain(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -245,20 +246,19 @@ class Session:
         if "db" in self.flags:
             environment["KYCLI_DB_PATH"] = self.flags["db"]
         self.close_store()  # it may want the database for itself
-        with env.terminal():
+        with env.terminal(), _interrupting_children():
             # Without -P, a directory 'kycli' in the working directory would be imported.
             before = [] if program == "kycli" else [program]
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "kycli", *before, *words],
-                env=environment,
-                stdin=env.child_input,
-            )
-            while True:
-                try:
-                    code = child.wait()
-                    break
-                except KeyboardInterrupt:
-                    pass  # the terminal has sent it to the child, too
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # see the child
+            try:
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "kycli.shell.child", *before, *words],
+                    env=environment,
+                    stdin=env.child_input,
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            code = child.wait()
         return code if code >= 0 else 128 - code
 
 
@@ -328,6 +328,17 @@ class SessionEnvironment(Environment):
     def release_store(self, store: Kycore) -> None:
         if not self.session.keeps(store):
             store.close()
+
+
+@contextmanager
+def _interrupting_children() -> Iterator[None]:
+    """Have Ctrl-C end a child that has the terminal, and not what waits for it."""
+    # A handler, because the child would inherit that the signal is ignored.
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def session_of(env: Environment, what: str) -> Session:

@@ -32,7 +32,7 @@ def kycli(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_commands_run_and_the_bar_says_where_we_are(start: Start, database: Path) -> None:
-    shell = start(waits="no database yet")
+    shell = start(rows=60, waits="no database yet")
     assert shell.cursor_line == "default>"
     shell.ask("set greeting 'hello world'", r"^default>$")
     shell.wait(r"^\[Scope: default\]  1 key  .*kycli\.db  [\d.]+ m?s$")
@@ -42,6 +42,7 @@ def test_commands_run_and_the_bar_says_where_we_are(start: Start, database: Path
     shell.wait("exit 2$")
     shell.ask("frobnicate", "^kycli: unknown command 'frobnicate'\nhint: 'kycli help'")
     shell.ask("help get", "^Usage: kycli get ")
+    shell.wait(r"^default>$")
     shell.type("c-d")
     assert shell.finish() == 0
     assert "[Scope" not in shell.text  # the interface is gone, what was printed stays
@@ -279,7 +280,7 @@ def test_a_listing_streams_while_keys_are_echoed_and_ends_at_once(
     shell.wait(lambda: b"interrupted" in shell.sent)
     assert b"key099999=" not in shell.sent
     shell.is_drawing = True
-    shell.type("c-a", "kyg key000001 # ")
+    shell.type("c-l", "c-a", "kyg key000001 # ")
     shell.wait(lambda: shell.cursor_line == "default> kyg key000001 # zzzz")  # it is still there
     shell.type("enter")
     shell.wait("^x{20}$")
@@ -377,7 +378,7 @@ def test_narrow_wide_and_resized(start: Start, store: Kycore) -> None:
     shell.wait(rf"^\[Scope: {scope}\]  1 key .*kycli.db  [\d.]+ ms$")
     assert max(map(len, shell.lines)) <= 120
     shell.resize(20, 8)
-    shell.wait(r"^\[Scope: a_rather_lo…$")
+    shell.wait(r"^\[Scope: a_rather_l…$")
     shell.resize(100, 24)
     shell.wait(r"1 key")
     shell.ask("kyl", "^k$")
