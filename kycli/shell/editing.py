@@ -301,7 +301,6 @@ class CommandCompleter(Completer):
                 start_position=begin - len(before),
                 display=escaped(candidate.text),
                 display_meta=escaped(candidate.description),
-                style=f"class:completion.{candidate.kind}",
             )
 
 

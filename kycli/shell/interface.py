@@ -94,8 +94,11 @@ STYLE = {
     "bar.mark": "reverse italic",
     "running": "ansibrightblack",
     "held": "bold",
-    "completion-menu": "bg:ansibrightblack ansiwhite",
-    "completion-menu.completion.current": "reverse",
+    "completion-menu": "bg:#3a3f4b #ffffff",
+    "completion-menu.completion": "bg:#3a3f4b #ffffff",
+    "completion-menu.completion.current": "noreverse bold bg:#ffffff #000000",
+    "completion-menu.meta.completion": "bg:#2c313a #c0c0c0",
+    "completion-menu.meta.completion.current": "bg:#2c313a #ffffff",
 }
 
 _TICK_SECONDS = 0.25

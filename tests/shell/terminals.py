@@ -136,9 +136,9 @@ class Terminal:
 
         self.wait(answered)
 
-    def settle(self) -> None:
-        """Wait until nothing more comes for a moment."""
-        end = time.monotonic() + SECONDS
+    def settle(self, most: float = 3) -> None:
+        """Wait until nothing more comes for a moment, or for so long."""
+        end = time.monotonic() + most
         while time.monotonic() < end and self._read(0.5):
             pass
 

@@ -377,9 +377,9 @@ def test_narrow_wide_and_resized(start: Start, store: Kycore) -> None:
     shell.resize(120, 30)
     shell.wait(rf"^\[Scope: {scope}\]  1 key .*kycli.db  [\d.]+ ms$")
     assert max(map(len, shell.lines)) <= 120
-    shell.resize(20, 8)
+    shell.resize(20, 30)
     shell.wait(r"^\[Scope: a_rather_l…$")
-    shell.resize(100, 24)
+    shell.resize(100, 30)
     shell.wait(r"1 key")
     shell.ask("kyl", "^k$")
     assert shell.text.count("[Scope: ") <= 2
