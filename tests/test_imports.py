@@ -18,7 +18,9 @@ ROOT = Path(kycli.__file__).parent
 ALLOWED: set[tuple[str, str]] = set()
 """Imports that may close a circle: the importing module and the imported one."""
 
-LEVELS = {"errors": 0, "core": 1, "address": 2, "config": 2, "": 2, "transfer": 3, "cli": 4, "shell": 4}
+LEVELS = {
+    "errors": 0, "core": 1, "address": 2, "config": 2, "": 2, "transfer": 3, "cli": 4, "shell": 4,
+}  # fmt: skip
 """Part of the package, "" for its face, and the level of it. None imports a higher level."""
 
 NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
