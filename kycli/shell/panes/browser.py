@@ -90,7 +90,7 @@ class Browser(Pane):
 
     def refresh(self) -> None:
         changed = self._reader.read(self._read)
-        self._looking.list_scopes()
+        self._looking.go_on()
         # What changes by itself: how long a key has left, how far a search is.
         left = self._looking.expires_at
         shown = f"{self._looking.message} {left and (left - time.time_ns() // 1_000_000) // 1000}"

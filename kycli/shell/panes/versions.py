@@ -86,6 +86,8 @@ def _note(text: str, columns: int) -> list[Line]:
 
 def _difference(before: Excerpt, after: Excerpt, columns: int) -> list[Line]:
     """Return how two values differ, as ``diff -u`` shows it."""
+    if before == after and before.is_whole:
+        return [*_note("the same value as before", columns), *lines_of(after, columns)]
     lines: list[Line] = []
     if type_of(before) != type_of(after):
         lines += _note(f"{type_of(before)} became {type_of(after)}", columns)

@@ -115,7 +115,7 @@ def test_a_found_key_that_changes_stays_selected(make: Make, kv: Kycore) -> None
     driver.press("?")
     driver.type("text")
     kv["another"] = "text too"
-    driver.refresh()
+    driver.refresh_until("another")
     assert {line[1] for line in columns(driver)[:2]} == {"user.2", "another"}
     assert "some text" in driver.text
 
