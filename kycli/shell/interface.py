@@ -366,7 +366,7 @@ class Interface:
     # Panes
 
     def _toggle(self, key: str) -> None:
-        """Show a pane and give it the keys, or hide it."""
+        """Show a pane and give it the keys; hide it if it has them."""
         if not self._panes:
             from kycli.shell.panes import panes
 
@@ -374,6 +374,9 @@ class Interface:
         for pane in self._panes:
             if pane.toggle_key != key:
                 continue
+            if pane in self._shown and not self._app.layout.has_focus(pane.focus):
+                self._app.layout.focus(pane.focus)
+                return
             is_new = pane not in self._shown
             shown = [p for p in self._panes if (p in self._shown) != (p is pane)]
             self._shown = shown

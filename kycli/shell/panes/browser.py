@@ -45,7 +45,7 @@ _HELP = (
 )
 _HELP_IN_SCOPES = ("↑↓ scope", "Enter keys", "/ find", "u use", "Tab column", "Esc back")
 _HELP_IN_VALUE = ("↑↓ scroll", "e edit", "d delete", "h history", "r restore", "Esc back")
-_HELP_IN_HISTORY = ("↑↓ version", "r restore it", "Tab column", "Esc back")
+_HELP_IN_HISTORY = ("↑↓ version", "r restore it", "c compare with now", "Tab column", "Esc back")
 _HELP_IN_REMOVED = ("↑↓ key", "r restore", "h history", "/ find", "x all keys", "Esc back")
 _HELP_IN_SEARCH = "Enter done  Tab keys/words  Esc give up "
 
@@ -90,7 +90,7 @@ class Browser(Pane):
 
     def refresh(self) -> None:
         changed = self._reader.read(self._read)
-        self._looking.list_scopes()
+        self._looking.go_on()
         # What changes by itself: how long a key has left, how far a search is.
         left = self._looking.expires_at
         shown = f"{self._looking.message} {left and (left - time.time_ns() // 1_000_000) // 1000}"
@@ -217,6 +217,7 @@ class Browser(Pane):
         on("r")(self._restore)
         on("h")(self._history)
         on("x")(self._toggle_removed)
+        on("c")(self._compare)
         on("u")(lambda: self.state.submit(["use", self._looking.scope]))
 
         on("y", "Y", when=asking)(lambda: self._answer(True))
@@ -387,6 +388,12 @@ class Browser(Pane):
             return
         if self._looking.show_history():
             self._focus = KEYS
+
+    def _compare(self) -> None:
+        versions = self._looking.versions
+        if versions is not None:
+            versions.with_now = not versions.with_now
+            self._looking.changed_version()
 
     def _toggle_removed(self) -> None:
         if self._looking.versions is None:

@@ -24,8 +24,30 @@ Source: TypeAlias = Literal["keys", "removed", "words"]
 
 MOST_FOUND = 200
 """How many keys a full-text search lists."""
-_SCOPES_SHARE = 10
-"""Listing the scopes takes at most one part in so many of the time."""
+_SHARE = 10
+"""What is done again after commits takes at most one part in so many of the time."""
+
+
+class _Pacing:
+    """When to do something again that takes long, while others commit all the time."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+        self._due = 0.0
+        self._began = 0.0
+        self.is_wanted = True
+
+    def is_due(self) -> bool:
+        return self.is_wanted and time.monotonic() >= self._due
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
+        self._due = self._began + 60  # until the result has come
+        self.is_wanted = False
+
+    def end(self) -> None:
+        now = time.monotonic()
+        self._due = now + self._pause + (now - self._began) * _SHARE
 
 
 class Looking:
@@ -61,8 +83,9 @@ class Looking:
         self.scroll = 0
         self.versions: Versions | None = None
         self._all_scopes: list[str] = []
-        self._scopes_due = 0.0
-        self._scopes_wanted = True
+        self._listing = _Pacing(0)
+        self._searching = _Pacing(1)
+        self._searched: tuple[str, str] | None = None
         self._preview: Preview | None = None
         self._event = ""  # what removed the key
         self._read_for: tuple[str, str | None, Source] | None = None
@@ -79,21 +102,18 @@ class Looking:
         self._show_scopes()
         self.load()
 
-    def want_scopes(self) -> None:
-        """Have the scopes listed, soon."""
-        self._scopes_wanted = True
+    def go_on(self) -> None:
+        """Have the other thread do what commits have made necessary, if it is time."""
+        if self._listing.is_due():
+            self._list_scopes()
+        if self.source == "words" and self._searching.is_due():
+            self._search_words()
 
-    def list_scopes(self) -> None:
-        """List the scopes in the other thread, if they are wanted and it is time."""
-        start = time.monotonic()
-        if not self._scopes_wanted or start < self._scopes_due:
-            return
-        self._scopes_wanted = False
-        self._scopes_due = start + 60  # until the result has come
+    def _list_scopes(self) -> None:
+        self._listing.begin()
 
         def done(found: Any) -> None:
-            now = time.monotonic()
-            self._scopes_due = now + (now - start) * _SCOPES_SHARE
+            self._listing.end()
             if isinstance(found, list) and found != self._all_scopes:
                 self._all_scopes = found
                 self._show_scopes()
@@ -153,7 +173,7 @@ class Looking:
         """List the keys that a text stands for."""
         if source != "words":
             self._worker.forget("search")
-        self.source, self.query, self.message = source, query, ""
+        self.source, self.query, self.message, self._searched = source, query, "", None
         self.versions = None
         self.load()
 
@@ -180,6 +200,7 @@ class Looking:
             return [hit.key for hit in hits]
 
         def done(found: Any) -> None:
+            self._searching.end()
             if isinstance(found, list):
                 self.message = "" if found else "nothing found"
                 selected = self.keys.selected
@@ -195,16 +216,16 @@ class Looking:
 
         if isinstance(self.keys, KeyWindow):
             self.keys = Window()
-        self.message = "searching …"
+        if (scope, query) != self._searched:
+            self._searched, self.message = (scope, query), "searching …"
+        self._searching.begin()
         self._worker.ask("search", work, done)
         self.look()
 
     def refresh(self) -> None:
         """Read again what is looked at: something was committed."""
-        self.want_scopes()
-        if self.source == "words":
-            self._search_words()
-        else:
+        self._listing.is_wanted = self._searching.is_wanted = True
+        if self.source != "words":
             self.load(self.keys.selected)
         if self.versions is not None:
             self.versions.load(self._state.reader())

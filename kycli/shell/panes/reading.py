@@ -52,7 +52,7 @@ class Reader:
         before = self.problem
         try:
             if self._state.database != MEMORY and not is_database(self._state.database):
-                self.forget()
+                self._store = self._mark = None
                 self.problem = (
                     f"there is no database {self._state.database}; the first value that is saved "
                     "creates it"
@@ -72,7 +72,7 @@ class Reader:
             self._store, self._mark, self._place = store, mark, place
             self.problem = ""
         except KycliError as error:
-            self.forget()
+            self._store = self._mark = None
             self.problem = f"{error}; {error.hint}" if error.hint else str(error)
             return self.problem != before
         return changed or bool(before)

@@ -24,12 +24,17 @@ class Versions(Window[Event]):
 
     Parameters:
         scope, key: whose.
+
+    Attributes:
+        with_now: whether the selected version is compared with the present value, and not with
+            the version before it.
     """
 
     def __init__(self, scope: str, key: str) -> None:
         super().__init__()
         self.scope = scope
         self.key = key
+        self.with_now = False
         self._rest: int | None = None
 
     def load(self, store: Kycore) -> None:
@@ -55,6 +60,8 @@ class Versions(Window[Event]):
         event = self.selected
         if event is None:
             return _note("no change of this key is kept", columns)
+        if self.with_now:
+            return self._until_now(store, event.version, columns)
         before = self._value(store, event.version - 1)
         if event.operation in ("deleted", "expired"):
             value = self._value(store, event.version) or before
@@ -68,6 +75,16 @@ class Versions(Window[Event]):
             text = "the first value" if event.version == 1 else "the value before is not kept"
             return [*_note(text, columns), *lines_of(after, columns)]
         return _difference(before, after, columns)
+
+    def _until_now(self, store: Kycore, version: int, columns: int) -> list[Line]:
+        now = store.preview(self.key, most=MOST_BYTES, scope=self.scope)
+        then = self._value(store, version)
+        if then is None:
+            return _note("this value is not kept any more", columns)
+        if now is None:
+            return [*_note("now removed; the value was", columns), *lines_of(then, columns)]
+        title = _note(f"from version {version} to version {now.version}, which is now", columns)
+        return [*title, *_difference(then, now.value, columns)]
 
     def _value(self, store: Kycore, version: int) -> Excerpt | None:
         if version < 1:
@@ -86,6 +103,8 @@ def _note(text: str, columns: int) -> list[Line]:
 
 def _difference(before: Excerpt, after: Excerpt, columns: int) -> list[Line]:
     """Return how two values differ, as ``diff -u`` shows it."""
+    if before == after and before.is_whole:
+        return [*_note("the same value", columns), *lines_of(after, columns)]
     lines: list[Line] = []
     if type_of(before) != type_of(after):
         lines += _note(f"{type_of(before)} became {type_of(after)}", columns)

@@ -73,7 +73,9 @@ class Driver:
 
     def _handler(self, key: str) -> Binding:
         """Return what a key does, as prompt_toolkit finds it."""
-        bindings = self.pane.focus.get_key_bindings()  # type: ignore[union-attr]
+        control = self.pane.focus
+        assert isinstance(control, PaneControl)
+        bindings = control.get_key_bindings()
         name = Keys(KEY_ALIASES.get(key, key)) if len(key) > 1 else key
         found = [b for b in bindings.get_bindings_for_keys((name,)) if b.filter()]
         return ([b for b in found if b.eager()] or found)[-1]

@@ -115,7 +115,7 @@ def test_a_found_key_that_changes_stays_selected(make: Make, kv: Kycore) -> None
     driver.press("?")
     driver.type("text")
     kv["another"] = "text too"
-    driver.refresh()
+    driver.refresh_until("another")
     assert {line[1] for line in columns(driver)[:2]} == {"user.2", "another"}
     assert "some text" in driver.text
 
@@ -186,6 +186,12 @@ def test_the_history_of_a_key_shows_what_changed(make: Make, kv: Kycore) -> None
     ]
     driver.press("end")
     assert "the first value" in driver.text
+    driver.press("c")
+    assert "from version 1 to version 3, which is now" in driver.text
+    assert "json became bytes" in driver.text
+    driver.press("up", "c")
+    assert '+  "age": 37,' in driver.text
+    driver.press("down")
     kv.restore("user.1", version=2)
     driver.refresh()
     driver.press("home")

@@ -55,11 +55,13 @@ def test_a_key_is_edited_deleted_and_restored(start: Start, store: Kycore) -> No
     shell.wait('"name": "Bob"')
     shell.type("h")
     shell.wait("history of user")
-    shell.wait('another lifetime|"name": "Bob"')
+    shell.wait("the same value")
+    shell.type("\x1b[B", "\x1b[B")
+    shell.wait('\\+  "name": "Bob"')
     assert store["user"] == {"name": "Bob"}
     assert store.ttl("user") is not None
     commands = [change.command for change in store.get_history("user")]
-    assert commands == ["ky restore", "ky del", "ky edit", None]
+    assert commands == ["ky restore", "ky del", "ky edit", ""]
 
 
 def test_both_panes_follow_the_scope(start: Start, store: Kycore) -> None:
@@ -75,6 +77,20 @@ def test_both_panes_follow_the_scope(start: Start, store: Kycore) -> None:
     assert "here" not in re.sub("there|--here", "", shell.text)
 
 
+def test_a_key_enters_a_pane_and_hides_it(start: Start, store: Kycore) -> None:
+    store.save("k", 1)
+    shell = start()
+    shell.type("F3", "F2")
+    shell.wait("browser · default")
+    shell.type("esc")
+    shell.ask("kyg k", "^1$")
+    shell.type("F3", "F2", "d")
+    shell.wait("delete 'k'")
+    shell.type("n", "F2")
+    shell.wait(lambda: "browser" not in shell.text and "audit trail" in shell.text)
+    shell.ask("kyg k", "^1$")
+
+
 def test_hostile_keys_and_values_do_not_reach_the_terminal(start: Start, store: Kycore) -> None:
     store.save("\x1b]0;pwned\x07", "\x1b[2J\x9b5n\u202e" * 10)
     shell = start()
@@ -83,7 +99,9 @@ def test_hostile_keys_and_values_do_not_reach_the_terminal(start: Start, store: 
     shell.wait(r"\\x1b\]0;pwned\\x07")
     shell.type("d")
     shell.wait("delete '.*pwned.*y/n")
-    shell.type("n")
+    shell.type("y")
+    shell.wait("deleted 1 key")
+    assert store.count() == 0
     shell.settle()
     for forbidden in (b"\x1b]0;pwned", b"\x1b[2J\xc2\x9b", "\u202e".encode()):
         assert forbidden not in shell.sent

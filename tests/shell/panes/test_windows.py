@@ -9,6 +9,8 @@ import pytest
 
 from kycli.shell.panes.windows import KEPT, KeyWindow, Window
 
+FIRST, LAST = -1_000_000, 1_000_000
+
 
 class Keys:
     """Sorted keys, as a store lists them, and how many were read."""
@@ -48,7 +50,8 @@ def test_a_window_follows_the_selected_item() -> None:
     window.move(-100)
     assert window.selected == 0
     empty: Window[int] = Window()
-    empty.move(1), empty.go_last()
+    empty.move(1)
+    empty.go_last()
     assert (empty.selected, empty.view(5)) == (None, [])
 
 
@@ -60,14 +63,14 @@ def test_a_window_on_keys_is_the_window_on_all_of_them(seed: int) -> None:
     plain = Window(source.keys)
     moves = random.Random(seed)
     for _ in range(200):
-        step = moves.choice([-1, 1, 7, -7, 19, -19, 350, -350, 3000, "first", "last"])
+        step = moves.choice([-1, 1, 7, -7, 19, -19, 350, -350, 3000, FIRST, LAST])
         for window in (keys, plain):
-            if step == "first":
+            if step == FIRST:
                 window.go_first()
-            elif step == "last":
+            elif step == LAST:
                 window.go_last()
             else:
-                window.move(int(step))
+                window.move(step)
         height = moves.choice([1, 5, 19, 60])
         assert keys.selected == plain.selected
         shown = keys.view(height)
