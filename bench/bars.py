@@ -33,6 +33,7 @@ class Bar:
 
 
 BATCH = "command line: many sets, per set"
+COMPLETION = "completion: keys, as a process"
 HIT, AFTER = "get: hit", "get: after another process commits"
 MIXED = "mixed load, 4 processes"
 RESTORE = "restore_to: 1 % of the keys"
@@ -97,6 +98,9 @@ BARS = (
     Bar(MEMORY, "in", None, 200, promised="issue 11"),
     Bar(MEMORY, "out", None, 200, promised="issue 11"),
     Bar("select: by a field", "unindexed", "indexed", 50, at_least=True, promised="issue 12"),
+    Bar(COMPLETION, "many keys", None, 0.100, promised="issue 14"),
+    Bar(COMPLETION, "many keys", "few keys", 1.5, promised="issue 14"),
+    Bar("prompt, as a process", "kycli prompt", "kyg", 1, promised="issue 14"),
 )
 
 

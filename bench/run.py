@@ -25,6 +25,7 @@ from harness.results import ROOT, RUNS, Result, Run, save
 from operations import (
     calls,
     commands,
+    completion,
     fields,
     growth,
     history,
@@ -40,7 +41,7 @@ from operations import (
 
 MODULES = (
     reads, writes, schemas, history, search, fields, opening, processes, commands, calls,
-    growth, migration, transfer,
+    completion, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

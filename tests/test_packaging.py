@@ -113,7 +113,7 @@ def in_wheel(wheel: Path) -> set[str]:
 def test_the_wheel_holds_the_package_and_nothing_to_build_it_from(in_wheel: set[str]) -> None:
     package = {name for name in in_wheel if name.startswith("kycli/")}
     endings = {name.rpartition(".")[2] for name in package}
-    assert endings == {"py", "pyi", "typed", "so"}
+    assert endings == {"py", "pyi", "typed", "so", "bash", "zsh", "fish"}
     assert {"kycli/py.typed", "kycli/core/storage.pyi"} <= package
     assert {n for n in package if n.endswith(".py")} == {
         str(path.relative_to(ROOT)) for path in (ROOT / "kycli").rglob("*.py")

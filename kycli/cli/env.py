@@ -26,7 +26,7 @@ _BLOCK = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from subprocess import Popen
     from typing import IO, BinaryIO, TextIO
 
@@ -251,8 +251,11 @@ class Environment:
         """Whether there is somebody who could answer a question."""
         return bool(self._in and self._in.isatty() and self._err and self._err.isatty())
 
-    def confirm(self, question: str) -> bool:
+    def confirm(self, question: str, refused: str = "nothing was changed") -> bool:
         """Ask a yes/no question on the terminal; ``-y`` answers yes.
+
+        Parameters:
+            refused: what is said when the answer is no.
 
         Raises:
             UsageError: without a terminal and without ``-y``.
@@ -271,7 +274,7 @@ class Environment:
                 self._err.write("\n")
         if answer.strip().lower() in (b"y", b"yes"):
             return True
-        self.note("nothing was changed")
+        self.note(refused)
         return False
 
     def read_secret(self, question: str) -> str:
@@ -313,7 +316,23 @@ class Environment:
             from kycli.config import load_config
 
             self._config = load_config()
+            self.note_distrusted(self._config.distrusted)
         return self._config
+
+    def save_setting(self, name: str, value: str | int | None) -> str:
+        """Set or remove a setting, and return the path of the config file."""
+        from kycli.config import find_config, save_config
+
+        if self._config is None:
+            distrusted: list[tuple[str, str]] = []
+            find_config(distrusted)
+            self.note_distrusted(distrusted)
+        return save_config(name, value)
+
+    def note_distrusted(self, files: Sequence[tuple[str, str]]) -> None:
+        """Name the config files that are passed over, each with the reason."""
+        for path, reason in files:
+            self.note(f"kycli: {path} is ignored: {reason}; to obey it, name it in KYCLI_CONFIG")
 
     @property
     def delimiter(self) -> str:

@@ -125,6 +125,8 @@ FLAGS = {
     "here": Flag("only in this shell; the config stays as it is"),
     "all": Flag("all commands and flags"),
     "long": Flag("with the number of keys", short="-l"),
+    "purge": Flag("also delete the data and the settings"),
+    "unless-default": Flag("nothing where that is the scope 'default'"),
     "raw": Flag("the value and not one byte more"),
     "json": Flag("JSON, printed in canonical form"),
     "jsonl": Flag("JSON, one text per line"),

@@ -287,7 +287,7 @@ The database is the first of these that is set:
 The config file is the first of these that exists:
 
   $KYCLI_CONFIG               this file and no other, when it is set
-  .kyclirc, .kyclirc.json     in the working directory
+  .kyclirc, .kyclirc.json     in the working directory, or the nearest above it
   ~/.kyclirc, ~/.kyclirc.json
   $XDG_CONFIG_HOME/kycli/config.json   (~/.config/kycli/config.json)
 

@@ -3,9 +3,14 @@
 The file in effect, first that exists:
 
 1. the one that ``KYCLI_CONFIG`` names, and no other when that is set
-2. ``.kyclirc``, then ``.kyclirc.json`` in the working directory
+2. ``.kyclirc``, then ``.kyclirc.json`` in the working directory, then in its parent, and so on:
+   the nearest, up to the home directory, or to the root if the home is not above it
 3. ``.kyclirc``, then ``.kyclirc.json`` in the home directory
 4. ``config.json`` in the user config directory (``$XDG_CONFIG_HOME/kycli``)
+
+It is one file: settings of several are not put together. Outside the home directory itself, a
+file of 2 that belongs to another user, or that others may write, is passed over, and the
+commands say so. A user who wants to obey it names it in ``KYCLI_CONFIG``.
 
 The database, first that is set:
 
@@ -49,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_NAMES = (".kyclirc", ".kyclirc.json")
 _USER_FILE = "config.json"
 _BOM = "\ufeff"
 _MAX_BYTES = 1 << 20
@@ -72,6 +76,7 @@ class Config:
             screen of a long result.
         source: absolute path of the file in effect, or None when there is none.
         given: names of the settings that the file sets.
+        distrusted: files that were passed over, each with the reason.
         ignored: other names in the file, which are no settings.
     """
 
@@ -79,6 +84,7 @@ class Config:
         "busy_timeout_ms",
         "current_scope",
         "db_path",
+        "distrusted",
         "durability",
         "given",
         "ignored",
@@ -98,6 +104,7 @@ class Config:
         self.shell_pager = "on"
         self.source: str | None = None
         self.given: tuple[str, ...] = ()
+        self.distrusted: tuple[tuple[str, str], ...] = ()
         self.ignored: tuple[str, ...] = ()
 
     def origin(self, name: str) -> str:
@@ -186,25 +193,68 @@ def config_dir() -> str:
     return xdg_dir("XDG_CONFIG_HOME", ".config")
 
 
-def find_config() -> str | None:
-    """Return the absolute path of the config file in effect, or None when none exists."""
+def find_config(distrusted: list[tuple[str, str]] | None = None) -> str | None:
+    """Return the absolute path of the config file in effect, or None when none exists.
+
+    Parameters:
+        distrusted: to which the files that are passed over are added, each with the reason.
+    """
     named = _named_config()
     if named is not None:
         return named if os.path.exists(named) else None
-    for name in _NAMES:
-        if os.path.exists(name):
-            return absolute_path(name)
     home = home_dir()
-    if home is not None:
-        for name in _NAMES:
-            path = os.path.join(home, name)
-            if os.path.exists(path):
-                return path
+    path = _find_above(home, [] if distrusted is None else distrusted)
+    if path is None and home is not None:
+        path = _in_directory(home)
+    if path is not None:
+        return path
     try:
         path = os.path.join(config_dir(), _USER_FILE)
     except CannotOpenError:  # no home directory, so no config in it
         return None
     return path if os.path.exists(path) else None
+
+
+def _find_above(home: str | None, distrusted: list[tuple[str, str]]) -> str | None:
+    """Return the nearest config in the working directory and those above it, below the home."""
+    try:
+        directory = os.getcwd()
+    except OSError:  # it does not exist any more
+        return None
+    if home is not None:
+        home = home.rstrip("/")
+    while directory != home:
+        path = _in_directory(directory)
+        if path is not None:
+            reason = _objection(path, directory, home)
+            if not reason:
+                return path
+            distrusted.append((path, reason))
+        if directory == "/":
+            break
+        directory = directory[: directory.rindex("/")] or "/"
+    return None
+
+
+def _objection(path: str, directory: str, home: str | None) -> str:
+    """Return why a config is not to be obeyed, or ""."""
+    status = os.stat(path)
+    # Almost every file passes this. The rest is looked at more closely.
+    if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+        return ""
+    from kycli.config.trust import is_same, objection
+
+    return "" if home is not None and is_same(directory, home) else objection(status)
+
+
+def _in_directory(directory: str) -> str | None:
+    """Return the config file in a directory, or None."""
+    # This is done for each directory up to the home. access() takes a third of what exists() does.
+    path = f"{directory}/.kyclirc" if directory != "/" else "/.kyclirc"
+    if os.access(path, os.F_OK):
+        return path
+    path += ".json"
+    return path if os.access(path, os.F_OK) else None
 
 
 def load_config() -> Config:
@@ -216,7 +266,9 @@ def load_config() -> Config:
             is valid.
     """
     config = Config()
-    path = find_config()
+    distrusted: list[tuple[str, str]] = []
+    path = find_config(distrusted)
+    config.distrusted = tuple(distrusted)
     if path is None:
         return config
     text = read_config(path)

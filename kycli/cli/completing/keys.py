@@ -184,26 +184,26 @@ def scopes(store: Kycore, current: str, prefix: str) -> list[Candidate]:
 
 
 def projects(store: Kycore, prefix: str) -> list[Candidate]:
-    names = sorted({split_scope(scope)[0] for scope in store.scopes()})
+    names = sorted({project for project, _ in _names(store)})
     return [Candidate(name, "scope", "project") for name in names if name.startswith(prefix)]
 
 
 def namespaces(store: Kycore, project: str, prefix: str) -> list[Candidate]:
     return [
         Candidate(name, "scope", f"namespace of {project}")
-        for name in _namespaces(store, project)
-        if name.startswith(prefix)
+        for owner, name in sorted(_names(store))
+        if owner == project and name.startswith(prefix)
     ]
 
 
-def _namespaces(store: Kycore, project: str) -> list[str]:
-    pairs = map(split_scope, store.scopes())
-    return sorted(namespace for owner, namespace in pairs if owner == project)
+def _names(store: Kycore) -> list[tuple[str, str]]:
+    """Return project and namespace of each scope."""
+    return [split_scope(scope) for scope in store.scopes()]
 
 
 def listed_scopes(store: Kycore, delimiter: str, prefix: str) -> list[Candidate]:
     """Return the scopes as listings take them, ``PROJECT.NAMESPACE``."""
-    names = sorted(delimiter.join(split_scope(scope)) for scope in store.scopes())
+    names = sorted(map(delimiter.join, _names(store)))
     return [Candidate(name, "scope", "scope") for name in names if name.startswith(prefix)][:LIMIT]
 
 
@@ -213,28 +213,29 @@ def addresses(store: Kycore, current: str, delimiter: str, text: str) -> list[Ca
     here = split_scope(current)[0]
     if len(parts) == 1:
         found = keys(store, current, text, delimiter)
-        inside = [name for name in _namespaces(store, here) if name != DEFAULT]
-        more = [(name, f"namespace of {here}") for name in inside]
-        more += [(name.text, "project") for name in projects(store, "")]
-        heads = {f"{name}{delimiter}": what for name, what in reversed(more)}
+        names = _names(store)
+        heads = {f"{project}{delimiter}": "project" for project, _ in names}
+        for project, namespace in names:
+            if project == here and namespace != DEFAULT:
+                heads[f"{namespace}{delimiter}"] = f"namespace of {here}"
         found += [
             Candidate(head, "scope", what, True)
             for head, what in sorted(heads.items())
             if head.startswith(text)
-        ]
+        ][:LIMIT]
         return found
-    *names, rest = parts
+    *before, rest = parts
     head = text[: len(text) - len(rest)]
-    if len(names) > 2 or not all(map(_is_name, names)):
+    if len(before) > 2 or not all(map(_is_name, before)):
         return []
-    if len(names) == 2:
-        found = keys(store, join_scope(*names), rest, delimiter)
+    if len(before) == 2:
+        found = keys(store, join_scope(*before), rest, delimiter)
     else:
-        found = keys(store, join_scope(here, names[0]), rest, delimiter)
+        found = keys(store, join_scope(here, before[0]), rest, delimiter)
         found += [
             Candidate(f"{each.text}{delimiter}", "scope", each.description, True)
-            for each in namespaces(store, names[0], rest)
-        ]
+            for each in namespaces(store, before[0], rest)
+        ][:LIMIT]
     return [candidate.after(head) for candidate in found]
 
 

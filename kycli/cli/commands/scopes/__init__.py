@@ -60,6 +60,22 @@ kyshell, --here switches that shell and writes nothing.""",
         alone="transaction",
     ),
     Command(
+        "prompt",
+        "scopes.prompt.show",
+        "",
+        "print the current scope for the prompt of a shell",
+        flags="format unless-default",
+        meanings={"format": "what to print: '[{scope}] '; by default {scope}"},
+        notes="""\
+FORMAT may hold {scope}, {project} and {namespace}; {{ and }} are braces. The
+database is not opened, so it takes less time than any other command. In a
+prompt, send its messages to /dev/null, with 2>/dev/null.""",
+        examples=(
+            "kycli prompt",
+            "kycli prompt --unless-default --format '[{scope}] '",
+        ),
+    ),
+    Command(
         "rename-scope",
         "scopes.scopes.rename",
         "SCOPE NEW-NAME",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from kycli.cli.commands.values.transfer import transfer_all
 from kycli.cli.output import keys_counted, tilde, write_listing, write_texts
-from kycli.config import save_config
 from kycli.core.names import check_scope, join_scope, split_scope
 from kycli.errors import MissingKeyError, UsageError
 
@@ -70,7 +69,7 @@ def use(env: Environment, arguments: list[str]) -> int:
     if "here" in env.flags:
         env.use_here(arguments[0])
         return 0
-    path = save_config("current_scope", arguments[0])
+    path = env.save_setting("current_scope", arguments[0])
     scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
     env.switched(scope, path)

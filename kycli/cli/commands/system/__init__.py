@@ -55,6 +55,51 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         alone="process",
     ),
     Command(
+        "install",
+        "system.install.install",
+        "[SHELL...]",
+        "set up shells, completion and manual pages",
+        flags="dry-run",
+        meanings={"dry-run": "write nothing, and show what would be written"},
+        notes="""\
+Adds marked lines to ~/.bashrc, $ZDOTDIR/.zshrc or ~/.zshrc, and fish's conf.d.
+Shows what it will write, and asks. Without SHELL (bash, zsh or fish) it sets up
+the shell of your login and those that have a config. Links the manual pages
+where 'man' would not find them otherwise. Asks whether commands may start the
+server. Doing it again changes nothing, or brings the lines up to date.""",
+        examples=("kycli install", "kycli install zsh --dry-run", "kycli install bash -y"),
+        alone="process",
+    ),
+    Command(
+        "uninstall",
+        "system.install.uninstall",
+        "[SHELL...]",
+        "take back what 'install' did; --purge: and delete the data",
+        flags="purge dry-run",
+        meanings={"dry-run": "remove nothing, and show what would be removed"},
+        notes="""\
+Removes the marked lines, the links to manual pages and the leave to start the
+server; the package stays. --purge also deletes the directories of kycli's data
+and settings: it names what is in them, and asks separately. Databases elsewhere
+are kept.""",
+        examples=("kycli uninstall", "kycli uninstall --purge --dry-run"),
+        alone="process",
+    ),
+    Command(
+        "completion",
+        "system.completion.complete",
+        "SHELL [ARGUMENT...]",
+        "complete commands, flags, scopes and keys in a shell",
+        notes="""\
+Prints the script that makes bash, zsh or fish complete kycli and its short
+commands with the TAB key. The script calls this command again, with what is
+typed as ARGUMENTS, for each completion. 'kycli install' sets it up for good.""",
+        examples=(
+            'eval "$(kycli completion bash)"',
+            "kycli completion fish | source",
+        ),
+    ),
+    Command(
         "config",
         "system.config.show",
         "[COMMAND...]",
@@ -94,20 +139,6 @@ and kept in the scope NAME.migration. --dry-run counts and changes nothing.""",
         "",
         "print the path of the config file in effect",
         examples=("kycli config path",),
-    ),
-    Command(
-        "completion",
-        "system.completion.complete",
-        "SHELL [ARGUMENT...]",
-        "complete commands, flags, scopes and keys in a shell",
-        notes="""\
-Prints the script that makes bash, zsh or fish complete kycli and its short
-commands with the TAB key. The script calls this command again, with what is
-typed as ARGUMENTS, for each completion. 'kycli install' sets it up for good.""",
-        examples=(
-            'eval "$(kycli completion bash)"',
-            "kycli completion fish | source",
-        ),
     ),
     Command(
         "help",

@@ -9,7 +9,7 @@ from kycli.cli.commands.values.reading import text_or_bytes
 from kycli.cli.env import whole_number
 from kycli.cli.output import tilde, write_listing
 from kycli.cli.suggest import nearest
-from kycli.config import check_setting, database_path, save_config, setting_names
+from kycli.config import check_setting, database_path, setting_names
 from kycli.core.expiry import shown
 from kycli.core.location import MEMORY, absolute_path
 
@@ -60,7 +60,7 @@ def change(env: Environment, arguments: list[str]) -> int:
         # On the command line a relative path is relative to the working directory, and in the
         # file to the directory of the file.
         value = absolute_path(text)
-    path = save_config(name, value)
+    path = env.save_setting(name, value)
     env.note(f"written to {tilde(path)}")
     return 0
 
@@ -71,7 +71,7 @@ def unset(env: Environment, arguments: list[str]) -> int:
     if name not in env.config.given:
         env.note(f"kycli: {name} is not set")
         return 2
-    path = save_config(name, None)
+    path = env.save_setting(name, None)
     env.note(f"removed from {tilde(path)}")
     return 0
 
