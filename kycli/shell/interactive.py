@@ -212,11 +212,11 @@ class ScreenEnvironment(SessionEnvironment):
         else:
             self._terminal, self._out = self._out, self._pager.stdin  # type: ignore[assignment]
 
-    def confirm(self, question: str) -> bool:
+    def confirm(self, question: str, *refused: str) -> bool:
         if "yes" in self.flags:
             return True
         with self.terminal():
-            return super().confirm(question)
+            return super().confirm(question, *refused)
 
     def read_secret(self, question: str) -> str:
         with self.terminal():

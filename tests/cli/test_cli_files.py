@@ -288,7 +288,7 @@ def test_config_names_what_is_no_setting(call: Call) -> None:
     Path(".kyclirc").write_text('curent_scope = "a"\nzzz = 1\ndurability = "full"\n')
     done = call("kycli", "config")
     assert done.code == 0
-    assert len(done.lines) == 5
+    assert len(done.lines) == 7
     first, second = done.err.splitlines()
     assert first.endswith(
         "/.kyclirc: there is no setting 'curent_scope', so it is ignored; "
