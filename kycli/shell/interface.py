@@ -107,7 +107,7 @@ _WRITE_SECONDS = 0.015
 """How long writing to the terminal may take at once: a key waits for it."""
 
 _LEAST_BATCH = 4096
-_MOST_BATCH = 1 << 19
+_MOST_BATCH = 1 << 17
 _SHOWN_AFTER = 0.3
 _MENU_ROWS = 8
 

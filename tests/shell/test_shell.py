@@ -374,9 +374,11 @@ def test_narrow_wide_and_resized(start: Start, store: Kycore) -> None:
     shell.type("set a_long_line_that_is_wider_than_the_screen")
     shell.wait(r"^\.\.\. ")
     shell.type("c-c")
+    shell.settle()
     shell.resize(120, 30)
     shell.wait(rf"^\[Scope: {scope}\]  1 key .*kycli.db  [\d.]+ ms$")
     assert max(map(len, shell.lines)) <= 120
+    shell.settle()
     shell.resize(20, 30)
     shell.wait(r"^\[Scope: a_rather_l…$")
     shell.resize(100, 30)
@@ -429,7 +431,7 @@ def test_a_dumb_terminal_gets_lines_and_no_escape_sequence(
 def test_questions_programs_and_standard_input(start: Start, store: Kycore) -> None:
     store.save("hello", 'echo "hello $1"; read line; echo "got $line"; exit 7')
     store.save("k", 1, scope="alpha")
-    shell = start(columns=160)
+    shell = start(columns=250)
     shell.enter("kyc hello world")
     shell.wait("^hello world$")
     shell.enter("something")
@@ -471,7 +473,7 @@ def test_a_lost_database_is_said_and_the_shell_goes_on(
 ) -> None:
     with Kycore(database) as kv:
         kv.save("k", "old")
-    shell = start(columns=160)
+    shell = start(columns=250)
     shell.ask("kyg k", "^old$")
     if way == "removed":
         for file in database.parent.iterdir():
@@ -493,7 +495,7 @@ def test_a_lost_database_is_said_and_the_shell_goes_on(
 def test_a_lost_database_loses_the_transaction(start: Start, database: Path) -> None:
     with Kycore(database) as kv:
         kv.save("k", "old")
-    shell = start(columns=160)
+    shell = start(columns=250)
     shell.enter("begin")
     shell.enter("set k 2")
     shell.wait("1 staged")
@@ -506,7 +508,7 @@ def test_a_lost_database_loses_the_transaction(start: Start, database: Path) -> 
 
 def test_what_is_no_database_is_said_in_the_bar(start: Start, database: Path) -> None:
     database.write_text("this is not a database, but a long enough text\n" * 100)
-    shell = start(columns=160, waits=r"^\[Scope: default\]  .*not a")
+    shell = start(columns=250, waits=r"^\[Scope: default\]  .*not a")
     shell.ask("kyl", "^kycli: .*not a")
     shell.ask("version", r"^kycli \d")
 
