@@ -238,13 +238,16 @@ def _find_above(home: str | None, distrusted: list[tuple[str, str]]) -> str | No
 
 def _objection(path: str, directory: str, home: str | None) -> str:
     """Return why a config is not to be obeyed, or ""."""
-    status = os.stat(path)
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""  # it is gone by now, which reading it will say
     # Almost every file passes this. The rest is looked at more closely.
-    if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+    if status.st_uid == os.geteuid() and S_ISREG(status.st_mode) and not status.st_mode & 0o022:
         return ""
     from kycli.config.trust import is_same, objection
 
-    return "" if home is not None and is_same(directory, home) else objection(status)
+    return "" if home is not None and is_same(directory, home) else objection(path)
 
 
 def _in_directory(directory: str) -> str | None:

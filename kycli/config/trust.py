@@ -10,14 +10,19 @@ import os
 from stat import S_IWGRP, S_IWOTH
 
 
-def objection(status: os.stat_result) -> str:
+def objection(path: str) -> str:
     """Return why a file is not to be obeyed, or "".
 
     It has to belong to the user or, under sudo, to the user who called sudo, and nobody else may
-    write it. A group of its own, which many systems give each user, is nobody else.
+    write it. A group of its own, which many systems give each user, is nobody else. If it is a
+    link, so has the link: another user's could lead to a file of this user that is no config.
     """
-    user = os.geteuid()
-    if status.st_uid != user and not (user == 0 and str(status.st_uid) == _caller()):
+    try:
+        status = os.stat(path)
+        is_theirs = not (_is_own(status.st_uid) and _is_own(os.lstat(path).st_uid))
+    except OSError as error:
+        return f"{error.strerror}"
+    if is_theirs:
         return "it belongs to another user"
     if status.st_mode & S_IWOTH:
         return "others may write it"
@@ -34,8 +39,9 @@ def is_same(directory: str, other: str) -> bool:
         return False
 
 
-def _caller() -> str:
-    return os.environ.get("SUDO_UID", "")
+def _is_own(owner: int) -> bool:
+    user = os.geteuid()
+    return owner == user or (user == 0 and str(owner) == os.environ.get("SUDO_UID"))
 
 
 def _is_private_group(group: int, user: int) -> bool:

@@ -29,6 +29,11 @@ _COMMANDS = {
 _SEQUENCE = re.compile(r"\x1b(\[[0-9;?>]*[a-zA-Z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()].|[=>78])|\x0f")
 
 
+def _version_of_bash() -> int:
+    words = ["bash", "-c", "echo ${BASH_VERSINFO[0]}"]
+    return int(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+
+
 class Shell:
     """A shell on a terminal.
 
@@ -40,6 +45,8 @@ class Shell:
     def __init__(self, name: str, *, configured: bool = False) -> None:
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
+        if name == "bash" and _version_of_bash() < 4:
+            pytest.skip("this bash is older than 4")
         self.name = name
         words = [name, "-i"] if configured else _COMMANDS[name]
         self.terminal, theirs = pty.openpty()

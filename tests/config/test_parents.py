@@ -128,6 +128,20 @@ def test_what_belongs_to_others_is_ignored(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_link_of_another_user_is_ignored(places: Places, deep: Path) -> None:
+    own = write(places.work / "notes.toml", "current_scope = 'x'\n")
+    link = deep / ".kyclirc"
+    link.symlink_to(own)
+    assert find_config() == str(link)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    assert load_config().distrusted == ((str(link), "it belongs to another user"),)
+    link.unlink()
+    link.symlink_to(own)
+    os.chown(own, 12345, -1)
+    assert find_config() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_the_home_is_the_users_own(
     places: Places, deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

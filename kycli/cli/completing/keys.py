@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SEPARATORS = frozenset(".:/_-|,; @#=")
 _LAST = "\U0010ffff"  # the last character: behind all that a key may go on with
 _JUMPS = 100
+_LATELY = 100
+"""Among how many changes deleted keys are looked for."""
 
 
 class _Range:
@@ -96,6 +98,19 @@ def keys(
         else Candidate(head.first, "key")
         for head in heads
     ]
+
+
+def deleted(store: Kycore, scope: str, prefix: str, without: str = "") -> list[Candidate]:
+    """Return the keys that were deleted or expired lately, and begin with a text."""
+    found: dict[str, Candidate] = {}
+    for change in store.iter_history(scope=scope, limit=_LATELY):
+        key = change.key
+        if change.operation not in ("deleted", "expired") or not key.startswith(prefix):
+            continue
+        if key in found or (without and without in key) or store.exists(key, scope=scope):
+            continue
+        found[key] = Candidate(key, "key", f"{change.operation} {change.timestamp}")
+    return list(found.values())
 
 
 class _Head:

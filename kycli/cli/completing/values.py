@@ -208,15 +208,24 @@ def _keys(
     from kycli.cli.completing import documents, keys
 
     scope = _scope(line, surroundings)
+    # What brings back or shows the past is asked for keys that are gone, above all.
+    has_past = command.family == "history"
     if command.is_short:
         found = keys.keys(store, scope, current)
         if command.takes("path") and "path" not in line.flags and "context" not in line.flags:
             found += documents.keys_with_paths(store, scope, current)
-        return found
+        return found + (keys.deleted(store, scope, current) if has_past else [])
     delimiter = _delimiter(line, surroundings)
     if _is_fixed(line):
-        return keys.keys(store, scope, current, delimiter)
-    return keys.addresses(store, scope, delimiter, current)
+        found = keys.keys(store, scope, current, delimiter)
+        return found + (keys.deleted(store, scope, current, delimiter) if has_past else [])
+    found = keys.addresses(store, scope, delimiter, current)
+    if has_past:
+        head = current[: current.rfind(delimiter) + 1]
+        place, _ = _located(line, f"{head}key", surroundings)
+        gone = keys.deleted(store, place, current[len(head) :], delimiter)
+        found += [candidate.after(head) for candidate in gone]
+    return found
 
 
 def _listing(

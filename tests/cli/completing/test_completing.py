@@ -337,6 +337,23 @@ def test_versions_and_changes(kv: Kycore, complete_line: Completing) -> None:
     assert [each.description.split()[-1] for each in complete_line("undo ")] == ["k", "k"]
 
 
+def test_keys_that_are_gone_are_proposed_to_be_restored(
+    kv: Kycore, complete_line: Completing
+) -> None:
+    kv.save_many({"here": 1, "gone.x": 1, "twice": 1, "back": 1})
+    for key in ("gone.x", "twice", "back"):
+        kv.delete(key)
+    kv.save("back", 2)
+    kv.save("other", 1, scope="alpha.prod")
+    kv.delete("other", scope="alpha.prod")
+    assert texts(complete_line("", "kyr")) == ["back", "here", "twice", "gone.x"]
+    assert complete_line("t", "kyr")[0].description.startswith("deleted 20")
+    assert texts(complete_line("restore t")) == ["twice"]
+    assert texts(complete_line("restore alpha.prod.")) == ["alpha.prod.other"]
+    assert texts(complete_line("history --scope alpha.prod o")) == ["other"]
+    assert complete_line("t", "kyg") == []
+
+
 # What goes wrong
 
 
