@@ -113,7 +113,7 @@ def test_lines_are_edited_found_again_and_suggested(start: Start, home: Path) ->
     shell.enter("  set hidden 1")
     shell.wait(" 3 keys ")
     shell.type("set c")
-    shell.wait(r"^default> set colour red$")  # the suggestion
+    shell.wait(lambda: shell.cursor_line == "default> set colour red")  # the suggestion
     shell.type("right", "c-w", "blue", "enter")
     shell.ask("kyg colour", "^blue$")
     shell.type("c-r", "colour r")
