@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LONG_SECONDS = 10
 """From when on an open transaction is shown as a problem for others."""
 
+_NARROW = 80
+
 
 def bar(state: State, facts: Facts, columns: int, mode: str = "") -> StyleAndTextTuples:
     """Return the bar, cut to the width of the screen: the least important parts go first."""
@@ -28,7 +30,10 @@ def bar(state: State, facts: Facts, columns: int, mode: str = "") -> StyleAndTex
     if state.transaction is not None:
         held = time.monotonic() - state.transaction.since
         changes = state.transaction.changes
-        text = f"transaction: {changes:,} staged, blocks writers {shown_seconds(held, whole=True)}"
+        since = shown_seconds(held, whole=True)
+        text = f"transaction: {changes:,} staged, blocks writers {since}"
+        if columns < _NARROW:
+            text = f"{changes:,} staged, {since}"
         urgent = " class:bar.urgent" if held > LONG_SECONDS else ""
         parts.append((1, f"class:bar.transaction{urgent}", text))
     if facts.problem:
