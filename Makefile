@@ -23,7 +23,7 @@ help:
 	@echo 'make test            install into .venv and run the tests (ARGS=... for pytest)'
 	@echo 'make soak            the long tests'
 	@echo 'make docs            the documentation in build/docs;  make man: manual pages in build/man'
-	@echo 'make pictures        draw the terminal pictures of the README anew'
+	@echo 'make pictures        draw the terminal pictures anew'
 	@echo 'make bench           each operation beside other stores, and the promised ratios'
 	@echo 'make bench-full      the same at full size;  make bench-report: saved runs as a page'
 	@echo 'make bench-compare   against a revision or a saved run: BASE=main (ARGS=...)'

@@ -101,6 +101,13 @@ BARS = (
     Bar(COMPLETION, "many keys", None, 0.100, promised="issue 14"),
     Bar(COMPLETION, "many keys", "few keys", 1.5, promised="issue 14"),
     Bar("prompt, as a process", "kycli prompt", "kyg", 1, promised="issue 14"),
+    Bar(
+        "shell: from the start to the prompt",
+        "kyshell",
+        "import prompt_toolkit",
+        3,
+        promised="issue 13",
+    ),
 )
 
 

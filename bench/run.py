@@ -35,13 +35,14 @@ from operations import (
     reads,
     schemas,
     search,
+    shell,
     transfer,
     writes,
 )
 
 MODULES = (
     reads, writes, schemas, history, search, fields, opening, processes, commands, calls,
-    completion, growth, migration, transfer,
+    completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

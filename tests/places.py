@@ -22,6 +22,8 @@ FULL = {
     "ns_delim": "|",
     "durability": "full",
     "busy_timeout_ms": 250,
+    "shell_keys": "vi",
+    "shell_pager": "off",
 }
 FULL_TOML = """\
 # mine
@@ -31,6 +33,8 @@ ns_delim = "|"
 
 durability = "full"
 busy_timeout_ms = 250
+shell_keys = "vi"
+shell_pager = "off"
 """
 
 

@@ -27,6 +27,7 @@ LEVELS = {
     "transfer": 3,
     "cli": 4,
     "session": 4,
+    "shell": 4,
 }
 """Part of the package, "" for its face, and the level of it. None imports a higher level."""
 

@@ -28,7 +28,7 @@ STUB = Path(kycli.__file__).parent / "core" / "storage.pyi"
 COMMANDS = {
     *("kycli", "ky", "kys", "kyg", "kyd", "kyl", "kypatch", "kypush", "kyrem", "kyc"),
     *("kyv", "kyr", "kyrt", "kyco", "kyfo", "kyuse", "kyh"),
-    *("kyi", "kye"),
+    *("kyi", "kye", "kyshell"),
 }
 
 # What tests and benchmarks leave where they run.

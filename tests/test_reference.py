@@ -122,6 +122,19 @@ def test_pictures_show_what_the_commands_print(name: str) -> None:
     assert times.sub("TIME", pictures.text_of(svg)) == times.sub("TIME", plain_text)
 
 
+def without_times(text: str) -> str:
+    """Return the text of a picture with a sign for each time in it, of the clock and taken."""
+    text = re.sub(r"\s", "", text)
+    return re.sub(r"\d\d-\d\d\d\d:\d\d:\d\d|[\d.]+(ms|s)(?=\W|\d|exit|$)", "TIME", text)
+
+
+@pytest.mark.parametrize("name", pictures.SESSIONS)
+def test_pictures_of_the_shell_show_what_is_on_its_screen(name: str) -> None:
+    svg = (pictures.PICTURES / f"{name}.svg").read_text(encoding="utf-8")
+    shown = pictures.screen(name).text
+    assert without_times(pictures.text_of(svg)) == without_times(shown)
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
     assert {f"docs/{name}.md" for name in index} >= set(PAGES) - {"README.md", "docs/index.md"}

@@ -26,12 +26,13 @@ _BLOCK = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from subprocess import Popen
     from typing import IO, BinaryIO, TextIO
 
     from kycli.cli.commands import Command
     from kycli.config import Config
+    from kycli.core.history.diff import Diff
     from kycli.core.storage import Kycore
 
 
@@ -373,6 +374,24 @@ class Environment:
         from kycli.config import current_scope
 
         return current_scope(self.config)
+
+    def use_here(self, scope: str) -> None:
+        """Make a scope the current one of the shell that the command runs in, and no other.
+
+        Raises:
+            UsageError: when it runs in a process of its own.
+        """
+        raise UsageError(
+            "--here is for a shell that runs the commands itself",
+            hint="'kyshell' is one; in others, set KYCLI_SCOPE",
+        )
+
+    def switched(self, scope: str, path: str) -> None:
+        """Take note that a scope was made the current one, in the config at a path."""
+
+    def staged(self) -> Iterator[tuple[str, Iterator[Diff]]] | None:
+        """Return what the open transaction of a shell has changed, by scope; None without one."""
+        return None
 
     @property
     def scope_is_fixed(self) -> bool:

@@ -48,6 +48,8 @@ WHAT = "A key-value store: one SQLite file, many isolated scopes, values that ex
 _FIRST = ("kys", "kyg", "kyl", "kyd")
 """The commands that the first screen of help explains."""
 
+_SHELL = "kyshell"
+
 _READ_ON = "'kycli help COMMAND' explains a command or topic, 'kycli help --all' shows all."
 """The last line of the first screen."""
 
@@ -82,13 +84,13 @@ class FlagHelp(NamedTuple):
 
 def screen(env: Environment | None = None) -> str:
     """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
-    lines = [f"{_heading(env, 'Usage')} {_USAGE}", "", WHAT, ""]
+    lines = [f"{_heading(env, 'Usage')} {_USAGE}, or {_SHELL} to have a prompt", "", WHAT, ""]
     lines += [*map(_summary, map(known, _FIRST)), _ky_line(), ""]
     listed = {
         title.split()[0]: [command.name for command in commands if " " not in command.name]
         for title, commands in sections().items()
     }
-    listed["Short"] = [name for name in short_names() if name not in _FIRST]
+    listed["Short"] = [name for name in short_names() if name not in (*_FIRST, _SHELL)]
     listed["Topics"] = list(TOPICS)
     for title, names in listed.items():
         first, *more = textwrap.wrap(" ".join(names), 80 - 11, break_on_hyphens=False)

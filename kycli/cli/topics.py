@@ -298,6 +298,8 @@ The config file is the first of these that exists:
   ns_delim                    the delimiter of addresses, by default '.'
   durability                  normal (default), or full: survive a power cut
   busy_timeout_ms             how long to wait for a lock, by default 5000
+  shell_keys                  of kyshell: emacs (default) or vi
+  shell_pager                 of kyshell: on (default), or off for no pages
 
   kycli config                each setting, its value and where it comes from
   kycli config set NAME VALUE write a setting

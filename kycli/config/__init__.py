@@ -71,6 +71,9 @@ class Config:
         durability: ``"normal"`` (the default) or ``"full"``.
         busy_timeout_ms: how long to wait for another process's lock, in milliseconds;
             default 5000.
+        shell_keys: ``"emacs"`` (the default) or ``"vi"``: the keys of the interactive shell.
+        shell_pager: ``"on"`` (the default) or ``"off"``: whether that shell stops after each
+            screen of a long result.
         source: absolute path of the file in effect, or None when there is none.
         given: names of the settings that the file sets.
         distrusted: files that were passed over, each with the reason.
@@ -86,6 +89,8 @@ class Config:
         "given",
         "ignored",
         "ns_delim",
+        "shell_keys",
+        "shell_pager",
         "source",
     )
 
@@ -95,6 +100,8 @@ class Config:
         self.ns_delim = "."
         self.durability = "normal"
         self.busy_timeout_ms = 5000
+        self.shell_keys = "emacs"
+        self.shell_pager = "on"
         self.source: str | None = None
         self.given: tuple[str, ...] = ()
         self.distrusted: tuple[tuple[str, str], ...] = ()
@@ -148,12 +155,25 @@ def _busy_timeout_ms(value: object, _: str) -> int:
     )
 
 
+def _one_of(*names: str) -> Callable[[object, str], str]:
+    def check(value: object, _: str) -> str:
+        text = _text(value)
+        if text in names:
+            return text
+        allowed = " or ".join(repr(name) for name in names)
+        raise ConfigError(f"{_shown(value)} is not possible", hint=f"it is {allowed}")
+
+    return check
+
+
 _SETTINGS: dict[str, Callable[[object, str], str | int]] = {
     "db_path": _db_path,
     "current_scope": _current_scope,
     "ns_delim": _ns_delim,
     "durability": _durability,
     "busy_timeout_ms": _busy_timeout_ms,
+    "shell_keys": _one_of("emacs", "vi"),
+    "shell_pager": _one_of("on", "off"),
 }
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from types import TracebackType
@@ -13,7 +13,9 @@ from kycli.core.history.diff import Diff
 from kycli.core.history.recovery import Difference
 from kycli.core.history.retention import Compaction
 from kycli.core.history.times import Time
+from kycli.core.history.trail import Trail
 from kycli.core.operations.entry import Entry
+from kycli.core.operations.excerpts import Preview
 from kycli.core.operations.importing import Imported
 from kycli.core.operations.traits import Traits
 from kycli.core.schemas.definitions import Schema
@@ -94,6 +96,7 @@ class Kycore:
     def close_if_replaced(self, *, told: bool = False) -> bool: ...
     def flush(self) -> None: ...
     def write_as(self, command: str | None, *, pid: int | None = None) -> None: ...
+    def commit_mark(self) -> Hashable: ...
     def __enter__(self) -> Kycore: ...
     def __exit__(
         self,
@@ -131,6 +134,14 @@ class Kycore:
         include_expired: bool = False,
         at: Time | None = None,
     ) -> Entry | None: ...
+    def preview(
+        self,
+        key: str,
+        *,
+        most: int = 65536,
+        version: int | None = None,
+        scope: str | None = None,
+    ) -> Preview | None: ...
     def cache_stats(self) -> dict[str, int]: ...
     def scan_lines(
         self, format: str, prefix: str | None = None, *, scope: str | None = None
@@ -309,6 +320,15 @@ class Kycore:
         limit: int | None = None,
         scope: str | None = None,
     ) -> list[str]: ...
+    def removed_keys(
+        self,
+        prefix: str | None = None,
+        *,
+        after: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        scope: str | None = None,
+    ) -> list[str]: ...
     def iterkeys(
         self,
         prefix: str | None = None,
@@ -448,6 +468,15 @@ class Kycore:
         until: Time | None = None,
         limit: int | None = None,
     ) -> Iterator[Change]: ...
+    def trail(
+        self,
+        key: str | None = None,
+        *,
+        seen: int = 0,
+        upto: int | None = None,
+        limit: int | None = 100,
+        scope: str | None = None,
+    ) -> Trail: ...
     def restore(
         self,
         key: str,
@@ -556,6 +585,7 @@ class Kycore:
         progress: Callable[[int, int], object] | None = None,
     ) -> str: ...
     def update_index(self, *, progress: Callable[[int, int], object] | None = None) -> int: ...
+    def index_backlog(self) -> int: ...
     def optimize_index(self, *, progress: Callable[[int, int], object] | None = None) -> int: ...
     def check(
         self, *, repair: bool = False, progress: Callable[[int, int], object] | None = None

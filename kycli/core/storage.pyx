@@ -4,10 +4,11 @@
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``process``), SQLite's own functions (``sqlite``) and the statements that use them
 (``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks
-(``forks``), the files (``files``), a connection that threads share (``connection``), deferred writes (``deferred``),
-transactions (``session``), reading rows (``reading``), changing keys (``writing``), the methods
-whose work is done elsewhere (``surface``), what is declared of scopes (``declaring``), reading
-many keys (``listing``), and the store itself. ``engine/bulk`` has what many rows at once need.
+(``forks``), the files (``files``), a connection that threads share (``connection``), deferred
+writes (``deferred``), transactions (``session``), reading rows (``reading``), changing keys
+(``writing``), what is new (``watching``), the methods whose work is done elsewhere
+(``surface``), what is declared of scopes (``declaring``), reading many keys (``listing``), and
+the store itself. ``engine/bulk`` has what many rows at once need.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -82,6 +83,7 @@ include "engine/reading.pxi"
 include "engine/writing.pxi"
 include "engine/bulk/packs.pxi"
 include "engine/bulk/writing.pxi"
+include "engine/watching.pxi"
 include "engine/surface.pxi"
 include "engine/declaring.pxi"
 include "engine/bulk/importing.pxi"

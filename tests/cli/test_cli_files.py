@@ -255,6 +255,8 @@ def test_settings_show_what_flags_do(call: Call) -> None:
         "ns_delim": "--ns-delim",
         "durability": "default",
         "busy_timeout_ms": "default",
+        "shell_keys": "default",
+        "shell_pager": "default",
     }
     assert call("kycli", "config", "get", "current_scope", *flags).out == b"alpha.prod\n"
     assert call("kycli", "config", "get", "ns_delim", *flags).out == b"|\n"
@@ -286,7 +288,7 @@ def test_config_names_what_is_no_setting(call: Call) -> None:
     Path(".kyclirc").write_text('curent_scope = "a"\nzzz = 1\ndurability = "full"\n')
     done = call("kycli", "config")
     assert done.code == 0
-    assert len(done.lines) == 5
+    assert len(done.lines) == 7
     first, second = done.err.splitlines()
     assert first.endswith(
         "/.kyclirc: there is no setting 'curent_scope', so it is ignored; "

@@ -161,6 +161,8 @@ def test_defaults() -> None:
         "ns_delim": ".",
         "durability": "normal",
         "busy_timeout_ms": 5000,
+        "shell_keys": "emacs",
+        "shell_pager": "on",
     }
 
 

@@ -107,6 +107,25 @@ cdef class _Connection:
                     0 if self.run.native else self.connection.pragma("schema_version"))
                 self.cache.header = self.declarations.header
 
+    cdef object mark(self):
+        """Return what differs after a commit of anybody. Between ``enter`` and ``leave``."""
+        cdef str fate
+        if not self.is_warm and not self.in_block():
+            self.warm_up()
+        if self.identity is not None:
+            fate = _fate_of(self.path, self.identity)
+            if fate is not None:
+                raise FileReplacedError(
+                    f"{self.path}: the file was {fate} while this store had it open",
+                    hint="open the store again",
+                )
+        if self.declarations.header != NULL:
+            # The first copy is the last that a commit writes. Bytes of a commit under way differ
+            # from those before it, and from those after it.
+            kycli_acquire()
+            return PyBytes_FromStringAndSize(<char*>self.declarations.header, HEADER)
+        return self.connection.pragma("data_version"), self.connection.total_changes()
+
     cdef use_native_statements(self):
         """Execute the statements of the hot path without APSW, where that is possible."""
         if not self.run.native and _reach_sqlite():

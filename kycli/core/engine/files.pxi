@@ -239,3 +239,10 @@ cdef str _fate(const char* path, struct_stat* known):
     if found.st_ino == known.st_ino and found.st_dev == known.st_dev:
         return None
     return "replaced"
+
+
+cdef str _fate_of(str path, tuple identity):
+    """The same for a file that is known by its device and inode."""
+    cdef struct_stat known
+    known.st_dev, known.st_ino = identity
+    return _fate(path.encode(), &known)

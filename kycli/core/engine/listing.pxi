@@ -105,6 +105,29 @@ cdef class _Listings(_Importing):
         """
         return _Lines(self, format, prefix, scope)
 
+    def removed_keys(self, prefix=None, *, after=None, reverse=False, limit=None, scope=None):
+        """Return the keys that were deleted or have expired and can be restored, sorted.
+
+        They are in the archive, and do not exist now. Parameters as of ``iterkeys``.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.save_many({"a": 1, "b": 2})
+        ...     kv.delete("a"), kv.removed_keys()
+        2
+        (True, ['a'])
+        """
+        from kycli.core.operations import excerpts
+
+        cdef str position = _position(after)
+        first, past = range_of(prefix)
+        if position is not None:
+            if reverse:
+                past = _nearer(past, position)
+            else:
+                first = max(first, _next(position))
+        return excerpts.removed_keys(self, (<Kycore>self)._checked_scope(scope), first, past,
+                                     bool(reverse), check_limit(limit))
+
     def select(self, where=None, *, order=None, limit=None, prefix=None, scope=None):
         """Iterate over the ``Entry`` of each key that meets a condition on its value.
 

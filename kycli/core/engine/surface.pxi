@@ -1,6 +1,6 @@
 # Methods outside the data plane. Each imports the module that does its work when called. Part of storage.pyx: one extension is one file to load at start-up.
 
-cdef class _Surface:
+cdef class _Surface(_Watching):
     """The methods of ``Kycore`` that other modules implement."""
 
     # -- changes that depend on the current value
@@ -609,6 +609,24 @@ cdef class _Surface:
 
         check_callable(progress, "progress")
         return indexing.update(self, progress)
+
+    def index_backlog(self):
+        """Return how many changes the search index is yet to take in; 0 when it is current.
+
+        For programs that show it. The next search takes them in, or ``update_index``. An index
+        that is still to be built takes in every key, and counts each change there was.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv["greeting"] = "hello"
+        ...     waiting = kv.index_backlog()
+        ...     kv.update_index()
+        ...     waiting, kv.index_backlog()
+        1
+        (1, 0)
+        """
+        from kycli.core.search import indexing
+
+        return indexing.backlog(self)
 
     def optimize_index(self, *, progress=None):
         """Have the search index catch up, merge its parts into one, and check it.

@@ -56,7 +56,7 @@ class Diff(NamedTuple):
     after: Entry | None
 
 
-def _diff(key: str, before: Entry | None, after: Entry | None) -> Diff | None:
+def compare(key: str, before: Entry | None, after: Entry | None) -> Diff | None:
     """Return how the two differ, or None when they do not."""
     if before is None or after is None:
         if before is after:
@@ -119,7 +119,7 @@ def _page_of_scopes(
         if _is_same(left.get(key), right.get(key)):
             continue
         before, after = (_entry(store, now, side, key) for side in (scope, other))
-        diff = _diff(key, before, after)
+        diff = compare(key, before, after)
         if diff is not None:
             found.append(diff)
             size += _size(before) + _size(after)
@@ -175,7 +175,7 @@ def _between_times(
                         entry_of(key, alive(log.row(store, id), at))
                         for id, at in zip(ids, times, strict=True)
                     )
-                    diff = _diff(key, before, after)
+                    diff = compare(key, before, after)
                     if diff is not None:
                         found.append(diff)
                         size += _size(before) + _size(after)
@@ -228,8 +228,8 @@ def diff_versions(
     with store.snapshot():
         before = _of_version(store, scope, key, version)
         if other is None:
-            return _diff(key, before, _entry(store, store._now(), scope, key))
-        return _diff(key, before, _of_version(store, scope, key, other))
+            return compare(key, before, _entry(store, store._now(), scope, key))
+        return compare(key, before, _of_version(store, scope, key, other))
 
 
 def _of_version(store: Kycore, scope: str, key: str, version: int) -> Entry | None:

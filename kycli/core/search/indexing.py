@@ -104,6 +104,12 @@ def catch_up(store: Kycore, progress: Progress | None = None) -> None:
             let_others_write()
 
 
+def backlog(store: Kycore) -> int:
+    """Return how many changes it is yet to take in, without taking them in."""
+    state = State(store)
+    return 0 if state.is_current else max(1, state.newest - (state.watermark or 0))
+
+
 def update(store: Kycore, progress: Progress | None = None) -> int:
     """Catch up; return how many keys are indexed."""
     catch_up(store, progress)

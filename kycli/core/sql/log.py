@@ -223,6 +223,37 @@ SELECT a.id, a.scope, a.key, a.value, a.kind, a.op, a.version, a.timestamp, a.ex
 FROM audit_log a LEFT JOIN authors w ON w.id = a.author
 WHERE a.id IN (SELECT value FROM json_each(?1)) ORDER BY a.id DESC"""
 
+# The ends of large values are in pages of their own, which are not read.
+_HEAD_COLUMNS = """
+a.id, a.key, a.kind, a.op, a.version, a.timestamp, a.expires_at, coalesce(a.change, a.id),
+a.pid, w.user, w.host, w.command, ifnull(octet_length(a.value), 0),
+CASE WHEN octet_length(a.value) > ?5 THEN x'' ELSE a.value END, a.prev"""
+
+_HEADS = f"""
+SELECT {_HEAD_COLUMNS}
+FROM audit_log a LEFT JOIN authors w ON w.id = a.author
+WHERE a.id > ?1 AND a.id <= ?2 AND a.scope = ?3 AND a.op <> {BYPASS}
+ORDER BY a.id DESC LIMIT ?4"""
+
+# CROSS: the few rows of the chain are looked up in the log, not the log in the chain.
+_HEADS_OF_KEY = f"""
+WITH RECURSIVE chain (id, prev, number) AS (
+    SELECT id, prev, 1 FROM audit_log WHERE id = ?2 AND id > ?1 AND scope = ?3
+    UNION ALL
+    SELECT a.id, a.prev, number + 1
+    FROM chain CROSS JOIN audit_log a ON a.id = chain.prev AND a.id < chain.id AND a.id > ?1
+    WHERE number < ?4
+)
+SELECT {_HEAD_COLUMNS}
+FROM chain c CROSS JOIN audit_log a ON a.id = c.id LEFT JOIN authors w ON w.id = a.author
+ORDER BY c.number"""
+
+_SIZED = """
+SELECT kind, version, expires_at, timestamp, ifnull(octet_length(value), 0) FROM audit_log
+WHERE id = ?1"""
+
+_BYPASSED = f"SELECT 1 FROM audit_log WHERE id > ?1 AND scope = '' AND op = {BYPASS} LIMIT 1"
+
 # The first change of each key after ?1: the one whose predecessor is not after it, or was
 # pruned. Where the log was pruned, the row at the position may be gone too.
 _CHANGED_SINCE = f"""
@@ -270,6 +301,55 @@ def page_of_scope(
         return [], start
     is_cut = len(ids) < len(rows) or len(rows) == most
     return store._query(_ROWS, (json.dumps(ids),)), ids[-1] - 1 if is_cut else start
+
+
+def heads_of_scope(
+    store: Kycore, scope: str, after: int, upto: int, most: int, longest: int
+) -> tuple[list[ChangeRow], int]:
+    """Return a page of a scope's changes up to a position, newest first, with short values only.
+
+    Looks through at most ``SCAN_ROWS`` rows, so the page may be empty before the end.
+
+    Parameters:
+        longest: in place of a value of more bytes there is an empty BLOB.
+
+    Returns:
+        The changes (id, key, kind, op, version, timestamp, expires_at, change, pid, user, host,
+        command, size, value, previous id), and the position from which to go on.
+    """
+    start = max(after, upto - SCAN_ROWS)
+    rows = store._query(_HEADS, (start, upto, scope, most, longest))
+    return rows, rows[-1][0] - 1 if rows and len(rows) == most else start
+
+
+def heads_of_key(
+    store: Kycore, scope: str, after: int, id: int, most: int, longest: int
+) -> tuple[list[ChangeRow], int]:
+    """Return a page of the chain of a key from a row back, as ``heads_of_scope`` does."""
+    rows = store._query(_HEADS_OF_KEY, (after, id, scope, most, longest))
+    return rows, rows[-1][-1] or 0 if rows and len(rows) == most else 0
+
+
+def sized(store: Kycore, id: int) -> tuple[int, int, int | None, int, int]:
+    """Return kind, version, expiry, time and size of the value of a row."""
+    rows: list[tuple[int, int, int | None, int, int]] = store._query(_SIZED, (id,))
+    return rows[0]
+
+
+def beginning(store: Kycore, id: int, size: int, most: int) -> Any:
+    """Return the value of a row; of one of more bytes only the first ones, as bytes.
+
+    Call it inside a snapshot. Other than by ``substr()``, what comes behind is not read.
+    """
+    if size <= most:
+        return store._query("SELECT value FROM audit_log WHERE id = ?1", (id,))[0][0]
+    with store._connection().blob_open("main", "audit_log", "value", id, False) as blob:
+        return blob.read(most)
+
+
+def is_rewritten_since(store: Kycore, position: int) -> bool:
+    """Whether rows up to a position may have changed; also if that takes long to tell."""
+    return newest(store) - position > SCAN_ROWS or bool(store._query(_BYPASSED, (position,)))
 
 
 def changed_since(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from kycli.core.layout import LIVE
-from kycli.core.sql.log import PAGE_ROWS, KeyState, Row
+from kycli.core.sql.log import PAGE_ROWS, KeyState, Row, beginning, sized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,23 @@ SELECT DISTINCT kind, expires_at IS NOT NULL FROM kvstore
 WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"""
 
 
+# A value of more than ?4 bytes is not read: only its beginning, and only where it is in the row.
+_OUTLINE = """
+SELECT CASE WHEN k.home IS NOT NULL THEN NULL WHEN octet_length(k.value) > ?4
+            THEN substr(CAST(k.value AS BLOB), 1, ?4) ELSE k.value END,
+    k.kind, ifnull(octet_length(k.value), 0), k.version, k.expires_at, k.updated_at, k.home
+FROM kvstore k WHERE k.scope = ?2 AND k.key = ?3 AND (k.expires_at IS NULL OR k.expires_at > ?1)"""
+
+_REMOVED = [
+    f"""
+SELECT a.key FROM archive a
+WHERE a.scope = ?2 AND a.key >= ?3 AND a.key < ?4 AND NOT EXISTS (
+    SELECT 1 FROM kvstore WHERE scope = a.scope AND key = a.key AND {LIVE}
+) GROUP BY a.key ORDER BY a.key {direction} LIMIT ?5"""
+    for direction in ("", "DESC")
+]
+
+
 def traits(store: Kycore, scope: str, first: str, past: str | bytes) -> list[tuple[int, int]]:
     """Return the kinds of the live keys of a range, each with whether such keys expire."""
     return store._query(_TRAITS, (store._now(), scope, first, past))
@@ -64,6 +81,35 @@ def outlines(
 ) -> list[Outline]:
     """Return a page of the live keys from ``first`` on, without reading large values."""
     return store._query(_OUTLINES, (now, scope, first, past, most))
+
+
+def outline(
+    store: Kycore, now: int, scope: str, key: str, most: int
+) -> tuple[Any, int, int, int, int | None, int] | None:
+    """Return value, kind, size, version, expiry and time of change of a live key.
+
+    Call it inside a snapshot.
+
+    Parameters:
+        most: of a value of more bytes only so many are read, and returned as bytes.
+    """
+    found = store._query(_OUTLINE, (now, scope, key, most))
+    if not found:
+        return None
+    value, kind, size, version, expires_at, updated_at, home = found[0]
+    if home is not None:
+        size = sized(store, home)[-1]
+        value = beginning(store, home, size, most)
+    return value, kind, size, version, expires_at, updated_at
+
+
+def removed(
+    store: Kycore, now: int, scope: str, bounds: tuple[str, str | bytes], reverse: bool,
+    limit: int | None,
+) -> list[str]:  # fmt: skip
+    """Return the keys of a range that are in the archive and not live, sorted."""
+    most = -1 if limit is None else limit
+    return [key for (key,) in store._query(_REMOVED[reverse], (now, scope, *bounds, most))]
 
 
 def expired_between(

@@ -12,7 +12,7 @@ import pytest
 from cli.harness import Call
 
 from kycli import Kycore
-from kycli.cli.commands.history.diff import _hunks
+from kycli.cli.commands.history.diff import hunks
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +231,7 @@ def applied(before: list[str], hunks: list[tuple[str, list[str]]]) -> list[str]:
 
 @pytest.mark.parametrize("most", [2000, 3])
 @pytest.mark.parametrize("seed", range(30))
-def test_hunks_say_how_to_get_from_one_text_to_the_other(
+def testhunks_say_how_to_get_from_one_text_to_the_other(
     monkeypatch: pytest.MonkeyPatch, seed: int, most: int
 ) -> None:
     import random
@@ -243,4 +243,4 @@ def test_hunks_say_how_to_get_from_one_text_to_the_other(
     for _ in range(chance.randrange(6)):
         at = chance.randrange(len(after) + 1)
         after[at : at + chance.randrange(3)] = [chance.choice("abc")] * chance.randrange(3)
-    assert applied(before, list(_hunks(before, after))) == after
+    assert applied(before, list(hunks(before, after))) == after

@@ -53,6 +53,7 @@ on one line. JSON loses nothing. Times are in UTC.""",
 Prints the differences by key. Two scopes A and B are compared with each other;
 one is compared with the current scope. --since compares a scope at that time
 with the scope now, or at --until. --versions compares two versions of a key.
+In kyshell, 'diff' alone shows what the open transaction has changed.
 Lines that begin with '-' are from the first, lines with '+' from the second.
 JSON has all fields of each key, before and after; times are milliseconds since
 the epoch. The exit code is 0 in any case, unless --exit-code is given.""",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from kycli.cli.env import whole_number
@@ -23,12 +23,16 @@ _CONTEXT = 3
 _MAX_LINES = 2000
 """The most lines that are compared one by one, which takes quadratic time."""
 
+_OTHER_FORMS = {"versions", "since", "until", "scope", "project", "namespace", "context"}
 _FORMS = "name two scopes, or give --since TIME, or a key and --versions A..B"
 
 
 def diff(env: Environment, arguments: list[str]) -> int:
     """``diff A B``, ``diff --since TIME [SCOPE]``, ``diff ADDRESS --versions A..B``."""
     form = env.choice("json", "jsonl")
+    staged = None if arguments or env.flags.keys() & _OTHER_FORMS else env.staged()
+    if staged is not None:
+        return _write_staged(env, staged)
     if "versions" in env.flags:
         names, diffs = _of_versions(env, arguments)
     elif "since" in env.flags or "until" in env.flags:
@@ -41,6 +45,25 @@ def diff(env: Environment, arguments: list[str]) -> int:
         write_listing(env, diffs, _no_text, _record)
     elif first is not None:
         _write_text(env, names, diffs)
+    return 1 if first is not None and "exit-code" in env.flags else 0
+
+
+def _write_staged(env: Environment, staged: Iterator[tuple[str, Iterator[Diff]]]) -> int:
+    """Print what a transaction has changed so far."""
+    each = ((scope, diff) for scope, diffs in staged for diff in diffs)
+    first = next(each, None)
+    found = iter(()) if first is None else chain([first], each)
+    if env.choice("json", "jsonl"):
+        write_listing(
+            env,
+            found,
+            lambda item: _no_text(item[1]),
+            lambda item: {"scope": item[0], **_record(item[1])},
+        )
+    else:
+        for scope, diffs in groupby(found, lambda item: item[0]):
+            names = [f"{scope}, committed", f"{scope}, in the transaction"]
+            _write_text(env, names, (diff for _, diff in diffs))
     return 1 if first is not None and "exit-code" in env.flags else 0
 
 
@@ -131,7 +154,7 @@ def _write_text(env: Environment, names: list[str], diffs: Iterator[Diff]) -> No
         title = f"{escaped(diff.key)}{_expiry(diff)}"
         if env.unread:
             return
-        for ranges, lines in _hunks(*_lines(diff.before, diff.after)):
+        for ranges, lines in hunks(*_lines(diff.before, diff.after)):
             env.write(env.styled(f"@@ {ranges} @@ {title}", _COLOURS["@"]).encode() + b"\n")
             for line in lines:
                 if env.output_is_terminal():
@@ -180,7 +203,7 @@ def _text(value: Any) -> str:
     return text
 
 
-def _hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]]]:
+def hunks(before: list[str], after: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the hunks in which two texts differ, with context, as diff -u does.
 
     Equal texts are one hunk without lines.

@@ -107,4 +107,58 @@ no failure unless --strict is given.""",
             "kycli batch --jsonl",
         ),
     ),
+    Command(
+        "shell",
+        "programs.shell.start",
+        "",
+        "the interactive shell",
+        flags=SCOPE,
+        meanings={"scope": "the scope to begin in"},
+        short=Short("kyshell", "kyshell", "kyshell --scope alpha.prod", "kyshell < commands.txt"),
+        notes="""\
+Every command works as on the command line, without 'kycli' before it. Tab
+completes, Ctrl-R searches the history, F1 explains the command that is being
+typed, F2 and F3 show and hide the panes, Ctrl-C stops a command, Ctrl-D leaves.
+A line that begins with a blank, or that seems to hold a secret, is not kept in
+the history. 'begin' begins a transaction, and 'diff' shows what it would
+change. If standard input is no terminal, it is read as a script: a command a
+line, quoted as for 'kycli batch'. The script stops at the first command whose
+exit code is not 0, and the shell has that exit code.""",
+        examples=("kycli shell", "kycli shell -d copy.db", "kycli shell < commands.txt"),
+        alone="process",
+    ),
+    Command(
+        "begin",
+        "programs.shell.begin",
+        "",
+        "begin a transaction, in the shell",
+        notes="""\
+Until 'commit' or 'rollback', what the commands of this shell change is staged:
+nobody else sees it. Others can read meanwhile, but writing has to wait, and
+fails after busy_timeout_ms (5 seconds).""",
+        examples=("kycli begin",),
+    ),
+    Command(
+        "commit",
+        "programs.shell.commit",
+        "",
+        "keep what the transaction of the shell has changed",
+        examples=("kycli commit",),
+    ),
+    Command(
+        "rollback",
+        "programs.shell.rollback",
+        "",
+        "undo what the transaction of the shell has changed",
+        examples=("kycli rollback",),
+    ),
+    Command(
+        "exit",
+        "programs.shell.leave",
+        "",
+        "leave the shell",
+        also="quit",
+        notes="If a transaction is open, you are asked what becomes of it.",
+        examples=("kycli exit",),
+    ),
 )

@@ -49,11 +49,13 @@ lists the scopes of all projects.""",
         "scopes.scopes.use",
         "[SCOPE]",
         "set or show the current scope",
+        flags="here",
         short=Short("kyuse", "kyuse alpha.prod", "kyuse"),
         notes="""\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is. It
 is written into the config file in effect. Without SCOPE, the current scope is
-printed on standard output, and where it comes from on standard error.""",
+printed on standard output, and where it comes from on standard error. In
+kyshell, --here switches that shell and writes nothing.""",
         examples=("kycli use alpha.prod", "kycli use"),
         alone="transaction",
     ),

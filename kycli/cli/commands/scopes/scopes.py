@@ -66,9 +66,13 @@ def use(env: Environment, arguments: list[str]) -> int:
         env.flush()
         env.note(f"from {tilde(origin)}")
         return 0
+    if "here" in env.flags:
+        env.use_here(arguments[0])
+        return 0
     path = env.save_setting("current_scope", arguments[0])
     scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
+    env.switched(scope, path)
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
         env.note(f"but KYCLI_SCOPE is set and takes precedence: {variable!r}")

@@ -95,4 +95,6 @@ def _in_effect(env: Environment) -> list[tuple[str, str | int, str]]:
         ("ns_delim", env.delimiter, delimiter_origin),
         ("durability", config.durability, config.origin("durability")),
         ("busy_timeout_ms", config.busy_timeout_ms, config.origin("busy_timeout_ms")),
+        ("shell_keys", config.shell_keys, config.origin("shell_keys")),
+        ("shell_pager", config.shell_pager, config.origin("shell_pager")),
     ]

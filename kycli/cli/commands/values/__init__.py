@@ -100,6 +100,24 @@ JSON, and the output must be JSON. Flags of kycli come before COMMAND.""",
         alone="transaction",
     ),
     Command(
+        "edit",
+        "values.editor.edit",
+        "ADDRESS",
+        "change a value in an editor",
+        flags=ADDRESS + "json",
+        meanings={"json": "edit JSON, also of text"},
+        notes="""\
+Opens the value in $VISUAL, $EDITOR or vi: text and bytes as they are, other
+values as JSON. What is saved there becomes the value; the key keeps its time to
+live. A newline at the end that the text did not have before is removed. If
+there is no such key, the text is empty, and the key is created. If the editor
+fails, nothing is written. If the key was changed meanwhile, or the text cannot
+be the value, nothing is written either, and a message names the file that has
+the text.""",
+        examples=("kycli edit alpha.prod.motd", "EDITOR=nano kycli edit user"),
+        alone="process",
+    ),
+    Command(
         "del",
         "values.deletion.delete",
         "[ADDRESS...]",

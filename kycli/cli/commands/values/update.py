@@ -28,10 +28,11 @@ def update(env: Environment, arguments: list[str]) -> int:
     default = read_text(env, env.flags["default"]) if "default" in env.flags else ...
 
     def filtered(value: Any) -> Any:
-        given = _input(form, value)
+        given = as_input(form, value)
         printed = _run(command, given, env.child_stderr)
         # Unchanged output keeps the type of the value.
-        return value if printed == given else _result(form, value, command[0], printed)
+        what = f"what {command[0]!r} printed"
+        return value if printed == given else from_output(form, value, what, printed)
 
     env.store(create=default is not ...).update(key, filtered, default, scope=scope)
     if default is not ...:
@@ -39,20 +40,25 @@ def update(env: Environment, arguments: list[str]) -> int:
     return 0
 
 
-def _input(form: str, value: Any) -> bytes:
+def as_input(form: str, value: Any) -> bytes:
     """Return the input of a filter: text and bytes as they are, other values as JSON."""
     if form == "json" or not isinstance(value, (str, bytes)):
         return canonical(value).encode() + b"\n"
     return plain(value)
 
 
-def _result(form: str, value: Any, name: str, printed: bytes) -> Any:
-    """Return the value that the output of a filter stands for."""
+def from_output(form: str, value: Any, what: str, printed: bytes) -> Any:
+    """Return the value that the output of a filter, or of an editor, stands for.
+
+    Parameters:
+        value: the value before.
+        what: what an error calls the output.
+    """
     if form == "json" or not isinstance(value, (str, bytes)):
         try:
             result = parsed(printed)
         except InvalidValueError as error:
-            raise InvalidValueError(f"what {name!r} printed: {error}", hint=error.hint) from None
+            raise InvalidValueError(f"{what}: {error}", hint=error.hint) from None
         # The same document with another order or white space is no change.
         return value if canonical(result) == canonical(value) else result
     text = text_or_bytes(printed)

@@ -1,0 +1,19 @@
+"""One command in a process of its own, which the shell starts with SIGINT blocked.
+
+So a Ctrl-C while Python starts ends it like one later on, and not with a traceback.
+"""
+
+import gc
+import signal
+
+gc.disable()  # one command makes no cycles worth looking for
+
+try:
+    from kycli.cli import program
+
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    program()
+except KeyboardInterrupt:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGINT)
+    raise SystemExit(130) from None

@@ -1,0 +1,139 @@
+"""What the status bar says of the database, found out in a thread of its own.
+
+Counting the keys of a large scope takes longer than a keystroke may.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kycli.errors import KycliError
+from kycli.shell.state import identity, is_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kycli.core.storage import Kycore
+    from kycli.shell.state import State
+
+_SECONDS = 0.25
+"""How often to look whether something was committed, by anybody."""
+
+_SHARE = 10
+"""Counting may take one part in so many of the time."""
+
+
+class Facts(NamedTuple):
+    """What there is in the current scope.
+
+    Attributes:
+        keys: how many keys; None before they are counted, or if they cannot be.
+        has_schema: whether values must meet a schema.
+        cache: the default time to live in seconds, None if it is no cache.
+        backlog: how many changes the search index is yet to take in.
+        problem: what is wrong with the database, or "".
+    """
+
+    keys: int | None = None
+    has_schema: bool = False
+    cache: float | None = None
+    backlog: int = 0
+    problem: str = ""
+
+
+class FactFinder:
+    """Keeps the facts up to date.
+
+    Parameters:
+        state: what to look at.
+        found: called in the thread of its own when the facts are others.
+
+    Attributes:
+        facts: the newest ones.
+    """
+
+    def __init__(self, state: State, found: Callable[[], object]) -> None:
+        self.facts = Facts()
+        self._state = state
+        self._found = found
+        self._wake = threading.Event()
+        self._ends = False
+        self._paused = False
+        self._lock = threading.Lock()  # held while the store is used
+        self._store: Kycore | None = None
+        self._open: object = None
+        self._seen: object = None
+        self._next_count = 0.0
+        self._thread = threading.Thread(target=self._run, name="facts", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look(self) -> None:
+        """Look at once, because something has happened."""
+        self._seen = None
+        self._next_count = 0.0
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Close the store, and use none until ``resume``."""
+        with self._lock:
+            self._paused = True
+            self._close()
+
+    def resume(self) -> None:
+        self._paused = False
+        self.look()
+
+    def end(self) -> None:
+        self._ends = True
+        self.pause()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._ends:
+            with self._lock:
+                facts = self.facts if self._paused else self._looked()
+            if facts != self.facts:
+                self.facts = facts
+                self._found()
+            self._wake.wait(_SECONDS)
+            self._wake.clear()
+
+    def _looked(self) -> Facts:
+        state = self._state
+        scope, path = state.scope, state.database
+        try:
+            here = (path, identity(path))
+            if self._open != here:
+                self._close()
+                self._store, self._open, self._seen = state.open_reader(), here, None
+            store = self._store
+            assert store is not None
+            now = (here, scope, store.commit_mark())
+            if now == self._seen or time.monotonic() < self._next_count:
+                return self.facts
+            self._seen = now
+            began = time.monotonic()
+            facts = Facts(
+                store.count(scope=scope) if is_database(path) else 0,
+                store.schema(scope=scope) is not None,
+                store.caches().get(scope),
+                store.index_backlog() if is_database(path) else 0,
+                "" if is_database(path) else "no database yet",
+            )
+            self._next_count = began + (time.monotonic() - began) * _SHARE
+            return facts
+        except KycliError as error:
+            self._close()
+            return Facts(problem=str(error).replace(f"{path}: ", ""))
+
+    def _close(self) -> None:
+        store, self._store, self._open = self._store, None, None
+        if store is not None:
+            try:
+                store.close()
+            except KycliError:
+                pass

@@ -1,0 +1,69 @@
+"""What a pane is to the shell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prompt_toolkit.layout import AnyContainer
+    from prompt_toolkit.layout.layout import FocusableElement
+
+    from kycli.shell.state import State
+
+REFRESH_SECONDS = 0.25
+"""How often the shell calls ``refresh`` of a pane that is shown."""
+
+
+class Pane(ABC):
+    """A part of the screen below the prompt, which a key shows and hides.
+
+    It reads with the store of the user interface's thread. Whatever changes data it submits as a
+    command line, so grammar, errors and history are those of the command line. The shell calls
+    everything here in the thread of its user interface. Nothing blocks: work that may take
+    longer than a keystroke is done in steps, or in a thread of the pane's own.
+
+    Parameters:
+        state: the state of the shell.
+        leave: gives the focus back to the prompt; the pane stays on the screen.
+
+    Attributes:
+        title: its name, for the help.
+        toggle_key: the key that shows and hides it, as prompt_toolkit names keys.
+    """
+
+    title: ClassVar[str]
+    toggle_key: ClassVar[str]
+
+    def __init__(self, state: State, leave: Callable[[], None]) -> None:
+        self.state = state
+        self.leave = leave
+
+    @property
+    @abstractmethod
+    def container(self) -> AnyContainer:
+        """What to put into the layout, with its key bindings; it says how high it wants to be."""
+
+    @property
+    @abstractmethod
+    def focus(self) -> FocusableElement:
+        """What gets the focus when the pane is entered."""
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Take in what has changed in the database; a few microseconds if nothing has.
+
+        Called when the pane is shown, every ``REFRESH_SECONDS`` as long as it is, and when a
+        command has ended; has the screen drawn anew where that is needed. Never raises for what
+        is wrong with the database: the pane says so.
+        """
+
+    @abstractmethod
+    def follow(self, scope: str) -> None:
+        """Go to another scope, which has become the current one. Also called while hidden."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop what is under way: the shell ends."""

@@ -1,0 +1,114 @@
+"""A thread for what a pane cannot do between two keystrokes: full-text search, listing scopes."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any
+
+from kycli.errors import KycliError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kycli.core.storage import Kycore
+    from kycli.shell.state import State
+
+    Work = Callable[[Kycore], Any]
+    Done = Callable[[Any], None]
+
+
+class Cancelled(Exception):
+    """What a progress function raises to end work that nobody wants any more."""
+
+
+class Worker:
+    """Does one piece of work after the other in a thread, with a store of its own.
+
+    Used in the thread of the user interface, to which results come back. Where that has no event
+    loop, as in tests, work is done at once.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._waiting: dict[str, tuple[Work, Done, int, asyncio.AbstractEventLoop]] = {}
+        self._numbers: dict[str, int] = {}
+        self._changed = Condition()
+        self._thread: Thread | None = None
+        self._closed = False
+
+    def ask(self, name: str, work: Work, done: Done) -> None:
+        """Have work done; it replaces what was asked for by the same name before.
+
+        Parameters:
+            work: called with a store, in the thread.
+            done: called with the result, or the KycliError, unless it was replaced meanwhile.
+        """
+        number = self._numbers[name] = self._numbers.get(name, 0) + 1
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            done(self._result(work))
+            return
+        with self._changed:
+            self._waiting[name] = work, done, number, loop
+            self._changed.notify()
+        if self._thread is None:
+            # A daemon: leaving the shell does not wait for a search.
+            self._thread = Thread(target=self._run, name="kycli-panes", daemon=True)
+            self._thread.start()
+
+    def forget(self, name: str) -> None:
+        """Drop what was asked for by a name: its result is not wanted any more."""
+        self._numbers[name] = self._numbers.get(name, 0) + 1
+        with self._changed:
+            self._waiting.pop(name, None)
+
+    def is_wanted(self, name: str, number: int) -> bool:
+        return self._numbers.get(name) == number and not self._closed
+
+    def checker(self, name: str) -> Callable[..., None]:
+        """Return a progress function that ends the work asked for next once it is not wanted."""
+        number = self._numbers.get(name, 0) + 1
+
+        def check(*progress: object) -> None:
+            if not self.is_wanted(name, number):
+                raise Cancelled
+
+        return check
+
+    def close(self) -> None:
+        """End the thread; work that is under way ends at its next step."""
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                name = next(iter(self._waiting))
+                work, done, number, loop = self._waiting.pop(name)
+            result = self._result(work)
+            try:
+                loop.call_soon_threadsafe(self._deliver, name, number, done, result)
+            except RuntimeError:
+                return  # the loop has ended, and with it the user interface
+
+    def _deliver(self, name: str, number: int, done: Done, result: Any) -> None:
+        if self.is_wanted(name, number):
+            done(result)
+
+    def _result(self, work: Work) -> Any:
+        try:
+            store = self._state.open_reader()
+            try:
+                return work(store)
+            finally:
+                store.close()
+        except (KycliError, Cancelled) as error:
+            return error

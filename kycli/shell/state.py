@@ -1,0 +1,143 @@
+"""What the parts of the shell share: where it is, what it does, and how to have it do something."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from kycli.core.location import MEMORY
+from kycli.core.storage import Kycore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+READER_TIMEOUT_MS = 200
+"""How long a reader waits for a lock: a keystroke must not wait for it."""
+
+
+class Transaction(NamedTuple):
+    """The transaction that is open.
+
+    Attributes:
+        since: when it took the write lock, by ``time.monotonic``.
+        changes: how many changes it is of.
+    """
+
+    since: float
+    changes: int = 0
+
+
+class Identity(NamedTuple):
+    """What tells a file from others that have had its name."""
+
+    device: int
+    inode: int
+
+
+class State:
+    """The state of one shell.
+
+    The main thread changes it, and then calls ``announce``. Other threads only read it, so each
+    attribute is replaced as a whole.
+
+    Parameters:
+        database: the path of the database, or ``:memory:``.
+        scope: the current scope.
+        submit: takes the words of a command line to be run on the main thread.
+
+    Attributes:
+        database: the path of the database, whether or not there is a file.
+        scope: the current scope.
+        transaction: the transaction that is open, or None.
+        running: the command line that is running, as it is shown, or "".
+        progress: how far it is, or "".
+        seconds: how long the last command took, or None before the first one.
+        code: the exit code of the last command.
+        pages: whether a long result stops after each screen.
+    """
+
+    def __init__(self, database: str, scope: str, submit: Callable[[Sequence[str]], None]) -> None:
+        self.database = database
+        self.scope = scope
+        self.transaction: Transaction | None = None
+        self.running = ""
+        self.progress = ""
+        self.seconds: float | None = None
+        self.code = 0
+        self.pages = True
+        self._submit = submit
+        self._callbacks: list[Callable[[], object]] = []
+        self._reader: Kycore | None = None
+        self._reads: tuple[str, Identity | None] | None = None
+
+    def submit(self, words: Sequence[str]) -> None:
+        """Have a command line run on the main thread, after those that were submitted before.
+
+        It is shown above the prompt as if it had been typed. This returns at once; ``changed``
+        callbacks are called when it is done.
+
+        Parameters:
+            words: what is typed after ``kycli``, such as ``["ky", "del", "--", key]``.
+        """
+        self._submit(words)
+
+    def subscribe(self, callback: Callable[[], object]) -> None:
+        """Have a function called when anything here has changed, or a command has ended.
+
+        It is called in the thread of the user interface.
+        """
+        self._callbacks.append(callback)
+
+    def announce(self) -> None:
+        """Call what has subscribed; in the thread of the user interface."""
+        for callback in self._callbacks:
+            callback()
+
+    def reader(self) -> Kycore:
+        """Return the store that the thread of the user interface reads from.
+
+        It sees what is committed, not what is staged in an open transaction. If the file was
+        replaced since, it is the new one. If there is no file, it is an empty store in memory.
+        Do not keep it from one key to the next, and pass ``scope=state.scope``.
+
+        Raises:
+            KycliError: when the file is no database that can be read.
+        """
+        here = (self.database, identity(self.database))
+        if self._reader is None or self._reads != here:
+            self.close_reader()
+            self._reader = self.open_reader()
+            self._reads = (self.database, identity(self.database))
+        return self._reader
+
+    def open_reader(self) -> Kycore:
+        """Open another store to read from, for another thread; the caller closes it."""
+        exists = is_database(self.database)
+        return Kycore(
+            self.database if exists else MEMORY,
+            busy_timeout_ms=READER_TIMEOUT_MS,
+            cache_entries=0,
+        )
+
+    def close_reader(self) -> None:
+        """Close the store of the user interface; in its thread, or when that has ended."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+
+def identity(path: str) -> Identity | None:
+    """Return what identifies the file of that name now; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return Identity(status.st_dev, status.st_ino)
+
+
+def is_database(path: str) -> bool:
+    """Return whether there is a file that is not empty, so that opening it creates none."""
+    try:
+        return os.stat(path).st_size > 0 or os.stat(f"{path}-wal").st_size > 0
+    except OSError:
+        return False

@@ -1,0 +1,144 @@
+"""The panes in the program itself, on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shell.terminals import Terminal
+
+from kycli import Kycore
+
+Start = Callable[..., Terminal]
+
+
+def test_the_trail_shows_what_another_process_does_within_a_second(
+    start: Start, store: Kycore
+) -> None:
+    store.save("first", 1)
+    shell = start()
+    shell.type("F3")
+    shell.wait("created +first")
+    late = []
+    for number in range(5):
+        begun = time.monotonic()
+        store.save(f"live{number}", "from elsewhere")
+        shell.wait(f"created +live{number} +from elsewhere")
+        late.append(time.monotonic() - begun)
+    assert min(late) < 1  # on a busy machine, some may take longer
+
+
+def test_a_key_is_edited_deleted_and_restored(start: Start, store: Kycore) -> None:
+    store.save("user", {"name": "Ada"}, ttl=3600)
+    store.save("visits", 1)
+    shell = start(variables={"EDITOR": "sed -i s/Ada/Bob/"})
+    shell.type("F2")
+    shell.wait('"name": "Ada"')
+    shell.type("e")
+    shell.wait('"name": "Bob"')
+    assert "> ky edit --scope default -- user" in shell.text
+    shell.type("d")
+    shell.wait("delete 'user'. y/n")
+    shell.type("y")
+    shell.wait("deleted 1 key")
+    shell.wait(lambda: "visits" in shell.text and "Bob" not in shell.text)
+    shell.type("x")
+    shell.wait("removed · json")
+    shell.type("r")
+    shell.wait("restore 'user'. y/n")
+    shell.type("y")
+    shell.wait("restored 'user'")
+    shell.type("x")
+    shell.wait('"name": "Bob"')
+    shell.type("h")
+    shell.wait("history of user")
+    shell.wait("the same value")
+    shell.type("\x1b[B", "\x1b[B")
+    shell.wait('\\+  "name": "Bob"')
+    assert store["user"] == {"name": "Bob"}
+    assert store.ttl("user") is not None
+    commands = [change.command for change in store.get_history("user")]
+    assert commands == ["ky restore", "ky del", "ky edit", ""]
+
+
+def test_both_panes_follow_the_scope(start: Start, store: Kycore) -> None:
+    store.save("here", 1)
+    store.save("there", 2, scope="alpha.prod")
+    shell = start(rows=30)
+    shell.type("F3", "F2")
+    shell.wait("browser · default")
+    shell.type("esc")
+    shell.enter("use --here alpha.prod")
+    shell.wait("browser · alpha.prod")
+    shell.wait("created +there")
+    assert "here" not in re.sub("there|--here", "", shell.text)
+
+
+def test_a_key_enters_a_pane_and_hides_it(start: Start, store: Kycore) -> None:
+    store.save("k", 1)
+    shell = start()
+    shell.type("F3", "F2")
+    shell.wait("browser · default")
+    shell.type("esc")
+    shell.ask("kyg k", "^1$")
+    shell.type("F3", "F2", "d")
+    shell.wait("delete 'k'")
+    shell.type("n", "F2")
+    shell.wait(lambda: "browser" not in shell.text and "audit trail" in shell.text)
+    shell.ask("kyg k", "^1$")
+
+
+def test_hostile_keys_and_values_do_not_reach_the_terminal(start: Start, store: Kycore) -> None:
+    store.save("\x1b]0;pwned\x07", "\x1b[2J\x9b5n\u202e" * 10)
+    shell = start()
+    shell.type("F3", "F2")
+    shell.wait(r"\\x1b\[2J")
+    shell.wait(r"\\x1b\]0;pwned\\x07")
+    shell.type("d")
+    shell.wait("delete '.*pwned.*y/n")
+    shell.type("y")
+    shell.wait("deleted 1 key")
+    assert store.count() == 0
+    shell.settle()
+    for forbidden in (b"\x1b]0;pwned", b"\x1b[2J\xc2\x9b", "\u202e".encode()):
+        assert forbidden not in shell.sent
+
+
+def test_sizes_colours_and_a_lost_file(start: Start, store: Kycore, database: Path) -> None:
+    store.save_many({f"key{n}": "some words " * 20 for n in range(50)})
+    shell = start(columns=40, rows=14, variables={"NO_COLOR": "1"})
+    shell.type("F3", "F2")
+    shell.wait("^ key0")
+    shell.type("?", "words", "enter")
+    shell.wait("search: words")
+    shell.resize(40, 6)
+    shell.wait(lambda: "key" in shell.text and len(shell.lines) <= 6)
+    shell.resize(120, 30)
+    shell.wait("some words")
+    os.rename(database, f"{database}.away")
+    shell.wait("there is no database")
+    os.rename(f"{database}.away", database)
+    shell.wait("some words")
+    store.drop_scope("default")
+    shell.wait("nothing found")
+    shell.type("esc")
+    shell.wait("there is no such scope")
+    assert not re.search(rb"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", shell.sent)
+
+
+def test_a_transaction_is_not_shown_before_it_is_committed(start: Start, store: Kycore) -> None:
+    store.save("k", "before")
+    shell = start(rows=30)
+    shell.type("F2")
+    shell.wait("before")
+    shell.type("esc")
+    shell.enter("begin")
+    shell.enter("set k after")
+    shell.wait("staged changes are not shown")
+    assert "│ before" in shell.text
+    shell.enter("commit")
+    shell.wait("│ after")
+    assert "staged changes are not shown" not in shell.text
