@@ -13,7 +13,7 @@ ARGS ?=
 
 # What the installed package is made of; the stamps below are redone when it changes.
 BUILD_FILES := pyproject.toml setup.py docs/generate.py
-SOURCES := $(shell find kycli bin -type f ! -name '*.so' ! -path '*/__pycache__/*')
+SOURCES := $(shell find kycli bin client -type f ! -name '*.so' ! -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
 .PHONY: help venv install build debug demo test test-installed test-oldest soak docs man pictures bench bench-full bench-compare bench-report instructions instructions-accept lint format dist clean distclean

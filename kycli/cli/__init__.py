@@ -17,6 +17,9 @@ from kycli.errors import ConflictError, InvalidTTLError, KycliError, MissingKeyE
 
 _NONE = object()
 
+_HELD = "_KYCLI_INTERRUPT_HELD"
+"""The variable by which the native client says so: see client/python.c."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +34,11 @@ def program() -> NoReturn:
     Raises:
         KeyboardInterrupt: when the user interrupted it, so that the script dies of the signal.
     """
+    if os.environ.pop(_HELD, None):
+        # The native client has blocked Ctrl-C, which would end Python's start in a traceback.
+        import _signal
+
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
     if sys.getfilesystemencoding() != "utf-8":
         _restart_in_utf8()
     code = main()
