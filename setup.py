@@ -114,7 +114,9 @@ class build_programs(build_scripts):
     def runs(self, client: Path) -> bool:
         """Whether the client does here what it does where no `kycli` is beside it."""
         environment = {"XDG_RUNTIME_DIR": str(client.parent)}
-        done = subprocess.run([client], env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+        done = subprocess.run(
+            [client], env=environment, stdin=subprocess.DEVNULL, capture_output=True
+        )
         return done.returncode == 1 and done.stderr.endswith(b"hint: install kycli again\n")
 
 

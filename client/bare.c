@@ -153,6 +153,11 @@ int execve(const char *path, char *const *words, char *const *variables)
     return (int)CALL3(SYS_execve, path, words, variables);
 }
 
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    return (int)CALL2(SYS_clock_gettime, clock, now);
+}
+
 int nanosleep(const struct timespec *wanted, struct timespec *left)
 {
     return (int)CALL2(SYS_nanosleep, wanted, left);
@@ -240,8 +245,17 @@ off_t lseek(int file, off_t to, int whence) { return CALL3(SYS_lseek, file, to, 
 
 int open(const char *path, int flags, ...)
 {
-    return (int)CALL4(SYS_openat, AT_FDCWD, path, flags, 0); /* it creates none */
+    va_list rest;
+    int mode;
+
+    va_start(rest, flags);
+    mode = flags & O_CREAT ? va_arg(rest, int) : 0;
+    va_end(rest);
+    return (int)CALL4(SYS_openat, AT_FDCWD, path, flags, mode);
 }
+
+int mkdir(const char *path, mode_t mode) { return (int)CALL3(SYS_mkdirat, AT_FDCWD, path, mode); }
+int unlink(const char *path) { return (int)CALL3(SYS_unlinkat, AT_FDCWD, path, 0); }
 
 int fcntl(int file, int command, ...)
 {

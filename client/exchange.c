@@ -22,7 +22,7 @@
 #define PATIENCE_MS 1000
 
 /* How long a server may be stopped in a request before it is given up. */
-#define STOPPED_MS 10000
+#define STOPPED_MS 5000
 
 /* How long the command may take to end after Ctrl-C. */
 #define CANCEL_MS 500
@@ -81,8 +81,13 @@ static void release_interrupts(void)
         die_of_interrupt();
 }
 
-/* Return the path of the socket, in a directory that is the user's alone; -1 if there is none. */
-static int socket_path(const struct call *call, char *path, size_t room)
+/*
+ * Find a file of the server's, in a directory that is the user's alone; return -1 where there is none.
+ *
+ * ending: what follows the version in its name.
+ * create: whether to make the directory.
+ */
+int runtime_path(const struct call *call, char *path, size_t room, const char *ending, int create)
 {
     struct text text = {path, 0, room};
     const char *directory = variable(call->variables, "XDG_RUNTIME_DIR");
@@ -103,14 +108,17 @@ static int socket_path(const struct call *call, char *path, size_t room)
     add(&text, directory, strlen(directory));
     add_field(&text, name);
     text.size--;
-    if (name[6] == '-') {
+    if (name[6]) {
         add_number(&text, user, 10);
         text.size--;
     }
+    if (create)
+        mkdir(path, 0700);
     if (lstat(path, &status) || !S_ISDIR(status.st_mode) || status.st_uid != user
         || (status.st_mode & 077))
         return -1;
-    return add_field(&text, "/" KYCLI_VERSION ".sock");
+    add(&text, "/" KYCLI_VERSION, sizeof KYCLI_VERSION);
+    return add_field(&text, ending);
 }
 
 /* Return whether the server runs as this user, and find its process. */
@@ -139,13 +147,17 @@ static int connect_to(const struct call *call, pid_t *process)
     struct timespec pause = {0, RETRY_MS * 1000000};
     int server, left = PATIENCE_MS / RETRY_MS;
 
-    if (socket_path(call, address.sun_path, sizeof address.sun_path))
+    if (runtime_path(call, address.sun_path, sizeof address.sun_path, ".sock", 0))
         return -1;
+#ifdef SOCK_CLOEXEC
+    server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+#else
     server = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (server < 0)
-        return -1;
     fcntl(server, F_SETFD, FD_CLOEXEC);
     fcntl(server, F_SETFL, O_NONBLOCK);
+#endif
+    if (server < 0)
+        return -1;
 #ifdef SO_NOSIGPIPE
     setsockopt(server, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
 #endif
@@ -345,6 +357,7 @@ enum outcome exchange(const struct call *call, const struct text *request, struc
         outcome = read_reply(server, process, reply);
     }
     release_interrupts();
-    close(server);
+    if (outcome != REPLIED) /* which is soon followed by the end of this process */
+        close(server);
     return outcome;
 }

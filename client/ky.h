@@ -46,6 +46,7 @@ void complain(const char *const *parts);
 int make_request(struct text *request, const struct call *call, const struct text *input);
 
 /* exchange.c */
+int runtime_path(const struct call *call, char *path, size_t room, const char *ending, int create);
 enum outcome exchange(const struct call *call, const struct text *request, struct text *reply);
 void die_of_interrupt(void);
 

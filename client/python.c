@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __APPLE__
 #include <mach-o/dyld.h>
@@ -18,8 +19,15 @@
 #include <sys/auxv.h>
 #endif
 
-/* Tells the Python command that Ctrl-C is blocked until it can handle it. */
-#define HELD "_KYCLI_INTERRUPT_HELD=1"
+/*
+ * Tells the Python command that its first argument is the name of the program; and that Ctrl-C is
+ * blocked until it can handle it.
+ */
+#define CALLED "_KYCLI_CLIENT="
+#define HELD "_KYCLI_CLIENT=held"
+
+/* How long after one try to start the server another one may follow. */
+#define START_SECONDS 10
 
 /* Find the file that this process runs; return -1 when the system does not say. */
 static int own_path(char *path, size_t room)
@@ -85,16 +93,17 @@ static char **copy(char *const *first, size_t before, char *const *words)
 _Noreturn void run_python(const struct call *call)
 {
     char script[PATH_MAX] = "kycli";
-    char *first[] = {script, (char *)call->program}, *held[] = {HELD};
-    char **words, **variables = call->variables;
+    char *first[] = {script, (char *)call->program}, *told[] = {CALLED};
+    char **words, **variables;
     sigset_t interrupt, blocked;
 
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     if (!script_path(script, sizeof script)) {
-        words = copy(first, same(call->program, "kycli") ? 1 : 2, call->arguments);
         if (!sigprocmask(SIG_BLOCK, &interrupt, &blocked) && !sigismember(&blocked, SIGINT))
-            variables = copy(held, 1, variables);
+            told[0] = HELD;
+        words = copy(first, 2, call->arguments);
+        variables = copy(told, 1, call->variables);
         if (words && variables)
             execve(script, words, variables);
         sigprocmask(SIG_SETMASK, &blocked, NULL);
@@ -122,10 +131,29 @@ static int become_orphan(void)
     return -1;
 }
 
+/* Return whether to try now: not while another process has just tried. */
+static int is_due(const char *path)
+{
+    struct timespec now;
+    struct stat status;
+    int file;
+
+    if (!stat(path, &status)) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (status.st_mtime <= now.tv_sec && now.tv_sec - status.st_mtime < START_SECONDS)
+            return 0;
+        unlink(path);
+    }
+    file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0)
+        return 0;
+    close(file);
+    return 1;
+}
+
 /*
- * Start the user's server, in a process of its own, if the user wants one.
- *
- * The file exists if so; see kycli/session/starting.py.
+ * Start the user's server, in a process of its own, if the user wants clients to do that: the file
+ * `server` in the config directory says so (kycli/session/control.py).
  */
 void start_server(const struct call *call)
 {
@@ -138,13 +166,18 @@ void start_server(const struct call *call)
 
     if (!base || base[0] != '/') {
         base = variable(call->variables, "HOME");
+#ifdef __APPLE__
+        below = "/Library/Application Support/kycli/server";
+#else
         below = "/.config/kycli/server";
+#endif
     }
     if (!base || strlen(base) + 64 > sizeof path)
         return;
     add(&text, base, strlen(base));
     add_field(&text, below);
     if (stat(path, &status) || status.st_uid != geteuid() || script_path(script, sizeof script)
+        || runtime_path(call, path, sizeof path, ".starting", 1) || !is_due(path)
         || become_orphan())
         return;
     setsid();

@@ -17,8 +17,8 @@ from kycli.errors import ConflictError, InvalidTTLError, KycliError, MissingKeyE
 
 _NONE = object()
 
-_HELD = "_KYCLI_INTERRUPT_HELD"
-"""The variable by which the native client says so: see client/python.c."""
+_CLIENT = "_KYCLI_CLIENT"
+"""The variable by which the native client says that it executed this: see client/python.c."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +34,16 @@ def program() -> NoReturn:
     Raises:
         KeyboardInterrupt: when the user interrupted it, so that the script dies of the signal.
     """
-    if os.environ.pop(_HELD, None):
-        # The native client has blocked Ctrl-C, which would end Python's start in a traceback.
+    if sys.getfilesystemencoding() != "utf-8":
+        _restart_in_utf8()
+    client = os.environ.pop(_CLIENT, None)
+    if client is not None:
+        del sys.argv[0]  # the next one is the name by which the client was called
+    if client == "held":
+        # It has blocked Ctrl-C, which would end Python's start in a traceback.
         import _signal
 
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
-    if sys.getfilesystemencoding() != "utf-8":
-        _restart_in_utf8()
     code = main()
     if code == INTERRUPTED:
         raise KeyboardInterrupt

@@ -19,6 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir()
     monkeypatch.setenv("HOME", str(directory))
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no server of the user's
     monkeypatch.chdir(directory)
     return directory
 

@@ -1,0 +1,347 @@
+"""The native client beside servers that stop, end, or are none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from session.clients import (
+    BIN,
+    Place,
+    Result,
+    native,
+    run,
+    running_server,
+    short_directory,
+    shown,
+    until,
+)
+
+from kycli import Kycore
+from kycli.session import protocol
+
+pytestmark = native
+
+PYTHON = (9, b"python: [kys] [a]\n", b"")
+UNKNOWN = (
+    b"kycli: the server ended while it ran 'kys'; whether it was done is not known\n"
+    b"hint: look before you repeat it\n"
+)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with short_directory() as directory:
+        yield Place(directory)
+
+
+def ended(process: subprocess.Popen[bytes]) -> Result:
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err)
+
+
+# Whole requests
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"0",
+        b"0\0",
+        b"0\x001\0",
+        b"0\x001\x001\x0010\0x",
+        b"0\x002\x001\x001\0x",
+        b"\0",
+        b"0\0\0",
+    ],
+)
+def test_a_server_that_ends_before_it_has_replied(place: Place, said: bytes) -> None:
+    with place.serving(lambda *_: said):
+        assert place.run("kys", "a") == (1, b"", UNKNOWN)
+        # What only reads may be done again.
+        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"x\x000\0", b"-1\x000\0", b"256\x000\0", b"0\x00x\0", b"\x000\0", b"0\x001\x001\x00-1\0"],
+)
+def test_a_reply_that_is_none(place: Place, said: bytes) -> None:
+    with place.serving(lambda *_: said):
+        assert place.run("kys", "a") == (1, b"", UNKNOWN)
+
+
+def test_a_reply_in_pieces(place: Place) -> None:
+    def slow(request: protocol.Request, connection: socket.socket) -> bytes:
+        whole = protocol.reply(b"3", [(1, b"out"), (2, b""), (2, b"err"), (1, b"\0\n")])
+        for byte in whole[:-1]:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.001)
+        return whole[-1:]
+
+    with place.serving(slow):
+        assert place.run("kys", "a") == (3, b"out\0\n", b"err")
+
+
+def test_a_large_reply(place: Place) -> None:
+    data = os.urandom(5_000_000)
+    with place.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
+        assert place.run("kyg", "a") == (0, data, b"")
+
+
+def test_a_reply_of_many_chunks(place: Place) -> None:
+    chunks = [(1 + n % 2, b"%d\n" % n) for n in range(20_000)]
+    with place.serving(lambda *_: protocol.reply(b"0", chunks)):
+        done = place.run("kyg", "a")
+    assert done.out.split() == [b"%d" % n for n in range(0, 20_000, 2)]
+    assert done.err.split() == [b"%d" % n for n in range(1, 20_000, 2)]
+
+
+def test_a_command_may_take_long(place: Place) -> None:
+    def slow(request: protocol.Request, _: socket.socket) -> bytes:
+        time.sleep(3.5)
+        return protocol.reply(b"0", [(1, b"done\n")])
+
+    with place.serving(slow):
+        assert place.run("kys", "a") == (0, b"done\n", b"")
+
+
+# Requests that nobody reads
+
+
+def test_what_a_server_has_not_read_when_it_ends_python_does(place: Place) -> None:
+    with place.listening() as listener:
+        process = place.start("kys", "a")
+        connection, _ = listener.accept()
+        until(lambda: connection.recv(1, socket.MSG_PEEK))
+        connection.close()
+        assert ended(process) == PYTHON
+        process = place.start("kys", "a")
+        until(lambda: waiting(listener))
+    assert ended(process) == PYTHON  # it was never accepted
+
+
+def waiting(listener: socket.socket) -> bool:
+    import select
+
+    return bool(select.select([listener], [], [], 0)[0])
+
+
+def test_a_server_that_accepts_nobody_is_not_waited_for(place: Place) -> None:
+    with place.listening() as listener:
+        processes = [place.start("kys", "a") for _ in range(5)]
+        for process in processes:
+            assert ended(process) == PYTHON
+        # Each has withdrawn its request, so that it is never begun.
+        for _ in processes:
+            connection, _ = listener.accept()
+            data = b""
+            while block := connection.recv(4096):
+                data += block
+            assert protocol.length(data) is not None
+            connection.close()
+
+
+def test_when_too_many_wait_to_be_accepted_python_does_it(place: Place) -> None:
+    with place.listening(backlog=0):
+        processes = [place.start("kys", "a") for _ in range(8)]
+        for process in processes:
+            assert ended(process) == PYTHON
+
+
+def test_a_request_that_is_not_read_to_its_end_is_not_begun(place: Place) -> None:
+    words = ["x" * 100_000] * 10
+    with place.listening():
+        done = ended(place.start("kys", *words))
+    assert done.code == 9
+    assert done.out == f"python: [kys] {' '.join(f'[{word}]' for word in words)}\n".encode()
+
+
+def test_a_stopped_client_harms_nobody(place: Place) -> None:
+    with place.serving(shown):
+        process = place.start("kys", "a")
+        process.send_signal(signal.SIGSTOP)
+        assert place.run("kys", "b").out == b"b\n"
+        time.sleep(1.5)
+        process.send_signal(signal.SIGCONT)
+        assert ended(process).out == b"a\n"
+
+
+SILENT = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+if int(sys.argv[2]):
+    os.fork()
+print(flush=True)
+connection, _ = listener.accept()
+connection.recv(65536)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_server_that_is_stopped_in_a_request_is_given_up(place: Place, workers: int) -> None:
+    command = [BIN / "python", "-c", SILENT, str(place.path), str(workers)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, process_group=0) as server:
+        assert server.stdout is not None
+        for _ in range(1 + workers):
+            server.stdout.readline()
+        process = place.start("kys", "a")
+        reading = place.start("kyg", "a") if workers else None
+        assert server.stdout.readline() == b"taken\n"
+        os.killpg(server.pid, signal.SIGSTOP)
+        assert ended(process) == (1, b"", UNKNOWN.replace(b"ended", b"is stopped"))
+        if reading is not None:
+            assert ended(reading).out == b"python: [kyg] [a]\n"
+        os.killpg(server.pid, signal.SIGKILL)
+
+
+# The user's server
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KYCLI_DB_PATH", str(tmp_path / "x.db"))
+    with short_directory() as directory, running_server(directory) as environ:
+        yield environ
+
+
+def server_pid(server: dict[str, str]) -> int:
+    import json
+
+    return int(
+        json.loads(run(BIN / "kycli", "server", "status", "--json", environ=server).out)["pid"]
+    )
+
+
+def test_while_the_server_is_stopped_python_does_it(server: dict[str, str]) -> None:
+    pid = server_pid(server)
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        assert run(BIN / "kys", "k", "python", environ=server) == (0, b"", b"")
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+    # What the server finds when it goes on was withdrawn: it does not save it again.
+    assert run(BIN / "kys", "k", "later", environ=server).code == 0
+    history = run(BIN / "kyv", "k", "--json", environ=server).out
+    assert history.count(b'"value":"python"') == 1
+    assert run(BIN / "kyg", "k", environ=server).out == b"later\n"
+
+
+LOOP = """
+i=0
+while [ $i -lt 400 ]; do
+    i=$((i + 1))
+    if kys "key$1" "$i"; then echo "$i"; else echo "failed $?"; fi
+done
+"""
+
+
+@pytest.mark.alone
+def test_killed_servers_lose_nothing_that_was_acknowledged(
+    server: dict[str, str], tmp_path: Path
+) -> None:
+    environ = {**server, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    stop = threading.Event()
+
+    def kill() -> int:
+        kills = 0
+        while not stop.wait(0.15):
+            found = subprocess.run(
+                ["pgrep", "-s", str(server_pid(server))], capture_output=True, text=True
+            ).stdout.split()
+            for pid in found[kills % 2 :]:  # all of it, or its workers alone
+                try:
+                    os.kill(int(pid), signal.SIGKILL)
+                    kills += 1
+                except ProcessLookupError:
+                    pass
+            run(BIN / "kycli", "server", "start", environ=server)
+        return kills
+
+    with ThreadPoolExecutor() as pool:
+        killing = pool.submit(kill)
+        loops = [
+            pool.submit(run, "dash", "-c", LOOP, "dash", str(number), environ=environ)
+            for number in range(3)
+        ]
+        results = [loop.result() for loop in loops]
+        stop.set()
+        assert killing.result() > 0
+    with Kycore(tmp_path / "x.db") as store:
+        for number, (code, out, err) in enumerate(results):
+            assert code == 0
+            assert b"Traceback" not in err
+            said = out.decode().splitlines()
+            assert len(said) == 400
+            acknowledged = {line for line in said if line.isdigit()}
+            assert {line for line in said if not line.isdigit()} <= {"failed 1"}
+            assert err.count(b"whether it was done is not known") == 400 - len(acknowledged)
+            changes = [c.value for c in store.get_history(f"key{number}", limit=None)]
+            assert acknowledged <= set(changes)
+            assert len(changes) == len(set(changes))  # nothing was done twice
+
+
+def test_many_clients_at_once_get_their_own_replies(server: dict[str, str]) -> None:
+    for n in range(50):
+        assert run(BIN / "kys", f"k{n}", f"v{n}", environ=server).code == 0
+    keys = "\n".join(f"k{n % 50}" for n in range(1000))
+    command = 'xargs -P 8 -I{} sh -c \'[ "$(kyg {})" = "v$(echo {} | tr -d k)" ] || echo mixed {}\''
+    environ = {**server, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = run("sh", "-c", command, stdin=keys.encode(), environ=environ)
+    assert done == (0, b"", b"")
+
+
+def test_a_reply_that_cannot_be_written_is_an_error(place: Place) -> None:
+    environ = {**os.environ, **place.environ}
+    chunks = [(2, b"first\n"), (1, b"x" * 100_000), (2, b"last\n"), (1, b"more")]
+    with place.serving(lambda *_: protocol.reply(b"2", chunks)):
+        for line, code, said in (
+            ("> /dev/full", 1, "kycli: cannot write to standard output: No space left on device\n"),
+            ("2> /dev/full > /dev/null", 2, None),
+            ("2> /dev/full > /dev/full", 1, None),
+            ("| head -c 1 > /dev/null; exit ${PIPESTATUS[0]}", 2, ""),
+        ):
+            done = subprocess.run(
+                ["bash", "-c", f"{place.bin}/kyg a {line}"],
+                env=environ,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == code, line
+            if said is not None:
+                assert done.stderr == f"first\nlast\n{said}", line
+        script = f"ulimit -f 8; {place.bin}/kyg a > {place.bin}/file"
+        done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.endswith("kycli: cannot write to standard output: File too large\n")
+
+
+def test_output_that_does_not_block_is_written_whole(place: Place) -> None:
+    data = os.urandom(1_000_000)
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with place.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
+        process = subprocess.Popen(
+            [place.bin / "kyg", "a"], env={**os.environ, **place.environ}, stdin=-3, stdout=theirs
+        )
+        os.close(theirs)
+        read = bytearray()
+        while block := os.read(ours, 65536):
+            read += block
+        assert process.wait(60) == 0
+    os.close(ours)
+    assert bytes(read) == data
