@@ -41,6 +41,10 @@ IMPORT, IN_ORDER = "import CSV, per row", "import CSV in order, per row"
 INDEXED = "import CSV and index, per row"
 EXPORT, MEMORY = "export, per row", "import and export: memory"
 UTILS = "import beside sqlite-utils, per row"
+KYG, KYS = "client: kyg, per call", "client: kys, per call"
+KYS_LOOP = "client: kys in a loop of bash, per call"
+KYG_XARGS = "client: xargs -n 1 kyg, per key"
+KYG_ALONE = "client: kyg without a server, per call"
 OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
@@ -97,6 +101,16 @@ BARS = (
     Bar(OLD, "KyCLI 0.4.0", "kycli", 50, at_least=True, promised="issue 11"),
     Bar(MEMORY, "in", None, 200, promised="issue 11"),
     Bar(MEMORY, "out", None, 200, promised="issue 11"),
+    Bar(KYG, "kyg", "/bin/true", 1.3, promised="issue 14"),
+    Bar(KYG, "kyg", "sqlite3 shell", 0.5, promised="issue 14"),
+    Bar(KYS, "kys", "/bin/true", 1.3, promised="issue 14"),
+    Bar(KYS, "kys", "sqlite3 shell", 0.5, promised="issue 14"),
+    Bar(KYS_LOOP, "sqlite3 shell, INSERT", "kys", 5, at_least=True, promised="issue 14"),
+    Bar(KYG_XARGS, "kyg", "redis-cli", 0.8, promised="issue 14"),
+    Bar(KYG_XARGS, "kyg", "/bin/true", 1.3, promised="issue 14"),
+    Bar(KYG_ALONE, "kyg", "python -c pass", 1.5, promised="issue 14"),
+    # The client may add 0.05 of python -c pass, of which the script takes 1.45.
+    Bar(KYG_ALONE, "kyg", "kyg, the script alone", 1.034, promised="issue 14"),
     Bar("select: by a field", "unindexed", "indexed", 50, at_least=True, promised="issue 12"),
     Bar(COMPLETION, "many keys", None, 0.100, promised="issue 14"),
     Bar(COMPLETION, "many keys", "few keys", 1.5, promised="issue 14"),

@@ -24,6 +24,7 @@ from harness.measuring import SIZES, Benchmark
 from harness.results import ROOT, RUNS, Result, Run, save
 from operations import (
     calls,
+    client,
     commands,
     completion,
     fields,
@@ -41,7 +42,7 @@ from operations import (
 )
 
 MODULES = (
-    reads, writes, schemas, history, search, fields, opening, processes, commands, calls,
+    reads, writes, schemas, history, search, fields, opening, processes, commands, client, calls,
     completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""

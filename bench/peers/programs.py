@@ -26,7 +26,11 @@ class Program:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "store.db"
-        self.environment = {"HOME": str(directory), "KYCLI_DB_PATH": str(self.path)}
+        self.environment = {
+            "HOME": str(directory),
+            "KYCLI_DB_PATH": str(self.path),
+            "XDG_RUNTIME_DIR": str(directory),  # there is no server
+        }
         self.start()
 
     @classmethod
