@@ -1,4 +1,4 @@
-"""The compiled engine, the native client and the manual pages; everything else is in pyproject.toml.
+"""What is compiled or generated: engine, native client, manual pages. All else: pyproject.toml.
 
 ``KYCLI_DEBUG_BUILD=1`` is the one switch. It builds an engine to look into: not
 optimised, with symbols, bounds checks and line tracing (for coverage and

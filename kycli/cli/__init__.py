@@ -41,7 +41,7 @@ def program() -> NoReturn:
         del sys.argv[0]  # the next one is the name by which the client was called
     if client == "held":
         # It has blocked Ctrl-C, which would end Python's start in a traceback.
-        import _signal
+        import _signal  # type: ignore[import-not-found]  # `signal` imports enum and more
 
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
     code = main()

@@ -21,6 +21,7 @@ from session.clients import (
     running_server,
     short_directory,
     shown,
+    until,
 )
 
 from kycli.session import protocol
@@ -268,7 +269,7 @@ def test_output_and_code_are_those_of_the_python_command(twin: Twin, lines: str)
         "kys big \"$(head -c 100000 /dev/zero | tr '\\0' x)\"; kyg big | wc -c; "
         "kyg big | head -c 1; echo ${PIPESTATUS[*]}",
         "head -c 300000 /dev/urandom > in; kys b - < in; kyg --raw b | cmp - in",
-        "kys k -; printf 'a\\n' | kys k -; kyg k; printf '' | kys k -; kyg k; kys k - < /dev/null; kyg k",
+        "printf 'a\\n' | kys k -; kyg k; printf '' | kys k -; kyg k; kys k - < /dev/null; kyg k",
         "rm -rf ../gone; mkdir ../gone; cd ../gone; rmdir ../gone; kyg k",
         "chmod 500 .; kys -d ./x.db k v; chmod 700 .",
         "echo junk > x.db; kyg -d x.db k; kys -d x.db k v; cat x.db",
@@ -435,7 +436,7 @@ def test_a_directory_or_server_of_another_user_is_not_used(place: Place) -> None
         "listener.bind(sys.argv[1]); listener.listen()\n"
         "print(flush=True); sys.stdin.read()\n"
     )
-    command = [BIN / "python", "-c", program, str(place.path)]
+    command = [str(BIN / "python"), "-c", program, str(place.path)]
     with subprocess.Popen(command, stdin=-1, stdout=-1) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -489,8 +490,6 @@ def test_it_starts_the_server_only_where_the_user_wants_it(place: Place, tmp_pat
     (tmp_path / "kycli").mkdir()
     (tmp_path / "kycli/server").touch()
     assert place.run("kyg", "a").out == b"python\n"
-    from session.clients import until
-
     until(started.exists)
     until(started.read_text)
     for _ in range(20):
@@ -501,8 +500,6 @@ def test_it_starts_the_server_only_where_the_user_wants_it(place: Place, tmp_pat
 def test_the_first_call_is_done_by_python_and_the_next_by_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from session.clients import until
-
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     with short_directory() as directory:

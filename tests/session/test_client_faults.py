@@ -193,7 +193,7 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_server_that_is_stopped_in_a_request_is_given_up(place: Place, workers: int) -> None:
-    command = [BIN / "python", "-c", SILENT, str(place.path), str(workers)]
+    command = [str(BIN / "python"), "-c", SILENT, str(place.path), str(workers)]
     with subprocess.Popen(command, stdin=-1, stdout=-1, process_group=0) as server:
         assert server.stdout is not None
         for _ in range(1 + workers):
