@@ -304,6 +304,8 @@ int lstat(const char *restrict path, struct stat *restrict status)
     return status_of(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
 }
 
+int access(const char *path, int how) { return (int)CALL3(SYS_faccessat, AT_FDCWD, path, how); }
+
 ssize_t readlink(const char *restrict path, char *restrict into, size_t room)
 {
     return CALL4(SYS_readlinkat, AT_FDCWD, path, into, room);
@@ -407,6 +409,18 @@ void *memcpy(void *restrict to, const void *restrict from, size_t size)
     return to;
 }
 
+void *memmove(void *to, const void *from, size_t size)
+{
+    char *into = to;
+    const char *byte = from;
+
+    if (into <= byte)
+        return memcpy(to, from, size);
+    while (size--)
+        into[size] = byte[size];
+    return to;
+}
+
 void *memset(void *at, int value, size_t size)
 {
     char *byte = at;
@@ -467,6 +481,17 @@ char *strrchr(const char *text, int wanted)
             found = text;
     while (*text++);
     return (char *)(uintptr_t)found;
+}
+
+char *strpbrk(const char *text, const char *wanted)
+{
+    const char *one;
+
+    for (; *text; text++)
+        for (one = wanted; *one; one++)
+            if (*text == *one)
+                return (char *)(uintptr_t)text;
+    return NULL;
 }
 
 char *strstr(const char *text, const char *wanted)

@@ -39,17 +39,39 @@ def program() -> NoReturn:
     client = os.environ.pop(_CLIENT, None)
     if client is not None:
         del sys.argv[0]  # the next one is the name by which the client was called
-    if client == "held":
-        # It has blocked Ctrl-C, which would end Python's start in a traceback.
-        import _signal  # type: ignore[import-not-found]  # `signal` imports enum and more
-
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
-    code = main()
+    is_held = client == "held"
+    env = _HeldEnvironment() if is_held else Environment()
+    code = run(env, sys.argv[1:], os.path.basename(sys.argv[0]))
+    if is_held:
+        _release_interrupts()  # it failed before it began
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     # Everything is flushed and closed. An orderly shutdown of the interpreter would make a get
     # a sixth slower, for nothing.
     os._exit(code)
+
+
+class _HeldEnvironment(Environment):
+    """The environment of a process in which the native client has blocked Ctrl-C.
+
+    It is released when the modules that the command needs are there: an interrupt in an import
+    may end in a traceback, or be lost.
+    """
+
+    def begin(self, command: Command, flags: dict[str, str]) -> None:
+        super().begin(command, flags)
+        command.load()
+        if command.family != "system":
+            import kycli.config
+            import kycli.core.location
+            import kycli.core.storage  # noqa: F401
+        _release_interrupts()
+
+
+def _release_interrupts() -> None:
+    import _signal  # type: ignore[import-not-found]  # `signal` imports enum and more
+
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
 
 
 def _restart_in_utf8() -> None:

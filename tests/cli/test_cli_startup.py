@@ -49,11 +49,13 @@ STORING = {"kycli.cli.commands.values.storing"}
 WRITING = {"kycli.core.authors", "pwd"}
 
 
-def imported(*words: str, stdout: int = subprocess.DEVNULL) -> set[str]:
+def imported(*words: str, stdout: int = subprocess.DEVNULL, client: str | None = None) -> set[str]:
+    """Return what Python imports; ``client`` is what the native client says when it starts it."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
         stdout=stdout,
         stderr=subprocess.PIPE,
+        env={**os.environ, **({} if client is None else {"_KYCLI_CLIENT": client})},
         text=True,
         check=True,
     )
@@ -80,10 +82,11 @@ def imported(*words: str, stdout: int = subprocess.DEVNULL) -> set[str]:
         ["kycli", "set", "space.new", "value"],
     ],
 )
-def test_only_what_is_needed_is_loaded(run: Call, words: list[str]) -> None:
+@pytest.mark.parametrize("client", ["", "held"])
+def test_only_what_is_needed_is_loaded(run: Call, words: list[str], client: str) -> None:
     run("kys", "key", "value")
     run("kys", "a.key[0]", "value")
-    loaded = imported(program(words[0]), *words[1:]) - imported("-c", "pass")
+    loaded = imported(program("kycli"), *words, client=client) - imported("-c", "pass")
     assert "kycli.core.storage" in loaded
     writes = words[0] == "kys" or words[1] == "set"
     handlers = STORING | WRITING if writes else READING
@@ -93,7 +96,7 @@ def test_only_what_is_needed_is_loaded(run: Call, words: list[str]) -> None:
 def test_a_terminal_costs_nothing_more(run: Call) -> None:
     run("kys", "key", "välue")
     ours, theirs = pty.openpty()
-    loaded = imported(program("kyg"), "key", stdout=theirs) - imported("-c", "pass")
+    loaded = imported(program("kycli"), "kyg", "key", stdout=theirs) - imported("-c", "pass")
     assert os.read(ours, 100) == "välue\r\n".encode()
     os.close(ours)
     os.close(theirs)
@@ -103,5 +106,5 @@ def test_a_terminal_costs_nothing_more(run: Call) -> None:
 def test_a_configured_scope_costs_no_json(run: Call) -> None:
     run("kys", "key", "value")
     run("kycli", "use", "default")
-    loaded = imported(program("kyg"), "key") - imported("-c", "pass")
+    loaded = imported(program("kycli"), "kyg", "key") - imported("-c", "pass")
     assert loaded <= ENGINE | OURS | SMALL | READING | {"_json"}

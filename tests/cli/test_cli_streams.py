@@ -299,7 +299,7 @@ def test_interrupting_the_import_is_quiet_too(home: Path, tmp_path: Path) -> Non
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise KeyboardInterrupt\n")
     done = subprocess.run(
-        [program("kyg"), "k"],
+        [program("kycli"), "get", "k"],
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(package.parent)},
         check=False,

@@ -135,13 +135,13 @@ class Place:
     def serving(self, answer: Callable[[protocol.Request, socket.socket], bytes]) -> Iterator[None]:
         """Answer each request in a thread, until the block ends."""
         with self.listening() as listener:
-            thread = threading.Thread(target=_serve, args=(listener, answer))
+            thread = threading.Thread(target=_serve, args=(listener, answer), daemon=True)
             thread.start()
             try:
                 yield
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
-                thread.join()
+                thread.join(60)
 
 
 def _serve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -392,6 +393,22 @@ def test_a_script_that_is_missing_or_cannot_run_is_named(place: Place) -> None:
     assert place.run("kyg", "a") == (1, b"", message)
     place.script.unlink()
     assert place.run("kyg", "a") == (1, b"", message)
+
+
+def test_python_is_started_without_what_a_command_does_not_need(place: Place) -> None:
+    place.script.write_text(
+        f"#!{BIN.resolve()}/python\nimport sys\nprint(sys.flags.no_site, sys.argv)\n"
+    )
+    shown = f"1 [{str(place.script)!r}, 'kyg', 'a']\n"
+    assert place.run("kyg", "a") == (0, shown.encode(), b"")
+
+
+def test_python_finds_what_is_not_installed_beside_the_script(place: Place, tmp_path: Path) -> None:
+    shutil.copy(BIN / "kycli", place.script)
+    place.environ["HOME"] = str(tmp_path)
+    assert place.run("kys", "k", "v") == (0, b"", b"")
+    assert place.run("kyg", "k") == (0, b"v\n", b"")
+    assert place.run("kyg", "--query") == run(BIN / "kyg", "--query", environ=place.environ)
 
 
 def test_what_the_server_declines_the_script_does(place: Place) -> None:

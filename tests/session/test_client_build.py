@@ -66,12 +66,13 @@ def test_a_copy_in_each_program_s_place_stays_small() -> None:
 
 @has_compiler
 def test_they_are_built_as_programs(tmp_path: Path) -> None:
-    said = build_scripts(tmp_path)
+    built = tmp_path / "built"
+    said = build_scripts(built)
     assert "Python scripts" not in said.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    assert sorted(path.name for path in built.iterdir()) == sorted(NAMES)
     for name in NAMES:
-        assert os.access(tmp_path / name, os.X_OK)
-        assert ((tmp_path / name).read_bytes()[:2] == b"#!") == (name == "kycli")
+        assert os.access(built / name, os.X_OK)
+        assert ((built / name).read_bytes()[:2] == b"#!") == (name == "kycli")
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "/no/such/compiler"])

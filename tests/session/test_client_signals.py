@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import random
@@ -183,7 +184,8 @@ def test_the_python_command_releases_it_and_tells_no_program_it_starts(
 def test_other_signals_end_it_and_so_the_request(place: Place, number: signal.Signals) -> None:
     server = Waiting()
     with place.serving(server):
-        process = place.start("kys", "a")
+        restored = functools.partial(signal.signal, number, signal.SIG_DFL)
+        process = place.start("kys", "a", preexec_fn=restored)  # whoever runs the tests ignores it
         server.taken.wait(60)
         process.send_signal(number)
         assert process.wait(60) == -number
