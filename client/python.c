@@ -128,8 +128,12 @@ _Noreturn void run_python(const struct call *call)
         words = copy(first, 4, call->arguments);
         variables = copy(told, 1, call->variables);
         if (words && variables) {
-            /* Without the module `site`, which takes a seventh of the time; the script makes up for it. */
-            if (!access(script, X_OK) && !find_python(script, python, sizeof python))
+            /*
+             * Without the module `site`, which takes long; the script makes up for it. Not for `ky`
+             * and `kycli`, which are any command, such as one that asks where Python is installed.
+             */
+            if (!same(call->program, "ky") && !same(call->program, "kycli")
+                && !access(script, X_OK) && !find_python(script, python, sizeof python))
                 execve(python, words, variables);
             execve(script, words + 2, variables);
         }

@@ -395,12 +395,15 @@ def test_a_script_that_is_missing_or_cannot_run_is_named(place: Place) -> None:
     assert place.run("kyg", "a") == (1, b"", message)
 
 
-def test_python_is_started_without_what_a_command_does_not_need(place: Place) -> None:
-    place.script.write_text(
-        f"#!{BIN.resolve()}/python\nimport sys\nprint(sys.flags.no_site, sys.argv)\n"
-    )
-    shown = f"1 [{str(place.script)!r}, 'kyg', 'a']\n"
-    assert place.run("kyg", "a") == (0, shown.encode(), b"")
+def test_python_is_started_without_what_a_short_command_does_not_need(place: Place) -> None:
+    python = f"{BIN.resolve()}/python"
+    place.script.write_text(f"#!{python}\nimport sys\nprint(sys.flags.no_site, sys.argv[1:])\n")
+    assert place.run("kyg", "a") == (0, b"1 ['kyg', 'a']\n", b"")
+    # These may be any command, also one that asks where Python is installed.
+    for name in ("ky", "other"):
+        (place.bin / name).symlink_to("kyg")
+    assert place.run("ky", "a") == (0, b"0 ['ky', 'a']\n", b"")
+    assert place.run("other", "a") == (0, b"0 ['kycli', 'a']\n", b"")
 
 
 def test_python_finds_what_is_not_installed_beside_the_script(place: Place, tmp_path: Path) -> None:
