@@ -414,10 +414,11 @@ schema=None)
         return status
 
     cdef str _save(self, str scope, key, value, ttl):
-        cdef Declared declared = self._db.find_declared(scope)
-        if declared is None:
-            declared = self._declared(scope)
-        if declared.schema is not None:
+        cdef _Session db = self._db
+        # Most stores have no schema. Whether there is one is looked at under the lock in any case,
+        # but a deferred save takes none.
+        if ((db.declarations.any_schema or db.deferred is not None)
+                and self._declared(scope).schema is not None):
             return self._save_if(scope, key, value, ttl, False, None)
         try:
             return self._save_unchecked(scope, key, value, ttl)
@@ -425,10 +426,10 @@ schema=None)
             return self._save_if(scope, key, value, ttl, False, None)
 
     cdef str _save_unchecked(self, str scope, key, value, ttl):
-        """Save in a scope that had no schema a moment ago.
+        """Save in a scope that has no schema as far as is known.
 
         Raises:
-            _SchemaDeclared: when it has one now; nothing was changed.
+            _SchemaDeclared: when it has one; nothing was changed.
         """
         cdef _Session db = self._db
         cdef Declared declared
@@ -436,7 +437,12 @@ schema=None)
         cdef int operation
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
         cdef object expires_at
-        kind, stored, size = encode(value)
+        try:
+            kind, stored, size = encode(value)
+        except KycliError:
+            if self._declared(scope).schema is None:
+                raise
+            raise _SchemaDeclared from None  # which may take what cannot be encoded, a model say
         if db.deferred is not None:
             status = self._save_deferred(scope, key, kind, stored, size, lifetime)
             if status is not None:

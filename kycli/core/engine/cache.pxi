@@ -344,6 +344,7 @@ cdef class _Declarations:
     cdef int64_t era
     cdef dict records           # scope -> Declared
     cdef Declared last          # the one that was found last, most often the next one too
+    cdef bint any_schema        # whether any scope had a schema, as far as was read
 
     def __cinit__(self):
         self.records = {}
@@ -385,6 +386,8 @@ cdef class _Declarations:
         cdef Declared declared = self.records.get(scope)
         if declared is None or declared.row != row:
             declared = _declared_by(scope, row)
+            if declared.schema is not None:
+                self.any_schema = True
             if len(self.records) >= SCOPES_MAX:
                 self.records.clear()
             self.records[scope] = declared

@@ -71,7 +71,10 @@ cdef tuple _declared_row(_Session db, str scope):
     if db.run.native:
         statement = db.run.native_of(db.connection, _DECLARED)
     if statement is None:
-        return db.cursor.execute(_DECLARED, (scope,)).get
+        # APSW keeps it. Without this flag it would keep SQLite's lookaside memory too, which the
+        # hot statements would miss later: three allocations a save.
+        return db.cursor.execute(
+            _DECLARED, (scope,), prepare_flags=SQLITE_PREPARE_PERSISTENT).get
     statement.bind_text(1, scope)
     try:
         if statement.has_row_at_once():
