@@ -215,7 +215,10 @@ class _Reader:
         text = self.text
         if _ARGUMENT.match(text, self.at):
             self.uses_arguments = True
-        if name := _NAME.match(text, self.at):
+        name = _NAME.match(text, self.at)
+        if text.startswith(b"\\\n", name.end() if name else self.at + 1):
+            self.blocked("a variable in it goes on in the next line")
+        if name:
             self.at = name.end()
             return False
         following = text[self.at + 1 : self.at + 2]
