@@ -297,6 +297,25 @@ cdef _commit_if_due(_Session db):
         db.lock.release()
 
 
+cdef bint _commit_deferred_at_once(_Session db) except -1:
+    """Commit the deferred writes if nobody has to be waited for; return whether none is left."""
+    if not db.deferred.count:
+        return True
+    if not db.lock.acquire(False):
+        return False
+    db.busy.limit_ms = DEFER_WAIT_MS
+    try:
+        db.flush()
+        return True
+    except FileReplacedError:
+        raise  # they are lost
+    except KycliError:
+        return False  # the next call that commits them raises it
+    finally:
+        db.busy.limit_ms = 0
+        db.lock.release()
+
+
 def _commit_at_exit():
     """Commit the deferred writes when the program ends; raise if that fails.
 

@@ -316,6 +316,9 @@ cdef class _Sweeper:
                 and not (self.limited and self.written >= SWEEP_WRITES) and not at_once):
             return
         self.due = now + SWEEP_PAUSE_MS
+        # What follows would commit them, and wait for another writer as long as any call does.
+        if store._db.deferred is not None and not _commit_deferred_at_once(store._db):
+            return
         batch = min(SWEEP_ROWS + self.written, SWEEP_ROWS_MAX)
         self.written = 0
         if self.archive(store, None, batch) >= batch:

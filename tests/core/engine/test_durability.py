@@ -24,7 +24,7 @@ from typing import Any
 import apsw
 import invariants
 import pytest
-from conftest import Clock
+from conftest import Clock, examples
 from forks import in_child
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -519,7 +519,9 @@ def everything(path: Path) -> list[Any]:
 
 @given(calls=st.lists(CALLS, max_size=60), warm=st.booleans())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_answers_and_tables_are_those_of_committing_at_once(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[Any, ...]], warm: bool
@@ -556,7 +558,11 @@ def test_each_save_is_a_change_of_its_own(later: Kycore, path: Path) -> None:
 
 
 def test_the_history_stays_in_order_when_others_write_in_between(path: Path, clock: Clock) -> None:
-    with Kycore(path, durability="async", clock=clock) as later, Kycore(path, clock=clock) as other:
+    # Who waits for another writer waits longer than any test does.
+    with (
+        Kycore(path, durability="async", clock=clock, busy_timeout_ms=10_000_000) as later,
+        Kycore(path, clock=clock) as other,
+    ):
         with other.transaction():
             later.save("a", 1)
             clock.advance(1)
