@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import NamedTuple
 
 from kycli.core.doctor import consistency
@@ -264,13 +265,8 @@ def _reraise_if_passing(error: StorageError) -> None:
 
 def _look_at_schema(store: Kycore, found: _Findings) -> None:
     """Compare tables, indexes and triggers with the layout; what others have added is theirs."""
-    import apsw
-
-    model = apsw.Connection(":memory:")
-    model.execute(WHOLE)
     there = {(type, name): sql for type, name, sql in store._query(_OBJECTS)}
-    objects: list[tuple[Any, ...]] = list(model.execute(_OBJECTS))
-    for type, name, sql in objects:
+    for type, name, sql in _objects_of_layout():
         if name in _SHADOWS:
             continue  # a part of fts_kvstore, and looked at with it
         present = there.get((type, name))
@@ -278,13 +274,12 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
             if present is None or present.split() != sql.split():
                 found.remake[type, name] = sql
                 if type == "view":  # its triggers are dropped with it
-                    found.remake.update(
-                        {(made, its): text for made, its, text in model.execute(_OF_VIEW, (name,))}
-                    )
+                    of_view: list[Any] = _model().execute(_OF_VIEW, (name,)).fetchall()
+                    found.remake.update({(made, its): text for made, its, text in of_view})
                 state = "is missing" if present is None else "is not as kycli makes it"
                 found.add("file", [f"the {type} {name} {state}"])
             continue
-        if present is not None and _is_that_table(store, model, name, present, sql):
+        if present is not None and _is_that_table(store, name, present, sql):
             continue
         state = "is missing" if present is None else "is not as kycli makes it"
         found.add("index" if name in _SEARCH else "file", [f"the table {name} {state}"])
@@ -294,21 +289,33 @@ def _look_at_schema(store: Kycore, found: _Findings) -> None:
             found.remake[type, name] = sql
         else:
             found.hopeless = True
-    model.close()
     for index in selecting.outdated(store):
         found.outdated.append(index)
         what = f"the index on {index.field} of {index.scope} is not as kycli makes it"
         found.add("file", [what])
 
 
-def _is_that_table(
-    store: Kycore, model: apsw.Connection, name: str, sql: str, wanted: str
-) -> bool:  # fmt: skip
+@cache
+def _objects_of_layout() -> list[tuple[Any, ...]]:
+    """Return type, name and SQL of all that the layout makes."""
+    return _model().execute(_OBJECTS).fetchall()
+
+
+def _model() -> apsw.Connection:
+    """Return an empty database as the layout makes it, in memory."""
+    import apsw
+
+    model = apsw.Connection(":memory:")
+    model.execute(WHOLE)
+    return model
+
+
+def _is_that_table(store: Kycore, name: str, sql: str, wanted: str) -> bool:
     if sql.split() == wanted.split():
         return True
     # It may have columns more, and one that was added is written in another way; but the
     # columns of a virtual table cannot be asked for where it is damaged.
-    columns = model.execute(_COLUMNS, (name,)).fetchall()
+    columns = _model().execute(_COLUMNS, (name,)).fetchall()
     return name != "fts_kvstore" and {*columns} <= {*store._query(_COLUMNS, (name,))}
 
 
