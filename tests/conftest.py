@@ -12,6 +12,7 @@ from pathlib import Path
 import invariants
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.errors import InvalidArgument
 
 from kycli import Kycore
 from kycli.errors import NewerFormatError
@@ -22,12 +23,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test may depend on how busy the machine is, so Hypothesis looks at no clock. What it
-# tries is the same in each run; `make soak` runs the same tests with the other profile.
-settings.register_profile(
-    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("random", settings.get_profile("steady"), derandomize=False)
-settings.load_profile("steady")
+# tries is the same in each run; `make soak` runs the same tests with the other profile. Tests
+# import this file too, as a module of its own, which must not change the profile again.
+try:
+    settings.get_profile("steady")
+except InvalidArgument:
+    settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "steady", settings.get_profile("random"), derandomize=True, max_examples=50
+    )
+    settings.load_profile("steady")
+
+
+def examples(most: int) -> int:
+    """Return how many examples a test tries: all in `make soak`, else a part of them.
+
+    More of what is the same in each run would show nothing new.
+    """
+    return max(1, most // 3) if settings().derandomize else most
 
 
 @pytest.fixture
@@ -43,12 +56,21 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long value by its length: ids are escaped, kept and sent from process to process."""
+    if isinstance(val, str | bytes) and len(val) > 100:
+        return f"{argname} of {len(val)}"
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Tell xdist which tests one worker has to run: `pytest -n auto`.
 
     Tests that share a fixture of their module share it only in one process. Tests that are
     marked ``alone`` run one after the other. All others go to whichever worker is free.
     """
+    grouped = []
     for item in items:
         group = None
         if item.get_closest_marker("alone"):
@@ -57,6 +79,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = item.nodeid.partition("::")[0]
         if group and item.config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group(group))
+            grouped.append(item)
+    yield
+    for item in grouped:
+        # xdist says the group in the name. Where it does not, it has dropped the group.
+        if hasattr(item.config, "workerinput") and "@" not in item.nodeid:
+            raise pytest.UsageError("this pytest-xdist and this pytest ignore groups of tests")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at thousands of tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def shares_a_fixture(item: pytest.Function) -> bool:

@@ -38,7 +38,7 @@ def mixed(lab: Lab) -> None:
 
     for group, processes in MIXED.items():
         if not lab.size.factor:
-            processes = min(processes, 2)
+            processes = 2 if processes == 2 else 1
         peers = [peer for peer in offering("mixed") if peer.shared or processes == 1]
         ways = [loaded(peer, processes) for peer in lab.wanted(peers)]
         lab.measure(group, ways, rounds=7, size=processes * calls)

@@ -79,7 +79,7 @@ READS = [
 
 @pytest.mark.parametrize("words", READS, ids=" ".join)
 def test_reading_makes_no_database_of_an_empty_file(
-    run: Call, home: Path, words: list[str]
+    run: Call, call: Call, home: Path, words: list[str]
 ) -> None:
     place = home / "place"
     place.mkdir()
@@ -91,7 +91,7 @@ def test_reading_makes_no_database_of_an_empty_file(
     assert empty.read_bytes() == b""
     if words[1:] not in (["doctor"], ["config"], ["migrate"]):
         assert result == as_missing
-    assert run("kys", "-d", str(empty), "k", "v").code == 0
+    assert call("kys", "-d", str(empty), "k", "v").code == 0
     assert run("kyg", "-d", str(empty), "k").out == b"v\n"
 
 
@@ -105,14 +105,14 @@ def test_doctor_does_not_call_an_empty_file_sound(call: Call, database: Path) ->
     assert database.read_bytes() == b""
 
 
-def test_a_failed_creation_leaves_nothing(run: Call, home: Path) -> None:
+def test_a_failed_creation_leaves_nothing(run: Call, call: Call, home: Path) -> None:
     place = home / "place"
     place.mkdir()
     script = f"ulimit -f 0; exec {program('kys')} -d {place}/new.db k v"
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(b"kycli: ")
-    assert run("kys", "-d", f"{place}/{'x' * 250}", "k", "v").failed_clearly
+    assert call("kys", "-d", f"{place}/{'x' * 250}", "k", "v").failed_clearly
     assert os.listdir(place) == []
 
 

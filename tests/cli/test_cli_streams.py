@@ -88,9 +88,9 @@ BIG = b"0123456789" * 300_000
 
 
 def test_a_write_that_the_system_cuts_short_is_an_error(
-    run: Call, home: Path, environ: dict[str, str]
+    run: Call, call: Call, home: Path, environ: dict[str, str]
 ) -> None:
-    run("kys", "k", "-", stdin=BIG)
+    call("kys", "k", "-", stdin=BIG)
 
     def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
@@ -108,8 +108,10 @@ def test_a_write_that_the_system_cuts_short_is_an_error(
     assert done.stderr == b"kycli: cannot write to standard output: File too large\n"
 
 
-def test_a_non_blocking_pipe_that_is_full_is_an_error(run: Call, environ: dict[str, str]) -> None:
-    run("kys", "k", "-", stdin=BIG)
+def test_a_non_blocking_pipe_that_is_full_is_an_error(
+    run: Call, call: Call, environ: dict[str, str]
+) -> None:
+    call("kys", "k", "-", stdin=BIG)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     done = subprocess.run(
@@ -128,9 +130,9 @@ def test_a_non_blocking_pipe_that_is_full_is_an_error(run: Call, environ: dict[s
 
 
 def test_being_stopped_in_the_middle_of_a_write_loses_nothing(
-    run: Call, environ: dict[str, str]
+    call: Call, environ: dict[str, str]
 ) -> None:
-    run("kys", "k", "-", stdin=BIG)
+    call("kys", "k", "-", stdin=BIG)
     with subprocess.Popen(
         [program("kyg"), "k", "--raw"], stdout=subprocess.PIPE, env=environ, bufsize=0
     ) as process:
@@ -160,8 +162,8 @@ def test_input_whose_end_cannot_be_told_is_refused(run: Call) -> None:
     assert run("kyg", "k").code == 2
 
 
-def test_closed_streams(run: Call) -> None:
-    run("kys", "k", "v")
+def test_closed_streams(run: Call, call: Call) -> None:
+    call("kys", "k", "v")
 
     def shell(line: str) -> subprocess.CompletedProcess[bytes]:
         path = f"{os.path.dirname(program('kycli'))}:{os.environ['PATH']}"
@@ -208,9 +210,9 @@ def prompted(terminal: tuple[int, int]) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 1)])
 def test_prompts_on_a_real_terminal(
-    run: Call, terminal: tuple[int, int], answer: bytes, code: int
+    run: Call, call: Call, terminal: tuple[int, int], answer: bytes, code: int
 ) -> None:
-    run("kys", "k", "v", "-p", "alpha")
+    call("kys", "k", "v", "-p", "alpha")
     with prompted(terminal) as process:
         os.write(terminal[0], answer)
         assert process.communicate(timeout=60)[0] == b""
@@ -219,9 +221,9 @@ def test_prompts_on_a_real_terminal(
 
 
 def test_interrupting_a_prompt_ends_its_line_and_nothing_else(
-    run: Call, terminal: tuple[int, int]
+    run: Call, call: Call, terminal: tuple[int, int]
 ) -> None:
-    run("kys", "k", "v", "-p", "alpha")
+    call("kys", "k", "v", "-p", "alpha")
     with prompted(terminal) as process:
         time.sleep(0.1)  # so that it is surely waiting, and not about to
         process.send_signal(signal.SIGINT)
@@ -233,9 +235,9 @@ def test_interrupting_a_prompt_ends_its_line_and_nothing_else(
 
 
 def test_the_question_is_not_asked_where_nobody_sees_it(
-    run: Call, terminal: tuple[int, int]
+    run: Call, call: Call, terminal: tuple[int, int]
 ) -> None:
-    run("kys", "k", "v", "-p", "alpha")
+    call("kys", "k", "v", "-p", "alpha")
     done = subprocess.run(
         [program("kycli"), "drop-scope", "alpha"],
         stdin=terminal[1],
@@ -327,11 +329,11 @@ FORGOTTEN = [
 
 @pytest.mark.parametrize("line", FORGOTTEN)
 def test_a_forgotten_value_is_not_read_from_standard_input(
-    run: Call, line: str, database: Path, terminal: tuple[int, int]
+    run: Call, call: Call, line: str, database: Path, terminal: tuple[int, int]
 ) -> None:
-    run("kys", "k", "old")
-    run("kys", "list", "--json", '["x"]')
-    run("kys", "doc", "--json", '{"a": 1}')
+    call("kys", "k", "old")
+    call("kys", "list", "--json", '["x"]')
+    call("kys", "doc", "--json", '{"a": 1}')
     before = database.read_bytes()
     words = shlex.split(line)
     for stdin in (b"", b"x", b"next line\n"):
@@ -409,14 +411,14 @@ def test_a_line_without_a_value_does_not_swallow_the_lines_behind_it(run: Call) 
         "kycli rename-scope default $E",
     ],
 )
-def test_an_empty_variable_changes_nothing(run: Call, line: str) -> None:
-    run("kys", "token", "old")
-    run("kys", "list", "--json", '["x"]')
-    before = run("kycli", "history", "--json"), run("kycli", "list-scopes")
+def test_an_empty_variable_changes_nothing(call: Call, line: str) -> None:
+    call("kys", "token", "old")
+    call("kys", "list", "--json", '["x"]')
+    before = call("kycli", "history", "--json"), call("kycli", "list-scopes")
     done = in_bash(f"E=; {line}", b"the rest of a file\n")
     assert done.returncode == 1
     assert done.stderr.startswith(b"kycli: ")
-    assert (run("kycli", "history", "--json"), run("kycli", "list-scopes")) == before
+    assert (call("kycli", "history", "--json"), call("kycli", "list-scopes")) == before
 
 
 class Endless(io.RawIOBase):
@@ -485,11 +487,11 @@ def test_a_value_of_just_the_limit_is_stored(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("words", [["kyg", "a", "gone", "b"], ["kyg", "big", "gone"]])
 @pytest.mark.parametrize("reader", ["true", "head -c 1", "head -n 1"])
 def test_a_closed_pipe_does_not_hide_a_missing_key(
-    run: Call, words: list[str], reader: str
+    call: Call, words: list[str], reader: str
 ) -> None:
     for key in ("a", "b"):
-        run("kys", key, "v")
-    run("kys", "big", "-", stdin=BIG)
+        call("kys", key, "v")
+    call("kys", "big", "-", stdin=BIG)
     done = in_bash(f"{shlex.join(words)} | {reader} >/dev/null; exit ${{PIPESTATUS[0]}}")
     assert done.returncode == 2
     assert done.stderr == b"kycli: no key 'gone' in scope 'default'\n"

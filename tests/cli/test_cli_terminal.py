@@ -32,12 +32,12 @@ def obeyed(shown: str, keep: str = "\n") -> set[str]:
 
 
 @pytest.fixture
-def evil(run: Call) -> None:
-    run("kys", "--", KEY, VALUE)
-    run("kys", "bytes", "-", stdin=b"\xff\x1b[2Jx")
-    run("kys", "document", "--json", json.dumps({"\x7fmember": VALUE}))
-    run("kys", "VARIABLE", VALUE, "--scope", "vars")
-    run("kys", "command", "echo \x1b[31m hi\n\techo you")
+def evil(call: Call) -> None:
+    call("kys", "--", KEY, VALUE)
+    call("kys", "bytes", "-", stdin=b"\xff\x1b[2Jx")
+    call("kys", "document", "--json", json.dumps({"\x7fmember": VALUE}))
+    call("kys", "VARIABLE", VALUE, "--scope", "vars")
+    call("kys", "command", "echo \x1b[31m hi\n\techo you")
 
 
 @pytest.mark.usefixtures("evil")
@@ -164,9 +164,9 @@ def test_names_of_files_are_shown_escaped(run: Call, home: Path) -> None:
 ROWS = ["tab\tapple", "line\napple", "cr\rapple", "\u2028 apple", "\x0b\x1e apple"]
 
 
-def test_rows_of_search_are_never_broken(run: Call) -> None:
+def test_rows_of_search_are_never_broken(run: Call, call: Call) -> None:
     for key in ROWS:
-        run("kys", "--", key, "apple\tpie\nwith cream")
+        call("kys", "--", key, "apple\tpie\nwith cream")
     for words in ([], ["--all-scopes"], ["--keys-only"], ["--keys-only", "--all-scopes"]):
         found = run("kycli", "search", "apple", *words).out.decode()
         rows = found.removesuffix("\n").split("\n")
@@ -186,8 +186,10 @@ def test_rows_of_search_are_never_broken(run: Call) -> None:
 
 @pytest.mark.parametrize("program", [["kycli", "search"], ["kyg", "-s"]])
 @pytest.mark.parametrize("end", ["\n", "\0"])
-def test_keys_only_prints_keys_on_a_terminal(run: Call, program: list[str], end: str) -> None:
-    run("kys", "note", "apple pie")
+def test_keys_only_prints_keys_on_a_terminal(
+    run: Call, call: Call, program: list[str], end: str
+) -> None:
+    call("kys", "note", "apple pie")
     words = [*program, "apple", "--keys-only", *(["-0"] if end == "\0" else [])]
     assert on_a_terminal(*words) == f"note{end}"
     assert run(*words).out.decode() == f"note{end}"
@@ -267,8 +269,8 @@ def test_a_table_fits_the_screen_and_is_aligned(words: list[str], columns: int) 
             assert width(row[: row.index("VALUE")]) == place, row
 
 
-def test_a_table_is_as_wide_as_what_is_in_it(run: Call) -> None:
-    run("kys", "key", "value")
+def test_a_table_is_as_wide_as_what_is_in_it(call: Call) -> None:
+    call("kys", "key", "value")
     environ = {"COLUMNS": "200", "NO_COLOR": "1", "PAGER": "cat"}
     title, row = on_a_terminal("kyv", environ=environ).splitlines()
     assert title == "time (UTC)               operation  version  change  key  value"
@@ -305,8 +307,8 @@ def test_what_is_cut_fits(text: str, columns: int) -> None:
     assert width(padded(short, columns)) == columns
 
 
-def test_a_pager_is_given_a_dumb_terminal_only_where_that_is_wanted(run: Call) -> None:
-    run("kys", "k", "v")
+def test_a_pager_is_given_a_dumb_terminal_only_where_that_is_wanted(call: Call) -> None:
+    call("kys", "k", "v")
     pager = "sh -c 'echo $TERM; cat'"
     for environ in ({}, {"NO_COLOR": "1"}):
         shown = on_a_terminal("kyv", environ={"PAGER": pager, **environ})

@@ -6,6 +6,7 @@ import json
 import tomllib
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import PIECES, Places, write
@@ -38,7 +39,7 @@ def json_objects(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\n"])) + text + draw(st.sampled_from(["", "\n", " \r\n"]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(json_objects(), st.text(max_size=5))
 def test_setting_added_to_json_and_taken_out_leaves_the_text(text: str, value: str) -> None:
     new = text
@@ -106,7 +107,7 @@ SETTINGS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(toml_documents(), st.lists(SETTINGS, min_size=1, max_size=3))
 def test_any_toml_becomes_what_it_was_and_the_change(
     text: str, changes: list[tuple[str, str | int | None]]
@@ -198,7 +199,7 @@ def test_deeply_nested_json_is_edited_or_refused_and_never_ruined(places: Places
             assert path.read_text() == text[:-1] + ', "current_scope": "alpha"}'
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(PIECES, st.text(max_size=5))
 def test_setting_added_to_toml_and_taken_out_leaves_the_rest(text: str, value: str) -> None:
     try:

@@ -9,6 +9,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import FULL, FULL_TOML, PIECES, Places, run_python, said, write
@@ -130,7 +131,7 @@ def test_unreadable_config_is_one_clear_error(places: Places) -> None:
         load_config()
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(PIECES)
 def test_toml_means_what_tomllib_says(text: str) -> None:
     # A file that begins with a byte order mark is read without it.
@@ -154,7 +155,7 @@ JSON_PIECES = st.lists(
 ).map(lambda pieces: "{" + "".join(pieces) + "}")
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(JSON_PIECES)
 def test_json_means_what_json_says(text: str) -> None:
     try:

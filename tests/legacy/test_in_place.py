@@ -11,6 +11,7 @@ from typing import Any
 
 import apsw
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy.old_release import KEY, OTHER_KEY
@@ -212,7 +213,7 @@ RAW = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(RAW, min_size=1, max_size=20), st.booleans())
 def test_sql_tells_a_value_as_the_reader_does(raws: list[Any], is_json: bool) -> None:
     """Most values never leave SQL, so what SQL makes of them is held to the reader."""
@@ -260,7 +261,7 @@ _KEYS = st.sampled_from("abcd")
 _SAVED = st.sampled_from(["1", "2", "text", "x" * 600, None])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.dictionaries(_KEYS, st.tuples(_SAVED, st.none() | _TIMES)),
     st.lists(st.tuples(_KEYS, _SAVED, _TIMES), max_size=12),

@@ -341,7 +341,7 @@ def test_a_write_that_fails_leaves_the_old_database_or_the_new_one(
     with Migrations(small, tmp_path) as migrations:
         path = migrations.path
         writes = migrations.count()
-        for number in sorted({*range(0, writes, max(1, writes // 40)), writes - 2, writes - 1}):
+        for number in sorted({*range(0, writes, max(1, writes // 15)), writes - 2, writes - 1}):
             said = migrations.run(number, how)
             if is_migrated(path):
                 invariants.check(path)
@@ -350,7 +350,7 @@ def test_a_write_that_fails_leaves_the_old_database_or_the_new_one(
             assert contents(path) == before
             assert migrate(str(path)) is not None
             invariants.check(path)
-    assert failed > 20
+    assert failed > 8
     os.unlink(small)
 
 
@@ -364,7 +364,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
     with Migrations(source, tmp_path) as migrations:
         path = migrations.path
         writes = migrations.count()
-        for number in [*range(0, writes, writes // 10), *range(writes - 4, writes)]:
+        for number in [*range(0, writes, writes // 5), *range(writes - 4, writes)]:
             assert migrations.run(number, "killed") == "killed\n"
             if is_migrated(path):
                 new += 1
@@ -380,7 +380,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(
         if not is_migrated(path):
             migrate(str(path))
         invariants.check(path)
-    assert old > 5
+    assert old > 3
     assert new > 0
 
 

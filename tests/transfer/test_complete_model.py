@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 import invariants
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,7 +177,7 @@ def exported(run: Run, **options: Any) -> bytes:
     return file.getvalue()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(history=operations(), after=operations(WITHOUT_SQL))
 def test_an_import_with_history_answers_as_the_store_did(
     history: list[Operation], after: list[Operation]
@@ -192,7 +193,7 @@ def test_an_import_with_history_answers_as_the_store_did(
         assert copy.store.check() == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(history=operations())
 def test_an_import_without_history_has_the_same_keys(history: list[Operation]) -> None:
     with stores(history) as (run, copy):

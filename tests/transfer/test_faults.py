@@ -359,15 +359,20 @@ print(int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) >
 """
 
 
+LARGE_FORMATS = ("csv", "jsonl", "nul")
+
+
+def soak(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.soak)
+
+
 @pytest.mark.parametrize(
     ("format", "count", "size", "most"),
     [
-        ("csv", 1, 100_000_000, 380),
-        ("jsonl", 1, 100_000_000, 380),
-        ("nul", 1, 100_000_000, 380),
-        ("csv", 200, 1_000_000, 150),
-        ("jsonl", 200, 1_000_000, 150),
-        ("nul", 200, 1_000_000, 150),
+        *((name, 1, 20_000_000, 125) for name in LARGE_FORMATS),
+        *((name, 30, 2_000_000, 110) for name in LARGE_FORMATS),
+        *(soak(name, 1, 100_000_000, 380) for name in LARGE_FORMATS),
+        *(soak(name, 200, 1_000_000, 150) for name in LARGE_FORMATS),
     ],
 )
 def test_the_memory_that_large_values_take(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli.harness import Call, program
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,16 +79,16 @@ sys.stdout.buffer.write(b"\\0".join(os.environb[name.encode()] for name in sys.a
 
 
 @pytest.mark.parametrize("word", [*HOSTILE, "-h", "--", "-0", "--dry-run", "-d", "x" * 1000])
-def test_arguments_arrive_as_they_are(run: Call, word: str) -> None:
-    run("kys", "show", "printf '[%s]'")
+def test_arguments_arrive_as_they_are(run: Call, call: Call, word: str) -> None:
+    call("kys", "show", "printf '[%s]'")
     done = run("kyc", "show", word, "second one", word)
     assert done == (0, f"[{word}][second one][{word}]".encode(), "")
     assert run("kycli", "exec", "show", word).out == f"[{word}]".encode()
     assert run("kycli", "kyc", "show", word).out == f"[{word}]".encode()
 
 
-def test_arguments_need_not_be_utf8(run: Call) -> None:
-    run("kys", "show", "printf '[%s]'")
+def test_arguments_need_not_be_utf8(run: Call, call: Call) -> None:
+    call("kys", "show", "printf '[%s]'")
     assert run("kyc", "show", b"\xff\xfe", "ü").out == b"[\xff\xfe][\xc3\xbc]"
     assert run("kycli", "run", "--", "printf", "[%s]", b"\xff").out == b"[\xff]"
     assert run("kyc", "--", "show", b"\xff").out == b"[\xff]"
@@ -95,9 +96,11 @@ def test_arguments_need_not_be_utf8(run: Call) -> None:
 
 
 @pytest.mark.parametrize("word", HOSTILE)
-def test_a_dry_run_prints_what_a_shell_would_run(run: Call, home: Path, word: str) -> None:
-    run("kys", "show", "printf '[%s]'")
-    shown = run("kyc", "--dry-run", "show", word, "second")
+def test_a_dry_run_prints_what_a_shell_would_run(
+    run: Call, call: Call, home: Path, word: str
+) -> None:
+    call("kys", "show", "printf '[%s]'")
+    shown = call("kyc", "--dry-run", "show", word, "second")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith(b"printf '[%s]' ")
     again = subprocess.run(["sh", "-c", shown.out], capture_output=True, check=True)
@@ -114,17 +117,17 @@ def test_a_dry_run_runs_nothing(run: Call, home: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 42, 127, 255])
-def test_exit_codes_are_passed_on(run: Call, code: int) -> None:
-    run("kys", "leave", f"exit {code}")
+def test_exit_codes_are_passed_on(run: Call, call: Call, code: int) -> None:
+    call("kys", "leave", f"exit {code}")
     assert run("kyc", "leave").code == code
     assert run("kycli", "run", "--scope", "none", "--", "sh", "-c", f"exit {code}").code == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGPIPE])
-def test_signals_are_passed_on(run: Call, number: signal.Signals) -> None:
-    run("kys", "die", f"kill -{number.value} $$")
+def test_signals_are_passed_on(run: Call, call: Call, number: signal.Signals) -> None:
+    call("kys", "die", f"kill -{number.value} $$")
     assert run("kyc", "die").code == -number
-    run("kys", "wait", "echo ready; exec sleep 60")
+    call("kys", "wait", "echo ready; exec sleep 60")
     with subprocess.Popen([program("kyc"), "wait"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -132,8 +135,8 @@ def test_signals_are_passed_on(run: Call, number: signal.Signals) -> None:
         assert process.wait(30) == -number
 
 
-def test_a_closed_pipe_ends_the_program_quietly(run: Call) -> None:
-    run("kys", "endless", "yes")
+def test_a_closed_pipe_ends_the_program_quietly(run: Call, call: Call) -> None:
+    call("kys", "endless", "yes")
     for words in ("kyc endless", "kycli run -q --scope none -- yes"):
         done = subprocess.run(
             ["bash", "-c", f"{words} | head -n 1; echo ${{PIPESTATUS[0]}}"],
@@ -145,14 +148,14 @@ def test_a_closed_pipe_ends_the_program_quietly(run: Call) -> None:
         assert (done.stdout, done.stderr) == (b"y\n141\n", b"")
 
 
-def test_standard_input_is_the_programs(run: Call) -> None:
-    run("kys", "copy", "cat")
+def test_standard_input_is_the_programs(run: Call, call: Call) -> None:
+    call("kys", "copy", "cat")
     assert run("kyc", "copy", stdin=b"\0\xff").out == b"\0\xff"
     assert run("kycli", "run", "cat", stdin=b"\0\xff").out == b"\0\xff"
 
 
-def test_nothing_is_left_open(run: Call) -> None:
-    run("kys", "files", "ls /proc/self/fd | wc -l")
+def test_nothing_is_left_open(run: Call, call: Call) -> None:
+    call("kys", "files", "ls /proc/self/fd | wc -l")
     bare = subprocess.run(["sh", "-c", "ls /proc/self/fd | wc -l"], stdin=subprocess.DEVNULL,
                           capture_output=True, check=True)  # fmt: skip
     assert run("kyc", "files").out == bare.stdout
@@ -190,15 +193,15 @@ def test_nothing_is_left_open(run: Call) -> None:
     ],
 )
 def test_arguments_go_to_the_end_of_the_command(
-    run: Call, stored: str, words: list[str], out: str
+    run: Call, call: Call, stored: str, words: list[str], out: str
 ) -> None:
-    run("kys", "k", "-", stdin=stored.encode())
+    call("kys", "k", "-", stdin=stored.encode())
     found = run("kyc", "k", *words)
     assert found == (0, out.encode(), "")
     assert (
         found.out
         == subprocess.run(
-            ["sh", "-c", run("kyc", "--dry-run", "k", *words).out, "k"],
+            ["sh", "-c", call("kyc", "--dry-run", "k", *words).out, "k"],
             capture_output=True,
             check=True,
         ).stdout
@@ -224,6 +227,8 @@ def test_arguments_go_to_the_end_of_the_command(
         ("`true`", "known only at run time"),
         ("${NOTHING:-}$NOTHING", "known only at run time"),
         ("A=b $NOTHING", "known only at run time"),
+        ("$\\\nNOTHING ", "goes on in the next line"),
+        ("$NO\\\nTHING", "goes on in the next line"),
         ("$NOTHING{a,b}", "known only at run time"),
         ("echo a >", "ends in a redirection"),
         ("echo a 2>", "ends in a redirection"),
@@ -250,8 +255,10 @@ def test_arguments_go_to_the_end_of_the_command(
         ("echo $'a'", "which shells read differently"),
     ],
 )
-def test_arguments_that_no_text_can_take_are_refused(run: Call, stored: str, why: str) -> None:
-    run("kys", "k", "-", stdin=stored.encode())
+def test_arguments_that_no_text_can_take_are_refused(
+    run: Call, call: Call, stored: str, why: str
+) -> None:
+    call("kys", "k", "-", stdin=stored.encode())
     for words in (["kyc", "k", "echo", "INJECTED"], ["kyc", "--dry-run", "k", "x"]):
         refused = run(*words)
         assert refused.failed_clearly
@@ -259,7 +266,7 @@ def test_arguments_that_no_text_can_take_are_refused(run: Call, stored: str, why
         assert why in refused.err
         assert '"$@"' in refused.err
     if not stored.endswith("\\\n"):
-        assert run("kyc", "--dry-run", "k").out == stored.rstrip(" \n").encode() + b"\n"
+        assert call("kyc", "--dry-run", "k").out == stored.rstrip(" \n").encode() + b"\n"
 
 
 FRAGMENTS = [
@@ -307,7 +314,7 @@ def mark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return script
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=7).map("".join))
 def test_no_argument_becomes_a_command(mark: Path, tmp_path: Path, text: str) -> None:
     try:
@@ -333,14 +340,14 @@ def test_reading_a_command_does_not_recurse_without_end(piece: str) -> None:
     assert read(piece.encode() * 100_001).obstacle
 
 
-def test_a_dry_run_shows_where_the_arguments_go(run: Call) -> None:
-    run("kys", "k", 'echo "$1, hi"')
-    assert run("kyc", "--dry-run", "k", "it's").out == b"set -- 'it'\\''s'\necho \"$1, hi\"\n"
-    assert run("kyc", "--dry-run", "k").out == b'echo "$1, hi"\n'
+def test_a_dry_run_shows_where_the_arguments_go(run: Call, call: Call) -> None:
+    call("kys", "k", 'echo "$1, hi"')
+    assert call("kyc", "--dry-run", "k", "it's").out == b"set -- 'it'\\''s'\necho \"$1, hi\"\n"
+    assert call("kyc", "--dry-run", "k").out == b'echo "$1, hi"\n'
 
 
-def test_commands_inside_documents(run: Call) -> None:
-    run("kys", "tasks", "--json", '{"hi": "echo hi", "number": 5}')
+def test_commands_inside_documents(run: Call, call: Call) -> None:
+    call("kys", "tasks", "--json", '{"hi": "echo hi", "number": 5}')
     assert run("kyc", "tasks.hi", "there").out == b"hi there\n"
     assert run("kyc", "tasks.number").failed_clearly
 
@@ -425,10 +432,10 @@ def test_what_env_prints_is_safe_to_eval(
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_dotenv_file_is_safe_to_source(
-    run: Call, home: Path, scope: dict[str, str | bytes], shell: str
+    run: Call, call: Call, home: Path, scope: dict[str, str | bytes], shell: str
 ) -> None:
     command = [shell, "sh"] if shell == "busybox" else [shell]
-    (home / "dotenv").write_bytes(run("kycli", "env", "--scope", "vars", "--format", "dotenv").out)
+    (home / "dotenv").write_bytes(call("kycli", "env", "--scope", "vars", "--format", "dotenv").out)
     script = 'set -a; . ./dotenv; exec python3 -c "$@"'
     done = subprocess.run(
         [*command, "-c", script, "sh", PRINT, *scope], capture_output=True, timeout=60, check=True
@@ -450,8 +457,8 @@ def test_what_env_prints_for_fish_is_safe(
     assert not (home / "pwned").exists()
 
 
-def test_json_has_the_exact_values(run: Call, scope: dict[str, str | bytes]) -> None:
-    found = json.loads(run("kycli", "env", "--scope", "vars", "--format", "json").out)
+def test_json_has_the_exact_values(call: Call, scope: dict[str, str | bytes]) -> None:
+    found = json.loads(call("kycli", "env", "--scope", "vars", "--format", "json").out)
     for name, value in scope.items():
         if isinstance(value, bytes):
             assert base64.b64decode(found[name]["$base64"]) == value
@@ -507,27 +514,29 @@ def test_a_prefix_chooses_keys(run: Call, call: Call) -> None:
     assert run("kycli", "run", *words).out == b"h,\n"
 
 
-def test_a_scope_that_is_empty(run: Call) -> None:
-    assert run("kycli", "env", "--scope", "nothing") == (0, b"", "kycli: no scope 'nothing'\n")
-    assert run("kycli", "env", "-q", "--scope", "nothing", "--format", "json") == (0, b"{}\n", "")
+def test_a_scope_that_is_empty(run: Call, call: Call) -> None:
+    assert call("kycli", "env", "--scope", "nothing") == (0, b"", "kycli: no scope 'nothing'\n")
+    assert call("kycli", "env", "-q", "--scope", "nothing", "--format", "json") == (0, b"{}\n", "")
     assert run("kycli", "run", "-q", "--scope", "nothing", "echo", "x") == (0, b"x\n", "")
 
 
-def test_path_is_that_of_the_new_environment(run: Call, home: Path) -> None:
+def test_path_is_that_of_the_new_environment(run: Call, call: Call, home: Path) -> None:
     (home / "bin").mkdir()
     script = home / "bin" / "only-here"
     script.write_text("#!/bin/sh\necho found\n")
     script.chmod(0o755)
-    run("kys", "--scope", "vars", "PATH", f"{home}/bin")
+    call("kys", "--scope", "vars", "PATH", f"{home}/bin")
     assert run("kycli", "run", "--scope", "vars", "only-here").out == b"found\n"
 
 
 @pytest.mark.parametrize(
     "name", ["a.b", "1st", "with space", "a-b", "größe", "a=b", "x;touch pwned"]
 )
-def test_a_key_that_is_no_name_is_skipped_and_named(run: Call, home: Path, name: str) -> None:
-    run("kys", "--scope", "vars", "GOOD", "v")
-    run("kys", "--scope", "vars", "--", name, "w")
+def test_a_key_that_is_no_name_is_skipped_and_named(
+    run: Call, call: Call, home: Path, name: str
+) -> None:
+    call("kys", "--scope", "vars", "GOOD", "v")
+    call("kys", "--scope", "vars", "--", name, "w")
     for words, out in (
         (["env"], b"export GOOD=v\n"),
         (["env", "--format", "json"], b'{"GOOD":"v"}\n'),
@@ -537,7 +546,9 @@ def test_a_key_that_is_no_name_is_skipped_and_named(run: Call, home: Path, name:
         assert (result.code, result.out) == (0, out)
         assert repr(name) in result.err
         assert "--upper" in result.err.splitlines()[1]
-        assert run("kycli", words[0], "-q", "--scope", "vars", *words[1:]) == (0, out, "")
+        assert (call if words[0] == "env" else run)(
+            "kycli", words[0], "-q", "--scope", "vars", *words[1:]
+        ) == (0, out, "")
     assert not (home / "pwned").exists()
 
 
@@ -561,9 +572,9 @@ def test_names_of_ones_own(call: Call) -> None:
     assert "'x'" in unknown.err
 
 
-def test_two_keys_under_one_name_are_refused(run: Call, home: Path) -> None:
+def test_two_keys_under_one_name_are_refused(run: Call, call: Call, home: Path) -> None:
     for key in ("db.host", "db-host"):
-        run("kys", "--scope", "vars", key, "v")
+        call("kys", "--scope", "vars", key, "v")
     for words in (["env"], ["run", "--", "touch", "ran"]):
         result = run("kycli", words[0], "--upper", "--scope", "vars", *words[1:])
         assert result.failed_clearly
@@ -586,8 +597,8 @@ def test_of_several_scopes_the_last_one_holds(run: Call, call: Call) -> None:
     assert call("kycli", "env", *both, "--prefix", "P").lines == ["export PORT=80"]
 
 
-def test_a_value_with_a_nul_is_refused(run: Call, home: Path) -> None:
-    run("kys", "--scope", "vars", "NUL", "-", stdin=b"a\0b")
+def test_a_value_with_a_nul_is_refused(run: Call, call: Call, home: Path) -> None:
+    call("kys", "--scope", "vars", "NUL", "-", stdin=b"a\0b")
     for words in (["env"], ["env", "--format", "json"], ["run", "--", "touch", "ran"]):
         result = run("kycli", words[0], "--scope", "vars", *words[1:])
         assert result.failed_clearly
@@ -623,15 +634,15 @@ def test_bad_command_lines(run: Call, words: list[str], said: str) -> None:
     assert said in result.err
 
 
-def test_variables_that_are_too_large(run: Call) -> None:
-    run("kys", "LARGE", "-", stdin=b"x" * 200_000)
+def test_variables_that_are_too_large(run: Call, call: Call) -> None:
+    call("kys", "LARGE", "-", stdin=b"x" * 200_000)
     result = run("kycli", "run", "true")
     assert result.failed_clearly
     assert "Argument list too long" in result.err
 
 
-def test_flags_behind_the_command_are_its_own(run: Call) -> None:
-    run("kys", "show", "printf '[%s]'")
+def test_flags_behind_the_command_are_its_own(run: Call, call: Call) -> None:
+    call("kys", "show", "printf '[%s]'")
     assert run("kyc", "show", "-q", "--help", "--", "--version", "-d").out == (
         b"[-q][--help][--][--version][-d]"
     )

@@ -224,8 +224,8 @@ def test_others_write_while_the_filter_runs(call: Call, run: Call) -> None:
     assert run("kyg", "other").out == b"written\n"
 
 
-def test_ctrl_c_changes_nothing(run: Call, home: Path) -> None:
-    run("kys", "k", "old")
+def test_ctrl_c_changes_nothing(run: Call, call: Call, home: Path) -> None:
+    call("kys", "k", "old")
     with subprocess.Popen(
         [program("kycli"), "update", "k", "--", "sh", "-c", "touch started; sleep 60"],
         start_new_session=True,
@@ -237,8 +237,8 @@ def test_ctrl_c_changes_nothing(run: Call, home: Path) -> None:
     assert run("kyg", "k").out == b"old\n"
 
 
-def test_standard_input_is_not_taken_from_the_loop(run: Call) -> None:
-    run("kys", "k", "v")
+def test_standard_input_is_not_taken_from_the_loop(run: Call, call: Call) -> None:
+    call("kys", "k", "v")
     script = 'printf "a\\nb\\n" | while read -r line; do "$0" update k cat; echo "$line"; done'
     done = subprocess.run(
         ["sh", "-c", script, program("kycli")], capture_output=True, check=True, timeout=60

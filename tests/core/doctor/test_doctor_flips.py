@@ -147,7 +147,7 @@ def flip(directory: Path, step: int, keys: int, seed: int) -> Counter[tuple[str,
 
 @pytest.mark.damages
 def test_a_bit_that_is_another_is_found_or_seen_by_nobody(tmp_path: Path) -> None:
-    results = flip(tmp_path, 499, 40, 1)
+    results = flip(tmp_path, 997, 40, 1)
     for owner in ("kvstore", "audit_log"):
         assert results[owner, "found"] > 0
     for owner in ("fts_docs", "fts_kvstore_data"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clock
+from conftest import Clock, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -664,7 +664,7 @@ operations = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(json_values.filter(lambda v: type(v) is not str), st.lists(operations, max_size=4))
 def test_whatever_a_json_patch_says_is_done_or_refused(document: Any, patch: Any) -> None:
     with Kycore(":memory:") as store:

@@ -489,7 +489,7 @@ def stress(path: Path, seconds: float) -> None:
 
 @pytest.mark.alone
 def test_no_read_is_ever_stale(path: Path) -> None:
-    stress(path, 2)
+    stress(path, 1)
 
 
 @pytest.mark.soak

@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import Clock
+from conftest import Clock, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ SELECTIONS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sets(KEYS, max_size=30), st.lists(st.tuples(OPTIONS, SELECTIONS), max_size=12))
 def test_any_listing_is_the_part_of_the_sorted_keys_that_was_asked_for(
     keys: set[str], listings: list[tuple[dict[str, Any], dict[str, str]]]

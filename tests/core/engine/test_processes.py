@@ -395,7 +395,7 @@ def kill_a_writer(path: Path, rounds: int, seed: int) -> None:
 
 @pytest.mark.alone
 def test_a_killed_writer_loses_nothing_it_acknowledged(path: Path) -> None:
-    kill_a_writer(path, 20, random.randrange(2**32))
+    kill_a_writer(path, 8, random.randrange(2**32))
 
 
 @pytest.mark.soak

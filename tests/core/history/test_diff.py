@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import Clock
+from conftest import Clock, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ def short(diffs: Any) -> list[tuple[str, str]]:
 # Scopes
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(KEYS, st.tuples(VALUES, st.none() | st.just(60))),
     st.dictionaries(KEYS, st.tuples(VALUES, st.none() | st.just(60))),
@@ -182,7 +182,7 @@ def act(store: Kycore, clock: Clock, action: tuple[Any, ...]) -> None:
         clock.advance(arguments[0])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(ACTIONS, st.data())
 def test_the_difference_of_two_times(actions: list[tuple[Any, ...]], data: st.DataObject) -> None:
     clock = Clock()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import invariants
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -240,7 +241,7 @@ def assert_same(entry: Any, item: Item) -> None:
 
 
 QUICK = settings(
-    max_examples=60,
+    max_examples=examples(60),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -6,6 +6,7 @@ from typing import Any
 
 import invariants
 import pytest
+from conftest import examples
 from core.history.test_history_model import KEYS, QUICK, SCOPES, HistoryMachine
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -156,7 +157,7 @@ class RetentionMachine(HistoryMachine):
 
 
 def test_pruning_leaves_what_it_promises() -> None:
-    run_state_machine_as_test(RetentionMachine, settings=settings(QUICK, max_examples=40))
+    run_state_machine_as_test(RetentionMachine, settings=settings(QUICK, max_examples=examples(40)))
 
 
 @pytest.mark.soak

@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import Clock
+from conftest import Clock, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from invariants import check
@@ -300,7 +300,7 @@ CHANGE = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(CHANGE, max_size=30), st.booleans())
 def test_search_agrees_with_looking_at_every_value(changes: list[Any], small: bool) -> None:
     texts: dict[str, str] = {}
