@@ -30,7 +30,7 @@ def test_a_new_database_is_private_and_what_the_design_says(tmp_path: Path) -> N
     with Kycore(path) as store:
         store.save("k", 1)
         assert store._query("PRAGMA application_id") == [(0x4B59434C,)]
-        assert store._query("PRAGMA user_version") == [(3,)]
+        assert store._query("PRAGMA user_version") == [(4,)]
         assert store._query("PRAGMA journal_mode") == [("wal",)]
         assert store._query("PRAGMA synchronous") == [(1,)]
         assert store._query("PRAGMA trusted_schema") == [(0,)]
@@ -314,7 +314,7 @@ def test_a_newer_format_is_refused_with_both_numbers(path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(NewerFormatError, match=r"format 99.*format 3"):
+    with pytest.raises(NewerFormatError, match=r"format 99.*format 4"):
         Kycore(path)
     assert path.read_bytes() == before
 

@@ -136,8 +136,20 @@ def fill_further(kv: Kycore, clock: Clock) -> None:
     # As a scope that was migrated from before there were formats.
     kv._query("INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES ('folds', 1, 1)")
     kv.save("NAME", "in lower case", scope="folds")
+    declare(kv)
     kv.search("change")
     kv.save("late", "the index has not seen it", scope="shop")
+
+
+def declare(kv: Kycore) -> None:
+    """Make what there is since format 3: schemas, one of them large, one changed, one dropped."""
+    kv.create_table("typed", {"name": "str(1..80)", "age": "int?"})
+    kv.save("ada", {"name": "Ada"}, scope="typed")
+    kv.set_schema("typed", {"name": "str", "age": "int?", "city": "str = 'Paris'"})
+    kv.save("bob", {"name": "Bob"}, scope="typed")
+    kv.create_table("typed.wide", {f"member {number}": "int = 0" for number in range(50)})
+    kv.create_table("untyped", "str")
+    kv.drop_schema("untyped")
 
 
 def said(kv: Kycore) -> dict[str, Any]:
@@ -172,6 +184,7 @@ def said(kv: Kycore) -> dict[str, Any]:
         "declared": rows(kv, "SELECT * FROM sys_namespaces ORDER BY scope"),
         "horizon": rows(kv, "SELECT scope, reaches_to FROM horizon ORDER BY scope"),
         "sweeps": rows(kv, "SELECT name, position FROM sweeps ORDER BY name"),
+        "schemas": rows(kv, "SELECT * FROM _schemas ORDER BY scope"),
         "found": kv.search("change OR index", scope="shop"),
     }
 

@@ -92,7 +92,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x4B59434C
 """``application_id`` of a kycli database: "KYCL"."""
 
-FORMAT = 3
+FORMAT = 4
 """``user_version``: the number of the format described here."""
 
 PAGE_SIZE = 4096
@@ -131,6 +131,7 @@ SCHEMAS = "#schemas"
 """The scope that holds, under the name of each scope that has a schema, that schema.
 
 Its keys are rows like any others too, so what was declared, when and by whom is in the history.
+Other programs read them as the view ``_schemas``.
 """
 
 RESERVED = "#"
@@ -270,6 +271,13 @@ CREATE TABLE sweeps (
     name     TEXT PRIMARY KEY,
     position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The schemas of scopes, for other programs to read. SQLite lets nobody write to a view.
+CREATE VIEW _schemas AS
+SELECT k.key AS scope, ifnull(k.value, l.value) AS definition, k.version, updated_at, user, host,
+    command
+FROM kvstore k JOIN audit_log l ON l.id = ifnull(home, seq) LEFT JOIN authors w ON w.id = author
+WHERE k.scope = '{SCHEMAS}';
 
 {SEARCH_SCHEMA}
 -- KyCLI 0.1 begins by making what is missing of its own tables, the first of it an index

@@ -36,7 +36,7 @@ from kycli.core.migration.legacy.values import Decoder, Keyring
 from kycli.core.migration.legacy.variant import PLAIN, Variant
 from kycli.core.migration.notes import Note, keep
 from kycli.core.migration.plain import Move, Moved, Source
-from kycli.core.migration.steps import STEPS
+from kycli.core.migration.steps import NEW_NAMES, STEPS
 from kycli.core.names import DEFAULT, check_name
 from kycli.errors import (
     BusyError,
@@ -76,12 +76,32 @@ def bring_up(connection: apsw.Connection, version: int) -> list[Note]:
 
     Returns:
         notes on what other programs had made in it, and that cannot be made again.
+
+    Raises:
+        ConflictError: when another program has made something of a name that a newer format takes.
     """
+    _check_new_names(connection, version)
     dropped = _drop_objects(connection)
     for number in range(version, layout.FORMAT):
         STEPS[number](connection)
     make_objects(connection)
     return _make_again(connection, dropped)
+
+
+def _check_new_names(connection: apsw.Connection, version: int) -> None:
+    wanted = {name for number in range(version, layout.FORMAT)
+              for name in NEW_NAMES.get(number + 1, ())}  # fmt: skip
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_schema"):
+        if str(name).lower() in wanted:
+            raise _name_is_taken(connection.filename, str(kind), str(name))
+
+
+def _name_is_taken(path: str, kind: str, name: str) -> ConflictError:
+    return ConflictError(
+        f"{path}: another program has made the {kind} {name!r} in it, "
+        "and kycli makes one of that name",
+        hint=f"rename or drop the {kind} in a copy with sqlite3, and migrate that",
+    )
 
 
 def make_objects(connection: apsw.Connection) -> None:
@@ -110,7 +130,8 @@ def _drop_objects(connection: apsw.Connection) -> list[tuple[str, str, str]]:
         "SELECT type, name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL"
     ).fetchall()
     for kind, name, _ in made:
-        connection.execute(f"DROP {kind} {_quoted(name)}")
+        # The triggers of a view go with it.
+        connection.execute(f"DROP {kind} IF EXISTS {_quoted(name)}")
     search = "SELECT sql FROM sqlite_schema WHERE name = 'fts_kvstore'"
     wanted = {name: sql for _, name, sql in objects_of_layout()}["fts_kvstore"]
     if connection.execute(search).get not in (None, wanted):
@@ -195,11 +216,7 @@ def _plan(
     wanted = {name for _, name, _ in objects_of_layout()} - _OLD_TABLES.keys() - _OLD_OBJECTS
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema"):
         if name in wanted:
-            raise ConflictError(
-                f"{path}: another program has made the {kind} {name!r} in it, "
-                "and kycli makes one of that name",
-                hint=f"rename or drop the {kind} in a copy with sqlite3, and migrate that",
-            )
+            raise _name_is_taken(path, str(kind), str(name))
     for name in ("audit_log", "archive"):
         if name not in _tables(connection):
             columns = ", ".join(_OLD_TABLES[name]).replace("id,", "id INTEGER PRIMARY KEY,")

@@ -142,13 +142,24 @@ def _open_to_plain_sql(connection: apsw.Connection) -> None:
     connection.execute(_BEFORE_OF_3)
 
 
+# ---------------------------------------------------------------- 3 to 4
+
+
+def _show_schemas(connection: apsw.Connection) -> None:
+    """Other programs read schemas as a view, and their triggers notice more; no row changes."""
+
+
 # ---------------------------------------------------------------- all of them
 
 STEPS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _sign_and_limit,
     2: _open_to_plain_sql,
+    3: _show_schemas,
 }
 """The step from format N to format N + 1, by N."""
+
+NEW_NAMES: dict[int, frozenset[str]] = {4: frozenset({"_schemas"})}
+"""Names that a format was the first to give, without those that are taken by its tables."""
 
 
 def _same(*names: str) -> dict[str, str]:

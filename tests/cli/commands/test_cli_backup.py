@@ -27,9 +27,9 @@ def test_a_backup_is_made_listed_and_restored(call: Call, database: Path) -> Non
     assert second["removed"] == []
     listed = json.loads(call("kycli", "backup", "--list", "--json").out)
     assert [record["path"] for record in listed] == [made.lines[0], second["path"]]
-    assert all(record["own"] and record["format"] == 3 for record in listed)
+    assert all(record["own"] and record["format"] == 4 for record in listed)
     (first, _) = call("kycli", "backup", "--list").lines
-    assert first.split("\t")[2:] == ["format 3", made.lines[0]]
+    assert first.split("\t")[2:] == ["format 4", made.lines[0]]
     call("kys", "k", "pear")
     done = call("kycli", "backup", "--restore", second["path"], "-y", "--json")
     restored = json.loads(done.out)

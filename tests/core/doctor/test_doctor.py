@@ -274,6 +274,7 @@ MENDED = {
     "CREATE INDEX kvstore_expiry ON kvstore (updated_at)",
     "the table that triggers write to is gone": "DROP TABLE sql_before",
     "the view is gone": "DROP VIEW idx_audit_key",
+    "the view of schemas is gone": "DROP VIEW _schemas",
     "a sweep is ahead": "INSERT INTO sweeps VALUES ('history_versions', 99999)",
 }
 

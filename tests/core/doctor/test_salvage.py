@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +151,25 @@ def test_with_any_page_damaged_all_that_is_readable_is_saved(
         assert done.keys == len(found)
         lost += len(gone)
     assert lost > 0
+
+
+def test_a_file_of_format_3_is_salvaged_as_one_of_now(path: Path, tmp_path: Path) -> None:
+    old = Path(__file__).parents[2] / "formats" / "format-3.sqlite"
+    expected = json.loads(old.with_suffix(".json").read_text())
+    shutil.copy(old, path)
+    new = tmp_path / "new.db"
+    done = salvage(str(path), str(new))
+    assert (done.damaged_pages, done.lost_keys) == (0, [])
+    with Kycore(new, clock=lambda: expected["clock"]) as store:
+        assert store.check() == []
+        assert store.scopes() == expected["scopes"]
+        assert store.schemas() == ["typed", "typed.wide"]
+        assert store._query("SELECT count(*) FROM _schemas") == [(2,)]
+        history = store._query("SELECT id, scope, key, op, version FROM audit_log ORDER BY id")
+    assert [list(row) for row in history] == [
+        [id, scope, key, op, version]
+        for id, scope, key, _, _, op, version, *_ in expected["history"]
+    ]
 
 
 @pytest.mark.damages

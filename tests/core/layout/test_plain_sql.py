@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import re
+import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import apsw
@@ -11,6 +15,7 @@ import pytest
 from core.layout.sql_programs import LARGE, Refused, Sql, told, version
 
 from kycli import Kycore
+from kycli.core.layout.letters import UPPER_CASE
 
 # -- inserting
 
@@ -480,6 +485,76 @@ def test_keys_that_are_the_same_in_any_case_are_in_lower_case(store: Kycore, sql
         "UPDATE kvstore SET value = 3 WHERE key = 'Old'")  # fmt: skip
     assert store.getkey("NEW", scope="folds") == 1
     assert store.getkey("Old", scope="folds") == 3
+
+
+@pytest.mark.parametrize("key", ["Äpfel", "apfelÄ", "ЖУК", "ĳĲ", "Ωmega", "ｋＥＹ", "𐐀"])
+def test_upper_case_of_any_script_is_refused_there_too(store: Kycore, sql: Sql, key: str) -> None:
+    store._query("INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES ('folds', 1, 1)")
+    with pytest.raises(Refused, match="kycli: keys of this scope are in lower case"):
+        sql(f"INSERT INTO kvstore (scope, key, value) VALUES ('folds', '{key}', 1)")
+    sql(f"INSERT INTO kvstore (scope, key, value) VALUES ('folds', '{key.lower()}', 1), "
+        f"('folds', 'straße, ŉ, 日本', 2), ('other', '{key}', 3)")  # fmt: skip
+    assert store.getkey(key, scope="folds") == 1
+    assert store.getkey("STRAßE, ŉ, 日本", scope="folds") == 2
+    assert store.getkey(key, scope="other") == 3
+
+
+def test_the_layout_knows_the_letters_that_python_knows() -> None:
+    pieces = re.findall(r"(.)-(.)|(.)", UPPER_CASE[2:-2], re.DOTALL)
+    known = {
+        code
+        for first, last, alone in pieces
+        for code in range(ord(first or alone), ord(last or alone) + 1)
+    }
+    characters = (code for code in range(128, sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    upper = {code for code in characters if chr(code).lower() != chr(code)}
+    assert known <= upper
+    assert known == upper or unicodedata.unidata_version != "14.0.0"
+
+
+# -- schemas
+
+
+def test_schemas_are_a_view_for_other_programs(store: Kycore, path: Path, sql: Sql) -> None:
+    assert sql("SELECT count(*) FROM _schemas") == "0"
+    wide = {f"member {number}": "int = 0" for number in range(50)}
+    store.create_table("users", {"name": "str"})
+    store.create_table("wide", wide)
+    store.set_schema("users", {"name": "str", "age": "int?"})
+    store.create_table("gone", "str")
+    store.drop_schema("gone")
+    select = "SELECT scope, version, updated_at, json_extract(definition, '$.shapes[0].definition')"
+    rows = [row.split("|") for row in sql(f"{select} FROM _schemas ORDER BY scope").splitlines()]
+    made = {scope: store.schema(scope=scope) for scope in store.schemas()}
+    assert [(row[0], int(row[1]), int(row[2]), json.loads(row[3])) for row in rows] == [
+        (scope, found.version, found.updated_at, found.shapes[0].definition)
+        for scope, found in made.items()
+        if found is not None
+    ]
+    assert json.loads(rows[1][3]) == wide
+    said = sql("SELECT user, host, command FROM _schemas WHERE scope = 'users'")
+    assert said.split("|")[0] == getpass.getuser()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO _schemas (scope, definition) VALUES ('users', '{}')",
+        "UPDATE _schemas SET definition = '{}'",
+        "DELETE FROM _schemas",
+    ],
+)
+def test_schemas_are_not_written_by_plain_sql(store: Kycore, sql: Sql, statement: str) -> None:
+    store.create_table("users", {"name": "str"})
+    with pytest.raises(Refused, match="cannot modify _schemas because it is a view"):
+        sql(statement)
+    for other in (
+        "INSERT INTO kvstore (scope, key, value) VALUES ('#schemas', 'more', '{}')",
+        "UPDATE kvstore SET value = '{}'",
+    ):
+        with pytest.raises(Refused, match="kycli: a scope is PROJECT"):
+            sql(other)
+    assert store.schemas() == ["users"]
 
 
 def test_limits_hold_for_what_plain_sql_wrote(store: Kycore, sql: Sql) -> None:

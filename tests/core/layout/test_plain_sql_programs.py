@@ -61,7 +61,8 @@ def test_bad_input_is_refused_in_words(
 @pytest.mark.parametrize(
     "change",
     ["seq = 1", "seq = seq + 1", "seq = NULL", "version = 9", "updated_at = 1", "home = 1",
-     "digest = x''", "value = 2, version = version + 1"],
+     "digest = x''", "value = 2, version = version + 1", "value = 2, seq = 3",
+     "value = 2, seq = (SELECT max(id) FROM audit_log)"],
 )  # fmt: skip
 def test_what_kycli_keeps_is_not_for_others_to_write(store: Kycore, sql: Sql, change: str) -> None:
     store.save_many({"a": 1, "b": 1, "c": 1})
@@ -195,7 +196,7 @@ def test_a_dump_becomes_a_database_again(store: Kycore, path: Path, tmp_path: Pa
     by_shell(path, "UPDATE kvstore SET value = 2 WHERE key = 'a'")
     dump = by_shell(path, ".dump")
     copy = tmp_path / "copy.db"
-    marks = "PRAGMA application_id = 0x4B59434C; PRAGMA user_version = 3;"
+    marks = "PRAGMA application_id = 0x4B59434C; PRAGMA user_version = 4;"
     by_shell(copy, dump + marks)
     by_shell(copy, "INSERT INTO kvstore (key, value) VALUES ('c', 3)")
     with Kycore(copy) as other:

@@ -23,6 +23,7 @@ from kycli.core.values import canonical
 from kycli.errors import (
     BusyError,
     CannotOpenError,
+    ConflictError,
     CorruptError,
     DiskFullError,
     KycliError,
@@ -120,7 +121,8 @@ def test_a_migrated_database_takes_plain_sql(earlier: Path) -> None:
     keys = tool.execute("SELECT count(*) FROM kvstore").get
     tool.execute("UPDATE kvstore SET value = value || '!' WHERE home IS NULL AND kind = 0")
     tool.execute(
-        "UPDATE kvstore SET key = key || '?' WHERE scope <> 'folds' AND length(key) < 1000"
+        "UPDATE kvstore SET key = key || '?' "
+        "WHERE scope NOT IN ('folds', '#schemas') AND length(key) < 1000"
     )
     tool.execute("DELETE FROM kvstore WHERE scope <> 'default'")
     tool.close()
@@ -280,6 +282,21 @@ def test_what_cannot_be_migrated_is_refused_and_left_as_it_was(
         migrate(str(earlier))
     assert earlier.read_bytes() == before
     assert sorted(os.listdir(earlier.parent)) == beside
+
+
+@pytest.mark.parametrize(
+    "kind", ["TABLE {} (x)", "VIEW {} AS SELECT 1", "INDEX {} ON archive (op)"]
+)
+def test_a_name_that_is_taken_is_said_before_anything_is_changed(earlier: Path, kind: str) -> None:
+    connection = apsw.Connection(str(earlier))
+    connection.execute("CREATE " + kind.format("_Schemas"))
+    connection.close()
+    before = earlier.read_bytes()
+    with pytest.raises(ConflictError, match=r"another program has made the \w+ '_Schemas'"):
+        migrate(str(earlier))
+    assert earlier.read_bytes() == before
+    with pytest.raises(MigrationNeeded):
+        Kycore(earlier)
 
 
 def test_a_symbolic_link_is_refused_and_says_what_it_means(earlier: Path, tmp_path: Path) -> None:
