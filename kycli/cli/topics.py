@@ -192,7 +192,8 @@ false for text, and true is not 1. What is missing is null. != and 'not' are
 true wherever the comparison is false, also for what is missing.
 
 --order city,-age sorts: null first, then numbers, text, false and true.
-'kycli create index SCOPE FIELD' makes =, in, <, >, between and --order fast.""",
+'kycli create index SCOPE FIELD' makes =, in, <, >, between, like 'A%' and
+--order fast.""",
         ("CONDITION", "where"),
     ),
     "queries": Topic(

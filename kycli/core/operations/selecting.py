@@ -80,7 +80,7 @@ def _at_once(store: Kycore, question: Question, limit: int | None) -> list[tuple
         plan = _plan(store, question, limit)
         if question.order:
             return sql.rows(store, plan)
-        if plan.reads is None:
+        if not plan.reads:
             return None
         rows = sql.rows(store, plan)
     if len(rows) > _NARROW_ROWS:
@@ -137,17 +137,17 @@ def explain(
     with store.snapshot():
         plan = _plan(store, question, limit)
         said = []
-        reads = plan.reads
-        if reads is None:
+        reads = ", ".join(field.text for field in plan.reads)
+        if not reads:
             said.append(f"reads all keys of {scope}" + " that begin with it" * bool(prefix))
         elif not question.order and len(sql.rows(store, plan)) > _NARROW_ROWS:
             said.append(
-                f"reads all keys of {scope}: the index on {reads.text} leads to more "
+                f"reads all keys of {scope}: the index on {reads} leads to more "
                 f"than {_NARROW_ROWS:,}"
             )
             plan = sql.plan(question, {}, _PAGE_ROWS)
         else:
-            said.append(f"uses the index on {reads.text}")
+            said.append(f"uses the index on {reads}")
         if question.order:
             names = [f"{'-' * each.descending}{each.field.text}" for each in question.order]
             said.append(f"sorts by {', '.join(names)}")

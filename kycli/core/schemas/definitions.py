@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.core.expiry import shown
 from kycli.core.schemas import jsonschema, short
-from kycli.core.schemas.types import MAX_BYTES, Type
+from kycli.core.schemas.types import MAX_BYTES, Type, check_size
 from kycli.errors import InvalidValueError, SchemaError
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ def shape(
     if form == "json-schema":
         jsonschema.check_draft(definition)
     made = Shape(keys, definition, form, bool(strict), extra)
+    tree = made.tree()
+    if tree is not None:
+        check_size(tree[0])
     made.validator()  # which finds what is wrong
     return made
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from kycli.core.schemas import jsonschema
-from kycli.core.schemas.types import EXACT, MAX_DEPTH, SCALARS
+from kycli.core.schemas import jsonschema, short
+from kycli.core.schemas.types import EXACT, MAX_BYTES, MAX_DEPTH, SCALARS, check_size
+from kycli.errors import SchemaError
 
 _MEMBERS_MAX = 1000
 """An object with more members than this is a ``dict``: its members are data, not fields."""
@@ -109,9 +111,12 @@ class Seen:
 
     def definition(self) -> Any:
         """Return what was seen in the short form."""
-        form = self._definition(0)
-        # Members such as "$ref" and "enum" make a short form look like JSON Schema.
-        return "dict" if jsonschema.looks_like(form) else form
+        for levels in (MAX_DEPTH, 8, 4, 2, 1):  # less of what is inside, if it is too much
+            form = self._definition(MAX_DEPTH - levels)
+            if _is_small_enough(form):
+                # Members such as "$ref" and "enum" make a short form look like JSON Schema.
+                return "dict" if jsonschema.looks_like(form) else form
+        return "dict?" if self.nulls else "dict"
 
     def _definition(self, depth: int) -> Any:
         form = self._form(depth)
@@ -159,6 +164,17 @@ class Seen:
         if kinds and kinds <= {"str", "date", "datetime", "uuid"}:
             return "str"
         return "any"
+
+
+def _is_small_enough(form: Any) -> bool:
+    """Whether a definition may be set."""
+    if len(json.dumps(form, ensure_ascii=False).encode()) > MAX_BYTES:
+        return False
+    try:
+        check_size(short.parse(form))
+    except SchemaError:
+        return False
+    return True
 
 
 def infer(values: Iterable[Any]) -> Seen:

@@ -32,6 +32,10 @@ MAX_DEPTH = 50
 """How many levels of objects, lists and dicts a schema may have."""
 MAX_BYTES = 1 << 20
 """The largest definition, in bytes of JSON."""
+MAX_TYPES = 10_000
+"""How many types a schema may have; each member is one."""
+MAX_OBJECTS = 1_000
+"""How many of them may be objects, which become Pydantic models, at half a millisecond each."""
 
 
 EXACT = 1 << 53
@@ -125,3 +129,26 @@ def _choice(choice: Any) -> str:
     if type(choice) is str and choice and not set(choice) & set(" ,()'\"\\=?"):
         return choice
     return repr(choice)
+
+
+def check_size(kind: Type) -> None:
+    """Raise unless a tree is small enough to be compiled at once.
+
+    Raises:
+        SchemaError: with what there is too much of.
+    """
+    types = objects = 0
+    left = [kind]
+    while left:
+        found = left.pop()
+        types += 1
+        objects += found.name == "object"
+        if found.items is not None:
+            left.append(found.items)
+        left += [member.type for member in found.fields.values()]
+    for count, most, what in ((objects, MAX_OBJECTS, "objects"), (types, MAX_TYPES, "types")):
+        if count > most:
+            raise SchemaError(
+                f"the schema has {count:,} {what}, and {most:,} are the most",
+                hint="an object whose members are data is a dict, for example dict[str,int]",
+            )

@@ -80,17 +80,27 @@ class Question(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A statement that answers a question, and the index that it reads.
+    """A statement that answers a question, and the indexes that it reads.
 
     Attributes:
-        reads: the field whose index is read, or None.
-        narrowed: whether the index leads to what matches; otherwise it only gives the order.
+        reads: the fields whose indexes are read.
     """
 
     sql: str
     bindings: tuple[Any, ...]
-    reads: Field | None
-    narrowed: bool
+    reads: tuple[Field, ...]
+
+
+class _Way(NamedTuple):
+    """A range of an index.
+
+    Attributes:
+        comparisons: of one field, which has an index.
+        only: what is also to be true there, as other ways lead to the rest.
+    """
+
+    comparisons: list[Comparison]
+    only: tuple[Condition, ...] = ()
 
 
 # ---------------------------------------------------------------- names and paths
@@ -282,26 +292,38 @@ def plan(question: Question, indexes: dict[str, Field], most: int) -> Plan:
     Parameters:
         indexes: fields that have an index in the scope, by their text.
     """
-    comparisons = _best(question.condition, indexes)
+    ways = _ways(question.condition, indexes)
     order = question.order
-    if comparisons:
-        index = comparisons[0].field
+    if ways:
+        reads = tuple(dict.fromkeys(way.comparisons[0].field for way in ways))
     elif order and order[0].field.text in indexes:
-        index = order[0].field
+        reads = (order[0].field,)
     else:
         return _by_key(question, most)
     compiler = _Compiler(question.now, question.first, question.past, most)
-    by = f" INDEXED BY {quoted(_index_name(question.scope, index))}"
-    key = _indexed(index)
     source, value = _IN_ROW
-    narrowed = compiler.narrowed(index, comparisons) if comparisons else "k.home IS NULL"
-    arms = [_select(compiler, question, f"{source}{by}", value, narrowed, index)]
+    arms = []
+    for way in ways:
+        index = way.comparisons[0].field
+        narrowed = compiler.narrowed(index, way.comparisons)
+        for condition in way.only:
+            narrowed += f" AND {compiler.condition(condition, value)}"
+        gives_order = index if len(ways) == 1 else None
+        arms.append(
+            _select(compiler, question, source + _by(question, index), value, narrowed, gives_order)
+        )
+    by = _by(question, reads[0])
+    if not ways:
+        arms = [_select(compiler, question, source + by, value, "k.home IS NULL", reads[0])]
     source, value = _IN_LOG
-    arms.append(
-        _select(compiler, question, source.format(by=by), value, f"{key} = {_ELSEWHERE}", None)
-    )
+    elsewhere = f"{_indexed(reads[0])} = {_ELSEWHERE}"
+    arms.append(_select(compiler, question, source.format(by=by), value, elsewhere, None))
     sql = f"{' UNION ALL '.join(arms)}{_sorted(order, bool(order))} LIMIT ?4"
-    return Plan(sql, tuple(compiler.bindings), index, bool(comparisons))
+    return Plan(sql, tuple(compiler.bindings), reads)
+
+
+def _by(question: Question, index: Field) -> str:
+    return f" INDEXED BY {quoted(_index_name(question.scope, index))}"
 
 
 def _by_key(question: Question, most: int) -> Plan:
@@ -309,7 +331,7 @@ def _by_key(question: Question, most: int) -> Plan:
     source, value = _ANYWHERE
     sql = _select(compiler, question, source, value, "", None)
     sql = f"{sql}{_sorted(question.order, True)} LIMIT ?4"
-    return Plan(sql, tuple(compiler.bindings), None, False)
+    return Plan(sql, tuple(compiler.bindings), ())
 
 
 def _sorted(order: tuple[Order, ...], at_all: bool) -> str:
@@ -342,19 +364,127 @@ def _select(
     return f"SELECT {_COLUMNS}{sorted_by} {source} WHERE {' AND '.join(filter(None, wanted))}"
 
 
-def _best(condition: Condition | None, indexes: dict[str, Field]) -> list[Comparison]:
+_WAYS_MAX = 20
+"""More ranges than this are not read one by one."""
+_REPEATED_MAX = 500
+"""Each range repeats the condition; together they have at most so many comparisons."""
+
+
+def _ways(condition: Condition | None, indexes: dict[str, Field]) -> list[_Way]:
+    """Return ranges of indexes that hold all that a condition chooses, each row in one of them.
+
+    None where no index helps.
+    """
+    if condition is None:
+        return []
+    best = _best(condition, indexes)
+    if best:
+        return [_Way(best)]
+    for item in _all_of(condition):
+        if isinstance(item, Comparison) and item.operator == "like":
+            found = _of_like(item) if item.field.text in indexes else []
+        elif isinstance(item, Or):
+            found = _of_alternatives(item, indexes)
+        else:
+            continue
+        if found and len(found) <= min(_WAYS_MAX, _REPEATED_MAX // _size(condition)):
+            return found
+    return []
+
+
+def _of_alternatives(tree: Or, indexes: dict[str, Field]) -> list[_Way]:
+    ways: list[_Way] = []
+    for number, item in enumerate(tree.items):
+        found = _ways(item, indexes) if len(ways) < _WAYS_MAX else []
+        if not found:
+            return []
+        only = (item, *map(Not, tree.items[:number]))
+        ways += [way._replace(only=(*way.only, *only)) for way in found]
+    return ways
+
+
+def _size(tree: Condition) -> int:
+    """Return how many comparisons a condition has."""
+    if isinstance(tree, Not):
+        return _size(tree.item)
+    return sum(map(_size, tree.items)) if isinstance(tree, And | Or) else 1
+
+
+def _all_of(condition: Condition) -> list[Condition]:
+    """Return what must all be true."""
+    if not isinstance(condition, And):
+        return [condition]
+    return [each for item in condition.items for each in _all_of(item)]
+
+
+def _best(condition: Condition, indexes: dict[str, Field]) -> list[Comparison]:
     """Return the comparisons of the one field whose index narrows most; none if no index does."""
     by_field: dict[str, list[Comparison]] = {}
-    for item in condition.items if isinstance(condition, And) else (condition,):
-        for each in item.items if isinstance(item, And) else (item,):  # of a between
-            if isinstance(each, Comparison) and _can_narrow(each) and each.field.text in indexes:
-                by_field.setdefault(each.field.text, []).append(each)
+    for each in _all_of(condition):
+        if isinstance(each, Comparison) and each.field.text in indexes:
+            narrowing = _narrowing(each)
+            if narrowing:
+                by_field.setdefault(each.field.text, []).extend(narrowing)
     return max(by_field.values(), key=_weight, default=[])
 
 
-def _can_narrow(comparison: Comparison) -> bool:
-    operator, values = comparison.operator, comparison.values
-    return operator in ("=", "<", "<=", ">", ">=") or (operator == "in" and None not in values)
+def _narrowing(comparison: Comparison) -> list[Comparison]:
+    """Return comparisons that an index can be read by, and that are true where this one is."""
+    field, operator, values = comparison
+    if operator in ("=", "<", "<=", ">", ">=") or (operator == "in" and None not in values):
+        return [comparison]
+    if operator == "glob":
+        start = _literal_start(str(values[0]), "*?[")
+        return _range(field, start, start)
+    return []
+
+
+def _of_like(comparison: Comparison) -> list[_Way]:
+    """Return the ranges of texts that begin as a pattern does, in either case of its first letter.
+
+    For LIKE, letters of ASCII are the same in both cases. Upper case sorts before lower case, so
+    the texts are between the start in upper case and the start in lower case.
+    """
+    field, _, (pattern,) = comparison
+    start = _literal_start(str(pattern), "%_")
+    upper, lower = ("".join(map(change, start)) for change in (_upper, _lower))
+    if upper[:1] == lower[:1]:
+        ranges = [_range(field, upper, lower)]
+    else:
+        ranges = [
+            _range(field, upper, upper[0] + lower[1:]),
+            _range(field, lower[0] + upper[1:], lower),
+        ]
+    return [_Way(found) for found in ranges if found]
+
+
+def _upper(letter: str) -> str:
+    return letter.upper() if letter.isascii() else letter
+
+
+def _lower(letter: str) -> str:
+    return letter.lower() if letter.isascii() else letter
+
+
+def _literal_start(pattern: str, wild: str) -> str:
+    """Return what each text begins with that matches a pattern."""
+    start = ""
+    characters = iter(pattern)
+    for character in characters:
+        if character in wild:
+            break
+        start += next(characters, "") if character == "\\" else character
+    return start.partition("\0")[0]
+
+
+def _range(field: Field, first: str, last: str) -> list[Comparison]:
+    """Return the comparisons for texts from one start to another; none where there is no end."""
+    last = last.rstrip("\U0010ffff")
+    if not first or not last:
+        return []
+    after = ord(last[-1]) + 1
+    past = last[:-1] + chr(0xE000 if after == 0xD800 else after)
+    return [Comparison(field, ">=", (first,)), Comparison(field, "<", (past,))]
 
 
 def _weight(comparisons: list[Comparison]) -> int:

@@ -315,11 +315,47 @@ def test_which_index_is_used(people: Kycore) -> None:
     assert used("age > 3 and name = 'n3'") == "name"
     assert used("age > 3 and age < 5 and name > 'a'") == "age"
     assert used(None, "-age") == used("cv is null", "age,name") == "age"
-    for where in ("age > 3 or name = 'x'", "not age > 3", "age is null", "age in (1, null)"):
+    assert used("age = 3 or name = 'x'") == used("cv is null and (age = 3 or name = 'x')")
+    assert used("age = 3 or name = 'x'") == "age, name"
+    assert used("age = 3 or age between 40 and 50 and cv is null") == "age"
+    assert used("name like 'N1%'") == used("name glob 'n1*'") == used("name like '1_'") == "name"
+    assert used("age = 1 or (name like 'n7%' or name = 'n')", "name") == "age, name"
+    for where in (
+        *("age > 3 or cv is null", "not age > 3", "age is null", "age in (1, null)"),
+        *("name like '%1'", "name glob '[n]1'", "name like ''", "age = 1 or name glob '*'"),
+        " or ".join(f"age = {n}" for n in range(21)),
+    ):
         assert used(where).startswith("reads all keys")
     plan = people.explain("age = 49 and name != 'x'", order="-age", scope="people")
     assert plan.count("USING INDEX") == 2
     assert "SCAN k" not in plan
+
+
+WORDS = [
+    *("", "a", "A", "ab", "Ab", "aB", "AB", "ABC", "abc", "aBC", "b", "B", "[", "_", "`", "{", "Z"),
+    *("z", "ä", "Ä", "äB", "a%", "a_", "a*", "a?", "a\\b", "a\0b", "1a", "1A", "-", "\ud7ff"),
+    *("\ue000", "a\ud7ffx", "a\ue000", "\U0010ffff", "a\U0010ffffx", "𐐀", "a" * 700),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", ["like", "glob"])
+def test_patterns_choose_the_same_with_and_without_an_index(store: Kycore, operator: str) -> None:
+    store.save_many({f"k{n}": {"w": word} for n, word in enumerate(WORDS)})
+    store.save_many({"number": {"w": 1}, "flag": {"w": True}, "none": {"w": None}, "text": "a"})
+    wild = "%" if operator == "like" else "*"
+    starts = [word.replace("'", "''") for word in WORDS if "\0" not in word and len(word) < 9]
+    queries = [
+        f"w {operator} '{pattern}'"
+        for start in starts
+        for pattern in (start, start + wild, f"{start}{wild}b", f"{start[:1]}\\{start[1:]}{wild}")
+    ]
+    queries += [f"{one} or {two}" for one, two in zip(queries, queries[7:], strict=False)]
+    before = [list(store.select(query)) for query in queries]
+    ordered = [list(store.select(query, order="-w", limit=3)) for query in queries]
+    store.create_index("default", "w")
+    assert [list(store.select(query)) for query in queries] == before
+    assert [list(store.select(query, order="-w", limit=3)) for query in queries] == ordered
+    assert sum(store.explain(query).startswith("uses the index") for query in queries) > 100
 
 
 def test_an_index_that_leads_to_almost_all_is_not_used(

@@ -561,6 +561,36 @@ def test_what_is_inferred_from_odd_values_can_be_set(store: Kycore, value: Any) 
     assert store.save("a", value, scope="odd") == "nochange"
 
 
+def test_what_is_inferred_is_never_more_than_can_be_set(store: Kycore) -> None:
+    """Of values with too many members the inner ones are left out."""
+    many = {f"{'m' * 200} {n}": {f"{'i' * 200} {i}": 1 for i in range(90)} for n in range(90)}
+    store.save("a", many, scope="odd")
+    inferred = store.infer_schema(scope="odd")
+    assert inferred == dict.fromkeys(many, "dict")
+    objects = {f"m{n}": {"a": 1} for n in range(1000)}
+    store.save("a", [objects, None], scope="list")
+    assert store.infer_schema(scope="list") == "list[dict?]"
+    for scope in ("odd", "list"):
+        assert store.create_table(scope, store.infer_schema(scope=scope)).invalid == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ({f"m{n}": {"a": "int"} for n in range(1000)}, "1,001 objects, and 1,000 are the most"),
+        ({f"m{n}": "int" for n in range(10_000)}, "10,001 types, and 10,000 are the most"),
+        ([{f"m{n}": {} for n in range(2000)}], "2,001 objects"),
+    ],
+)
+def test_a_schema_that_would_take_seconds_to_compile_is_refused(
+    store: Kycore, definition: Any, said: str
+) -> None:
+    with pytest.raises(SchemaError, match=f"the schema has {said}") as caught:
+        store.create_table("large", definition)
+    assert "is a dict" in str(caught.value.hint)
+    assert store.schemas() == []
+
+
 def test_a_schema_that_undo_brings_back_is_checked_by_the_next_change(store: Kycore) -> None:
     store.create_table("u", {"n": "int(5..)"})
     store.set_schema("u", {"n": "int"})
