@@ -117,6 +117,7 @@ def declare(
     target = None if move_to is None else check_scope(move_to)
     if target == scope:
         raise ConflictError(f"the keys are in the scope {scope!r} already")
+    shape = replace(shape, keys=_folded(store, scope, shape.keys))
     before = read(store, scope)
     shapes = _with(before, scope, shape, create)
     check = _Check(store, scope, shapes, _reasons(before, shape))
@@ -152,7 +153,7 @@ def json_schema(store: Kycore, scope: str, keys: str | None) -> dict[str, Any] |
     schema = read(store, scope)
     shapes = schema.shapes if schema is not None else ()
     for shape in shapes:
-        if shape.keys == (ALL_KEYS if keys is None else keys):
+        if shape.keys == (ALL_KEYS if keys is None else _folded(store, scope, keys)):
             tree = shape.tree() if shape.form == "short" else None
             if tree is None:
                 document: dict[str, Any] = shape.definition
@@ -179,6 +180,7 @@ def drop(store: Kycore, scope: str, keys: str | None = None) -> bool:
         schema = read(store, scope)
         if schema is None:
             return False
+        keys = _folded(store, scope, keys)
         # Another shape may be for keys that this one was for.
         left = tuple(
             replace(shape, verified=False) for shape in schema.shapes if shape.keys != keys
@@ -288,6 +290,11 @@ class _Check:
             hint="keep, delete or move them: --existing keep, reject or move",
             problems=tuple(problem for found in self.invalid.values() for problem in found),
         )
+
+
+def _folded(store: Kycore, scope: str, keys: str) -> str:
+    """Return a pattern as it matches the keys of a scope, which may ignore their case."""
+    return keys.lower() if store._declared(scope).fold_keys else keys
 
 
 def _put(store: Kycore, scope: str, shapes: tuple[Shape, ...]) -> None:

@@ -145,3 +145,29 @@ def test_a_model_is_imported_from_the_working_directory(run: Call, home: Path) -
     assert run("kyg", "--scope", "orders", "1").lines == ['{"count":1,"item":"bolt"}']
     for wrong in ("shop", "shop:None", "nothing:Order", "json:JSONDecoder"):
         assert run("kycli", "schema", "set", "orders", "--model", wrong).failed_clearly
+
+
+def test_dotenv_and_mirrors_are_held_to_a_schema(call: Call, home: Path) -> None:
+    (home / "int.json").write_text('"int"')
+    assert call("kycli", "create", "table", "conf", "--schema", "int.json").code == 0
+    (home / "x.env").write_text("A=1\nB=two\n")
+    done = call("kyi", "x.env", "--scope", "conf")
+    assert done.failed_clearly
+    assert "x.env, line 1: 'A' does not meet the schema of 'conf'" in done.err
+    assert call("kycli", "schema", "set", "conf", "int.json", "--lax").code == 0
+    assert call("kyi", "x.env", "--scope", "conf", "--rejects", "rejects.env").code == 0
+    rejects = (home / "rejects.env").read_text().splitlines()
+    assert rejects[0].startswith("# line 2: 'B' does not meet the schema")
+    assert rejects[1:] == ["B=two"]
+    assert call("kycli", "mirror", "export", "m").code == 0
+    mirror = home / "m/conf/default"
+    (mirror / "A").write_text("9")
+    (mirror / "New").write_text("text")
+    done = call("kycli", "mirror", "import", "m")
+    assert (done.code, done.out) == (1, b"")
+    assert "'New' does not meet the schema of 'conf'" in done.err
+    assert call("kyg", "A", "--scope", "conf", "--json").out == b"1\n"  # all or nothing
+    (mirror / "New").write_text("7")
+    assert call("kycli", "mirror", "import", "m").code == 0
+    assert call("kyg", "A", "New", "--scope", "conf", "--json").out == b'{"A":9,"New":7}\n'
+    assert call("kycli", "schema", "check", "conf").code == 0

@@ -591,6 +591,35 @@ def test_a_schema_that_would_take_seconds_to_compile_is_refused(
     assert store.schemas() == []
 
 
+def test_patterns_are_of_any_case_where_keys_are(store: Kycore) -> None:
+    store._query("INSERT INTO sys_namespaces (scope, fold_keys, created_at) VALUES ('f', 1, 1)")
+    store.create_table("f", {"n": "int"}, keys="User:*")
+    assert store.save("USER:1", {"n": 1}, scope="f") == "created"
+    store.save("USER:2", {"n": "no"}, scope="plain")
+    ways: list[Callable[[], Any]] = [
+        lambda: store.save("USER:1", {"n": "no"}, scope="f"),
+        lambda: store.save("USER:3", {"n": "no"}, scope="f", if_absent=True),
+        lambda: store.save_many({"User:2": {"n": "no"}}, scope="f"),
+        lambda: store.import_rows([("uSER:3", {"n": "no"}, "f")]),
+        lambda: store.patch("USER:1.n", "no", scope="f"),
+        lambda: store.push("USER:8", 1, scope="f"),
+        lambda: store.incr("USER:9", scope="f"),
+        lambda: store.copy("USER:2", scope="plain", to_scope="f"),
+        lambda: store.move("USER:2", "User:7", scope="plain", to_scope="f"),
+    ]
+    for way in ways:
+        with pytest.raises(ValidationError, match="'user:"):
+            way()
+    assert {entry.key: entry.value for entry in store.entries(scope="f")} == {"user:1": {"n": 1}}
+    assert store.json_schema(scope="f", keys="USER:*") is not None
+    assert store.set_schema("f", {"n": "int?"}, keys="USER:*").version == 2
+    schema = store.schema(scope="f")
+    assert schema is not None
+    assert [shape.keys for shape in schema.shapes] == ["user:*"]
+    assert store.drop_schema("f", keys="uSer:*")
+    assert store.schema(scope="f") is None
+
+
 def test_a_schema_that_undo_brings_back_is_checked_by_the_next_change(store: Kycore) -> None:
     store.create_table("u", {"n": "int(5..)"})
     store.set_schema("u", {"n": "int"})
