@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kycli.core import expiry, values
+from kycli.core import durations, values
 from kycli.core.names import (
     DEFAULT,
     MAX_NAME,
@@ -136,7 +136,7 @@ def test_scope_that_is_no_text_is_refused() -> None:
     ],
 )
 def test_ttl_is_read_in_milliseconds(ttl: float | str, milliseconds: int) -> None:
-    assert expiry.parse_ttl(ttl) == milliseconds
+    assert durations.parse_ttl(ttl) == milliseconds
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_ttl_is_read_in_milliseconds(ttl: float | str, milliseconds: int) -> Non
 )
 def test_ttl_that_is_no_positive_time_is_refused(ttl: Any) -> None:
     with pytest.raises(InvalidTTLError) as caught:
-        expiry.parse_ttl(ttl)
+        durations.parse_ttl(ttl)
     assert caught.value.hint is not None
     assert "30s 5m 2h 1d 1w 1M 1y" in caught.value.hint
 
@@ -161,14 +161,14 @@ def test_ttl_that_is_no_positive_time_is_refused(ttl: Any) -> None:
 )
 def test_ttl_of_thousands_of_digits_is_refused_in_one_short_line(ttl: Any) -> None:
     with pytest.raises(InvalidTTLError) as caught:
-        expiry.parse_ttl(ttl)
+        durations.parse_ttl(ttl)
     assert len(str(caught.value)) < 120
 
 
-@given(st.integers(1, expiry.MAX_TTL_MS))
+@given(st.integers(1, durations.MAX_TTL_MS))
 def test_ttl_in_seconds_keeps_every_millisecond(milliseconds: int) -> None:
     whole, rest = divmod(milliseconds, 1000)
-    assert expiry.parse_ttl(f"{whole}.{rest:03}") == milliseconds
+    assert durations.parse_ttl(f"{whole}.{rest:03}") == milliseconds
 
 
 # Documents.

@@ -420,7 +420,7 @@ def _shown(value: object) -> str:
         from kycli.config.parsing import kind
 
         return kind(value)
-    from kycli.core.expiry import shown
+    from kycli.core.durations import shown
 
     return shown(value)
 

@@ -7,7 +7,7 @@ A leaf: it imports no other part of the engine but the layout, so every part may
 import sys
 
 from kycli.core import layout
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.errors import (
     CorruptError,
     InvalidKeyError,

@@ -14,9 +14,9 @@ import os
 import apsw
 
 from kycli.core import layout
-from kycli.core.faults import cannot_open
 from kycli.core.layout.triggers import WHOLE
 from kycli.core.location import make_private, sync_directory
+from kycli.core.sqlite_errors import cannot_open
 
 _LOCKS = (apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVED, apsw.SQLITE_LOCK_EXCLUSIVE)
 

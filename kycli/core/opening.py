@@ -131,7 +131,7 @@ def _prepare_file(path: str) -> bool:
 
         return create_file(os.path.realpath(path))
     except OSError as error:
-        from kycli.core.faults import cannot_open
+        from kycli.core.sqlite_errors import cannot_open
 
         raise cannot_open(path, error) from error
     else:

@@ -7,7 +7,7 @@ Read it from top to bottom, with each part of ``engine/`` where it is included: 
 (``forks``), the files (``files``), a connection that threads share (``connection``), deferred
 writes (``deferred``), transactions (``session``), reading rows (``reading``), changing keys
 (``writing``), what is new (``watching``), the methods whose work is done elsewhere
-(``surface``), what is declared of scopes (``declaring``), reading many keys (``listing``), and
+(``delegates``), what is declared of scopes (``declaring``), reading many keys (``listing``), and
 the store itself. ``engine/bulk`` has what many rows at once need.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
@@ -24,7 +24,7 @@ import apsw
 from kycli.core import layout
 from kycli.core.layout import LIVE, VALUE
 from kycli.core.location import MEMORY
-from kycli.core.expiry import parse_ttl, shown
+from kycli.core.durations import parse_ttl, shown
 from kycli.errors import (
     BusyError,
     CannotOpenError,
@@ -84,7 +84,7 @@ include "engine/writing.pxi"
 include "engine/bulk/packs.pxi"
 include "engine/bulk/writing.pxi"
 include "engine/watching.pxi"
-include "engine/surface.pxi"
+include "engine/delegates.pxi"
 include "engine/declaring.pxi"
 include "engine/bulk/importing.pxi"
 include "engine/listing.pxi"

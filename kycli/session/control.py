@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from kycli.config import config_dir
-from kycli.core.expiry import parse_ttl
+from kycli.core.durations import parse_ttl
 from kycli.core.location import make_private
 from kycli.errors import InvalidTTLError, KycliError, UsageError
 from kycli.session import places, protocol

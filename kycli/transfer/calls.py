@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.operations.importing import Imported
 from kycli.errors import FileError, InvalidValueError, MissingFileError, MisuseError, WrongTypeError
 from kycli.transfer.exporting import ExportOptions, export

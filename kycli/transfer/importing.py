@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from kycli.core.codec import check_scope
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.names import DEFAULT, split_scope
 from kycli.core.operations.importing import NOTHING, Imported
 from kycli.errors import (

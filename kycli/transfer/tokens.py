@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from kycli.address import check_delimiter
-from kycli.core.expiry import parse_ttl
+from kycli.core.durations import parse_ttl
 from kycli.core.names import DEFAULT, check_name, join_scope, split_scope
 from kycli.core.operations.importing import NOTHING, Imported
 from kycli.errors import ConflictError, FormatError, InputError, KycliError, WrongTypeError

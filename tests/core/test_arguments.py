@@ -19,7 +19,7 @@ import pytest
 
 from kycli import Kycore
 from kycli.core.dump.records import KeyRecord, ScopeRecord
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.errors import KycliError
 
 NOW = 1_700_000_000_000

@@ -19,16 +19,16 @@ from contextlib import closing, contextmanager
 import apsw
 
 from kycli.core.backup.newfile import ENDING
-from kycli.core.faults import translate
 from kycli.core.location import MEMORY
 from kycli.core.opening import connect
+from kycli.core.sqlite_errors import translate
 from kycli.errors import CannotOpenError, DiskFullError, KycliError, MisuseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kycli.core.steps import Progress
+    from kycli.core.batches import Progress
     from kycli.core.storage import Kycore
 
 _PAGES_AT_A_TIME = 512

@@ -27,9 +27,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import apsw
 
 from kycli.core.backup.newfile import give_name
-from kycli.core.faults import cannot_open, translate
 from kycli.core.location import sync_directory
 from kycli.core.migration.backup import back_up
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import BusyError, CannotOpenError
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import apsw
 
-from kycli.core.faults import is_of_index
 from kycli.core.layout import APPLICATION_ID, FORMAT
 from kycli.core.migration.legacy.identify import OF_SEARCH
 from kycli.core.opening import open_immutable
+from kycli.core.sqlite_errors import is_of_index
 from kycli.errors import CorruptError, NewerFormatError, NotADatabaseError
 
 HEADER_SIZE = 100

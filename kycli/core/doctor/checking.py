@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from kycli.core.batches import Progress
     from kycli.core.sql.fields import FieldIndex
-    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
 

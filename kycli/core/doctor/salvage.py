@@ -32,7 +32,6 @@ from kycli.core.doctor.pages import (
     Page,
     Pages,
 )
-from kycli.core.faults import cannot_open, translate
 from kycli.core.layout import (
     APPLICATION_ID,
     BYPASS,
@@ -44,6 +43,7 @@ from kycli.core.layout import (
 )
 from kycli.core.layout.triggers import WHOLE
 from kycli.core.location import sync_directory
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import KycliError, NotADatabaseError
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from kycli.core.steps import Progress
+    from kycli.core.batches import Progress
 
 _WAIT_MS = 1000
 _OLDEST = 3  # the first format whose tables are those of now

@@ -36,7 +36,7 @@ from kycli.core.dump.records import (
     NoteRecord,
     ScopeRecord,
 )
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.history.retention import MAX_DAYS
 from kycli.core.layout import BYPASS, DELETED, EXPIRED, IMPORTED, INLINE_MAX, LIFETIME, SCHEMAS
 from kycli.core.layout import OPERATIONS as NAMES

@@ -253,7 +253,7 @@ cdef class _Connection:
                 self.check_files()
             except FileReplacedError as replaced:
                 return replaced
-        return imported("kycli.core.faults").translate(
+        return imported("kycli.core.sqlite_errors").translate(
             error, self.path, self.busy.timeout_ms)
 
     cdef control(self, str sql):

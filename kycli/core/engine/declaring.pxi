@@ -2,7 +2,7 @@
 # load at start-up.
 
 
-cdef class _Declaring(_Surface):
+cdef class _Declaring(_Delegates):
     """The part of ``Kycore`` that knows what is declared of scopes, and declares schemas."""
 
     cpdef Declared _declared(self, str scope):

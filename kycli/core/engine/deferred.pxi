@@ -325,7 +325,7 @@ def _commit_at_exit():
     _at_exit = True
     failed = None
     # Load what a save may need while Python can still import.
-    for name in ("names", "values", "faults"):
+    for name in ("names", "values", "sqlite_errors"):
         imported(f"kycli.core.{name}")
     imported("hashlib")
     imported("kycli.core.authors").user()

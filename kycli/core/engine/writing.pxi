@@ -158,7 +158,7 @@ cdef object _lifetime_by(Declared declared, object lifetime):
     if lifetime is None:
         return declared.cache_ms
     if declared.cache_ms is None:
-        from kycli.core.operations.lifetimes import not_a_cache
+        from kycli.core.operations.expiry_rules import not_a_cache
 
         raise not_a_cache(declared.scope)
     return lifetime

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kycli.core.codec import decode, is_same
-from kycli.core.expiry import listed, shown
+from kycli.core.durations import listed, shown
 from kycli.core.history.changes import (
     alive,
     head,

@@ -52,22 +52,22 @@ import time
 from math import ceil
 from typing import Any, NamedTuple
 
+from kycli.core.batches import let_others_write
 from kycli.core.codec import check_scope
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.history.incomplete import change_around, end_of, mark_incomplete
 from kycli.core.layout import CATCH_UP_ROWS
 from kycli.core.sql import log, pruning, retained
 from kycli.core.sql import scopes as declarations
 from kycli.core.sql.pruning import ARCHIVE, LOG, id_list
-from kycli.core.steps import let_others_write
 from kycli.errors import CorruptError, InvalidValueError, MisuseError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from kycli.core.batches import Progress
     from kycli.core.sql.pruning import ChainRow, Table
-    from kycli.core.steps import Progress
     from kycli.core.storage import Declared, Kycore
 
 DAY_MS = 86_400_000

@@ -11,7 +11,7 @@ import time as clock
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from kycli.core.expiry import parse_ttl, shown
+from kycli.core.durations import parse_ttl, shown
 from kycli.errors import InvalidTimeError, InvalidTTLError
 
 TYPE_CHECKING = False

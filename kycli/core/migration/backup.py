@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from kycli.core.backup.newfile import unnamed, write_at
-from kycli.core.faults import cannot_open
 from kycli.core.location import sync_directory
+from kycli.core.sqlite_errors import cannot_open
 from kycli.errors import CannotOpenError, StorageError
 
 if TYPE_CHECKING:

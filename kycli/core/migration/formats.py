@@ -26,7 +26,6 @@ from typing import NamedTuple
 import apsw
 
 from kycli.core import layout
-from kycli.core.faults import cannot_open, translate
 from kycli.core.layout.triggers import WHOLE
 from kycli.core.migration.backup import back_up
 from kycli.core.migration.legacy.aside import Aside
@@ -38,6 +37,7 @@ from kycli.core.migration.notes import Note, keep
 from kycli.core.migration.plain import Move, Moved, Source
 from kycli.core.migration.steps import NEW_NAMES, STEPS
 from kycli.core.names import DEFAULT, check_name
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import (
     BusyError,
     CannotOpenError,

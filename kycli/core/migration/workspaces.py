@@ -18,7 +18,6 @@ import apsw
 
 from kycli.core import layout
 from kycli.core.create import remove_if_unused
-from kycli.core.faults import translate
 from kycli.core.migration.formats import source_of
 from kycli.core.migration.legacy import Decoder, Found, Item, Keyring, OldStore
 from kycli.core.migration.notes import (
@@ -33,6 +32,7 @@ from kycli.core.migration.notes import (
 )
 from kycli.core.migration.plain import ARCHIVE, AUDIT_LOG, KVSTORE, Move
 from kycli.core.names import check_name, check_scope
+from kycli.core.sqlite_errors import translate
 from kycli.core.values import Opaque
 from kycli.errors import ConflictError, InvalidScopeError, InvalidTTLError, UsageError
 

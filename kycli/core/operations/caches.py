@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kycli.core.operations.lifetimes import how_to_declare, is_cache, is_plain, not_a_cache
+from kycli.core.operations.expiry_rules import how_to_declare, is_cache, is_plain, not_a_cache
 from kycli.core.sql import scopes as sql
 from kycli.errors import ConflictError, InvalidScopeError, MissingKeyError
 

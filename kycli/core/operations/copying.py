@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kycli.core.codec import check_scope, encode, range_of
-from kycli.core.expiry import listed, shown
+from kycli.core.durations import listed, shown
 from kycli.errors import ConflictError, InvalidKeyError, InvalidValueError
 
 TYPE_CHECKING = False

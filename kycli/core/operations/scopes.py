@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kycli.core.layout import RESERVED
 from kycli.core.operations.caches import check_lifetimes, declare_cache
-from kycli.core.operations.lifetimes import is_plain
+from kycli.core.operations.expiry_rules import is_plain
 from kycli.core.operations.selecting import drop_indexes, rename_indexes
 from kycli.core.sql import log, pruning, retained, schemas
 from kycli.core.sql import scopes as sql

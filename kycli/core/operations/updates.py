@@ -12,8 +12,8 @@ import random
 import time
 
 from kycli.core.codec import decode, encode
-from kycli.core.expiry import parse_ttl, shown
-from kycli.core.operations.lifetimes import is_cache, is_plain, not_a_cache
+from kycli.core.durations import parse_ttl, shown
+from kycli.core.operations.expiry_rules import is_cache, is_plain, not_a_cache
 from kycli.core.operations.numbers import parse_number
 from kycli.errors import (
     ConflictError,

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.schemas import jsonschema, short
 from kycli.core.schemas.types import MAX_BYTES, Type, check_size
 from kycli.errors import InvalidValueError, SchemaError

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.core.codec import check_scope
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.schemas import changes, definitions, jsonschema
 from kycli.core.schemas.definitions import ALL_KEYS, Schema, Shape
 from kycli.core.sql import log

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kycli.core.steps import Progress
+    from kycli.core.batches import Progress
     from kycli.core.storage import Kycore
 
 _FIELDS_MAX = 1000

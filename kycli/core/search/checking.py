@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from kycli.core.batches import Progress
     from kycli.core.search.queries import Query
-    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
 _GLANCE = 400

@@ -15,17 +15,17 @@ from __future__ import annotations
 import time
 from itertools import count
 
+from kycli.core.batches import let_others_write
 from kycli.core.layout import BIGINT, BOOL, BYTES, FLOAT, INT, JSON, NONE, TEXT
 from kycli.core.search.folding import fold
 from kycli.core.search.merging import merge
 from kycli.core.sql import index
-from kycli.core.steps import let_others_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kycli.core.steps import Progress
+    from kycli.core.batches import Progress
     from kycli.core.storage import Kycore
 
 STEP_SECONDS = 0.05

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from kycli.core.batches import let_others_write
 from kycli.core.sql import index
-from kycli.core.steps import let_others_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

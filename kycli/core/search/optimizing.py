@@ -9,7 +9,7 @@ from kycli.core.sql import index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kycli.core.steps import Progress
+    from kycli.core.batches import Progress
     from kycli.core.storage import Kycore
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from kycli.core.batches import Progress
     from kycli.core.search.indexing import State
     from kycli.core.search.queries import Query
     from kycli.core.sql.index import Doc, Found
-    from kycli.core.steps import Progress
     from kycli.core.storage import Kycore
 
 

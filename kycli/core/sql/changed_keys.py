@@ -13,8 +13,8 @@ from typing import Any
 
 import apsw
 
-from kycli.core.faults import translate
 from kycli.core.sql.log import PAGE_ROWS
+from kycli.core.sqlite_errors import translate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

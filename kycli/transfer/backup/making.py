@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from kycli.core.backup.copying import check_space, copy_store
 from kycli.core.backup.newfile import give_name, partial
 from kycli.core.backup.verifying import check_file
-from kycli.core.faults import cannot_open
 from kycli.core.location import MEMORY, check_path, make_private, sync_directory
+from kycli.core.sqlite_errors import cannot_open
 from kycli.errors import (
     CannotOpenError,
     CorruptError,

@@ -13,11 +13,11 @@ from kycli.core.backup.copying import check_space, copy_pages, reading
 from kycli.core.backup.newfile import partial
 from kycli.core.backup.replacing import put_in_place
 from kycli.core.backup.verifying import Header, check_file, check_format
-from kycli.core.faults import cannot_open
 from kycli.core.layout import FORMAT
 from kycli.core.location import make_private
 from kycli.core.migration.formats import migrate
 from kycli.core.migration.legacy.aside import Aside
+from kycli.core.sqlite_errors import cannot_open
 from kycli.errors import (
     CannotOpenError,
     FormatError,

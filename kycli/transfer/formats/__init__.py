@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.errors import FormatError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple, get_args
 
 from kycli.core.dump.records import MISSING, ArchivedRecord, KeyRecord, Record, ScopeRecord
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.layout import SCHEMAS
 from kycli.core.values import canonical, dumps, parse
 from kycli.errors import FormatError, InputError

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.errors import FormatError, UsageError
 
 _BOM = codecs.BOM_UTF8

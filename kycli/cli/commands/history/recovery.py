@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kycli.cli.env import whole_number
 from kycli.cli.output import keys_counted, write_listing
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.errors import MissingKeyError, UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kycli.cli.progress import progress
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.history.retention import check_days
 from kycli.core.operations.numbers import parse_number
 from kycli.errors import UsageError

@@ -10,7 +10,7 @@ from kycli.cli.env import whole_number
 from kycli.cli.output import tilde, write_listing
 from kycli.cli.suggest import nearest
 from kycli.config import check_setting, database_path, setting_names
-from kycli.core.expiry import shown
+from kycli.core.durations import shown
 from kycli.core.location import MEMORY, absolute_path
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 
 import apsw
 
-from kycli.core.faults import cannot_open, translate
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import BusyError
 
 _NAME = "old.db"

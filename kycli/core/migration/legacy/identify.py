@@ -10,7 +10,6 @@ from typing import Any
 
 import apsw
 
-from kycli.core.faults import cannot_open, translate
 from kycli.core.layout import APPLICATION_ID
 from kycli.core.location import check_path
 from kycli.core.migration.legacy import variant as variants
@@ -27,6 +26,7 @@ from kycli.core.migration.legacy.variant import (
     TABLES,
     Variant,
 )
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import CorruptError, KycliError
 
 _SQLITE = b"SQLite format 3\0"

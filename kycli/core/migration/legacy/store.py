@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from kycli.core.faults import cannot_open, translate
 from kycli.core.layout import TEXT
 from kycli.core.migration.legacy import blob, pickled
 from kycli.core.migration.legacy import variant as variants
@@ -28,6 +27,7 @@ from kycli.core.migration.legacy.identify import (
 )
 from kycli.core.migration.legacy.values import Decoder, Keyring, is_ciphertext
 from kycli.core.migration.legacy.variant import BLOB, PLAIN, TABLES, Variant
+from kycli.core.sqlite_errors import cannot_open, translate
 from kycli.errors import ClosedError, CorruptError, MasterKeyError
 
 

@@ -1,6 +1,6 @@
 # Methods outside the data plane. Each imports the module that does its work when called. Part of storage.pyx: one extension is one file to load at start-up.
 
-cdef class _Surface(_Watching):
+cdef class _Delegates(_Watching):
     """The methods of ``Kycore`` that other modules implement."""
 
     # -- changes that depend on the current value
