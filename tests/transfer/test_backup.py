@@ -91,7 +91,7 @@ def test_it_gets_a_name_beside_the_database(filled: Kycore, path: Path, clock: C
     assert content_of(first, clock) == content(filled)
     listed = names.backups_in(os.path.dirname(first), str(path))
     assert [backup.path for backup in listed] == [first, second]
-    assert all(b.is_own and b.format == 3 and b.problem is None for b in listed)
+    assert all(b.is_own and b.format == 4 and b.problem is None for b in listed)
 
 
 def test_a_database_in_memory_can_be_backed_up(tmp_path: Path) -> None:
