@@ -84,7 +84,7 @@ class FlagHelp(NamedTuple):
 
 def screen(env: Environment | None = None) -> str:
     """Return the help of ``kycli`` on one screen: what there is, and where to read on."""
-    lines = [f"{_heading(env, 'Usage')} {_USAGE}, or {_SHELL} to have a prompt", "", WHAT, ""]
+    lines = [f"{_heading(env, 'Usage')} {_USAGE}, or {_SHELL} to have a prompt", WHAT, ""]
     lines += [*map(_summary, map(known, _FIRST)), _ky_line(), ""]
     listed = {
         title.split()[0]: [command.name for command in commands if " " not in command.name]
