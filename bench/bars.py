@@ -41,6 +41,9 @@ IMPORT, IN_ORDER = "import CSV, per row", "import CSV in order, per row"
 INDEXED = "import CSV and index, per row"
 EXPORT, MEMORY = "export, per row", "import and export: memory"
 UTILS = "import beside sqlite-utils, per row"
+VARIABLE = "shell loop: a value into a variable, per call"
+SUBSTITUTION = "shell loop: $(get), per call"
+LOOP_OF_SETS = "shell loop: 1,000 sets, per set"
 OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
@@ -98,6 +101,10 @@ BARS = (
     Bar(MEMORY, "in", None, 200, promised="issue 11"),
     Bar(MEMORY, "out", None, 200, promised="issue 11"),
     Bar("select: by a field", "unindexed", "indexed", 50, at_least=True, promised="issue 12"),
+    Bar(VARIABLE, "bash: kyg -v", "bash: $(/bin/true)", 0.12, promised="issue 14"),
+    Bar(VARIABLE, "bash: kyg -v", "bash: $(sqlite3)", 0.06, promised="issue 14"),
+    Bar(SUBSTITUTION, "bash: $(kyg)", "bash: $(/bin/true)", 1, promised="issue 14"),
+    Bar(LOOP_OF_SETS, "bash: sqlite3", "bash: kys", 20, at_least=True, promised="issue 14"),
     Bar(COMPLETION, "many keys", None, 0.100, promised="issue 14"),
     Bar(COMPLETION, "many keys", "few keys", 1.5, promised="issue 14"),
     Bar("prompt, as a process", "kycli prompt", "kyg", 1, promised="issue 14"),

@@ -29,6 +29,7 @@ from operations import (
     fields,
     growth,
     history,
+    loops,
     migration,
     opening,
     processes,
@@ -41,8 +42,8 @@ from operations import (
 )
 
 MODULES = (
-    reads, writes, schemas, history, search, fields, opening, processes, commands, calls,
-    completion, shell, growth, migration, transfer,
+    reads, writes, schemas, history, search, fields, opening, processes, commands, loops,
+    calls, completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(
