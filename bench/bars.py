@@ -45,6 +45,9 @@ KYG, KYS = "client: kyg, per call", "client: kys, per call"
 KYS_LOOP = "client: kys in a loop of bash, per call"
 KYG_XARGS = "client: xargs -n 1 kyg, per key"
 KYG_ALONE = "client: kyg without a server, per call"
+VARIABLE = "shell loop: a value into a variable, per call"
+SUBSTITUTION = "shell loop: $(get), per call"
+LOOP_OF_SETS = "shell loop: 1,000 sets, per set"
 OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
@@ -112,6 +115,10 @@ BARS = (
     # The client may add 0.05 of python -c pass, of which the script takes 1.45.
     Bar(KYG_ALONE, "kyg", "kyg, the script alone", 1.034, promised="issue 14"),
     Bar("select: by a field", "unindexed", "indexed", 50, at_least=True, promised="issue 12"),
+    Bar(VARIABLE, "bash: kyg -v", "bash: $(/bin/true)", 0.12, promised="issue 14"),
+    Bar(VARIABLE, "bash: kyg -v", "bash: $(sqlite3)", 0.06, promised="issue 14"),
+    Bar(SUBSTITUTION, "bash: $(kyg)", "bash: $(/bin/true)", 1, promised="issue 14"),
+    Bar(LOOP_OF_SETS, "bash: sqlite3", "bash: kys", 20, at_least=True, promised="issue 14"),
     Bar(COMPLETION, "many keys", None, 0.100, promised="issue 14"),
     Bar(COMPLETION, "many keys", "few keys", 1.5, promised="issue 14"),
     Bar("prompt, as a process", "kycli prompt", "kyg", 1, promised="issue 14"),

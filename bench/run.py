@@ -30,6 +30,7 @@ from operations import (
     fields,
     growth,
     history,
+    loops,
     migration,
     opening,
     processes,
@@ -42,8 +43,8 @@ from operations import (
 )
 
 MODULES = (
-    reads, writes, schemas, history, search, fields, opening, processes, commands, client, calls,
-    completion, shell, growth, migration, transfer,
+    reads, writes, schemas, history, search, fields, opening, processes, commands, client, loops,
+    calls, completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

@@ -378,13 +378,21 @@ class Environment:
     def use_here(self, scope: str) -> None:
         """Make a scope the current one of the shell that the command runs in, and no other.
 
+        A function of ``kycli init`` says by ``KYCLI_HERE`` that it takes the scope that is printed.
+
         Raises:
             UsageError: when it runs in a process of its own.
         """
-        raise UsageError(
-            "--here is for a shell that runs the commands itself",
-            hint="'kyshell' is one; in others, set KYCLI_SCOPE",
-        )
+        if os.environ.get("KYCLI_HERE") != "1":
+            raise UsageError(
+                "--here is for a shell that runs the commands itself",
+                hint="'kyshell' is one, and others with the functions of 'kycli init' are",
+            )
+        from kycli.core.names import check_scope
+
+        self.write(f"{check_scope(scope)}\n".encode())
+        self.flush()
+        self.note(f"the current scope of this shell is {scope!r}")
 
     def switched(self, scope: str, path: str) -> None:
         """Take note that a scope was made the current one, in the config at a path."""

@@ -122,6 +122,7 @@ FLAGS = {
     "decrypt": Flag("keep encrypted values decrypted"),
     "force": Flag("replace a key that exists at the destination", short="-f"),
     "vacuum": Flag("also shrink a large file; blocks other writers"),
+    "export": Flag("also for the shells that this one starts (bash)"),
     "here": Flag("only in this shell; the config stays as it is"),
     "all": Flag("all commands and flags"),
     "long": Flag("with the number of keys", short="-l"),

@@ -34,7 +34,7 @@ def main() -> int:
     if kind == "server":
         return _server(numbers.get("idle"), ready)
     if kind == "pipe" and {"requests", "life"} <= numbers.keys():
-        from kycli.session.shells import serve
+        from kycli.session.piped import serve
 
         serve(numbers["requests"], numbers["life"], ready)
         return 0

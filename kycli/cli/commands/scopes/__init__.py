@@ -55,8 +55,9 @@ lists the scopes of all projects.""",
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is. It
 is written into the config file in effect. Without SCOPE, the current scope is
 printed on standard output, and where it comes from on standard error. In
-kyshell, --here switches that shell and writes nothing.""",
-        examples=("kycli use alpha.prod", "kycli use"),
+kyshell, and with the functions of 'kycli init', --here switches that shell and
+writes nothing; 'unset KYCLI_SCOPE' takes it back in bash.""",
+        examples=("kycli use alpha.prod", "kycli use --here alpha.prod", "kycli use"),
         alone="transaction",
     ),
     Command(

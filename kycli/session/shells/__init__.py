@@ -1,0 +1,122 @@
+"""The shell functions: for each shell a script, ``kycli.SHELL``, that ``kycli init SHELL`` prints.
+
+A script is printed as it is, but for these words, each of them quoted for its shell:
+
+===============  ==============================================================
+``@PYTHON@``     the interpreter that runs kycli
+``@BIN@``        the directory of the programs, "" if it is not known
+``@VERSION@``    the version of the package
+``@NAMES@``      the functions to define, as words: the short commands, ky, kycli
+``@EXPORT@``     for bash: 1 to export them, else ""
+``@READING@``    patterns for case: the programs that only read, as "kyg get";
+                 the second word of a short command is its first argument
+``@VARIABLES@``  for bash: the values of VARIABLES, with a byte 0x1F between them
+===============  ==============================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kycli.cli.commands import KY, all_commands
+from kycli.errors import UsageError
+
+SHELLS = ("bash", "zsh", "fish")
+
+VARIABLES = (
+    *("KYCLI_SCOPE", "KYCLI_DB_PATH", "KYCLI_CONFIG", "KYCLI_DEBUG", "KYCLI_HERE"),
+    *("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TZ", "TMPDIR", "LOGNAME", "USER"),
+)
+"""The variables that bash sends with each request, in this order."""
+
+_READING = (
+    *("get", "exists", "count", "keys", "scan", "ls", "query", "search", "history", "diff"),
+    *("help", "version", "stats", "projects", "namespaces", "nss", "list-scopes"),
+)
+
+_FOLDER = os.path.dirname(__file__)
+_PLAIN = ("kyshell",)
+"""Programs that are never functions; nor are those that need a process of their own."""
+
+
+def script(shell: str, *, export: bool = False) -> str:
+    """Return the script that defines the functions in a shell.
+
+    Parameters:
+        shell: one of SHELLS.
+        export: whether shells that it starts have them too; bash alone can do that.
+
+    Raises:
+        UsageError: for another shell, or one that cannot export functions.
+    """
+    if shell not in SHELLS:
+        raise UsageError(
+            f"there are no functions for the shell {shell!r}",
+            hint=f"there are some for {', '.join(SHELLS)}; others run the commands as ever",
+        )
+    if export and shell != "bash":
+        raise UsageError(f"{shell} cannot export functions", hint="leave --export out")
+    from kycli import __version__
+
+    with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
+        text = file.read()
+    words = {
+        "@PYTHON@": quoted(shell, sys.executable),
+        "@BIN@": quoted(shell, _programs()),
+        "@VERSION@": quoted(shell, __version__),
+        "@NAMES@": " ".join(names()),
+        "@EXPORT@": "1" if export else "''",
+        "@READING@": _reading(),
+        "@VARIABLES@": "\x1f".join(map(_sent_by_bash, VARIABLES)),
+    }
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def names() -> list[str]:
+    """Return the programs that become functions."""
+    commands = all_commands().values()
+    short = [c.called for c in commands if c.is_short and c.alone != "process"]
+    return [*(name for name in short if name not in _PLAIN), KY, "kycli"]
+
+
+def _sent_by_bash(name: str) -> str:
+    """Return what expands to a variable, or to nothing where commands would not see it.
+
+    To look up attributes takes time. So only variables that are kycli's own have theirs before
+    the value, ``x`` for an exported one. The shell's are exported.
+    """
+    if name == "TZ":  # an empty one is a zone
+        return "${TZ+x$TZ}"
+    return f"${{{name}:+${{{name}@a}}=${name}}}" if name.startswith("KYCLI_") else f"${{{name}-}}"
+
+
+def _reading() -> str:
+    """Return patterns of what only reads, for a program and its first word."""
+    commands = [command for command in all_commands().values() if command.name in _READING]
+    short = [f"'{c.called} '*" for c in commands if c.is_short]
+    return " | ".join([*short, *(f"'{KY} {name}' | 'kycli {name}'" for name in _READING)])
+
+
+def quoted(shell: str, text: str) -> str:
+    """Return a text as a word of a shell.
+
+    >>> print(quoted("bash", "it's"), quoted("fish", "it's"))
+    'it'\\''s' 'it\\'s'
+    """
+    if shell == "fish":
+        text = text.replace("\\", "\\\\").replace("'", "\\'")
+    else:
+        text = text.replace("'", "'\\''")
+    return f"'{text}'"
+
+
+def _programs() -> str:
+    """Return the directory that the programs are in: beside this one, else beside Python."""
+    for program in (sys.argv[0], sys.executable):
+        directory = os.path.dirname(os.path.abspath(program))
+        if os.access(os.path.join(directory, "kyg"), os.X_OK):
+            return directory
+    return ""

@@ -1,0 +1,579 @@
+# The commands of kycli as functions of bash: eval "$(kycli init bash)"
+#
+# A function writes a request to a pipe that a server of this shell reads, and reads the reply from a
+# pipe of its own process. The first call starts the server; kycli/session/shells/bash.py says what
+# is written. Where that cannot work, the function runs the command.
+#
+# 60  requests: all processes of the shell write, the server reads, and ends when nobody can write
+# 61  whether there is a server: it alone can write here, and never does. So this is at its end, and
+#     `read -t 0` succeeds, when there is none. That cannot be mistaken, as a process number can.
+# 62  holds a line, which who starts a server takes, and the server gives back
+# 63  replies to this process; its server opens it through /proc
+#
+# Any of these functions may be left at any command, by Ctrl-C. What protects the next call:
+# __kycli_busy is set as long as a reply may be under way, and then another pipe takes its place.
+# Every reply has the number of its request. `read -N`, mapfile and read from files are avoided: if
+# interrupted, they leave bytes behind for the next read of any file. So are compound assignments to
+# arrays, of which bash 5.2 may die.
+#
+# shellcheck shell=bash
+
+# An alias of the name of a function or of a builtin must not get into the definitions.
+__kycli_aliases=
+if shopt -q expand_aliases; then
+    __kycli_aliases=1
+    shopt -u expand_aliases
+fi
+
+# The pipes of this shell, as far as it has none of its own yet.
+function __kycli_open {
+    local __kycli_q __kycli_n
+    [[ ${__kycli_shell-} == "$$" ]] && __kycli_has_pipes && return
+    for __kycli_n in 60 61 62 63; do
+        # A pipe is that of a shell that started this one.
+        [[ ! -e /dev/fd/$__kycli_n || -p /dev/fd/$__kycli_n ]] || return
+    done
+    __kycli_make_pipes
+}
+
+function __kycli_has_pipes {
+    [[ -p /dev/fd/60 && -p /dev/fd/61 && -p /dev/fd/62 ]]
+}
+
+function __kycli_make_pipes {
+    local __kycli_q __kycli_r __kycli_s
+    # A here-string is a pipe that holds a newline. Opened for writing too, it never ends.
+    {
+        exec {__kycli_q}<<<'' && exec {__kycli_r}<<<'' && exec {__kycli_s}<<<'' &&
+            [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" && read -r -u "$__kycli_r" &&
+            exec 60<>"/dev/fd/$__kycli_q" 61<&"$__kycli_r" 62<>"/dev/fd/$__kycli_s" &&
+            exec {__kycli_q}<&- {__kycli_r}<&- {__kycli_s}<&-
+    } 2>/dev/null || return
+    __kycli_shell=$BASHPID __kycli_pid='' __kycli_off='' __kycli_token=''
+}
+
+# A pipe for replies to this process, as 63.
+function __kycli_reopen {
+    local __kycli_q
+    {
+        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+            exec 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
+    } 2>/dev/null || return
+    __kycli_fd=63 __kycli_link=0 __kycli_pid=$BASHPID __kycli_ready=''
+}
+
+# Make ready for calls by this process, which is a new one, or has left its last call.
+function __kycli_enter {
+    [[ ! ${__kycli_off-} ]] || return
+    if [[ ${__kycli_pid-} ]]; then
+        if [[ $__kycli_pid == "$BASHPID" && ${__kycli_token-} ]]; then
+            __kycli_token=''
+            read -r -t 0 -u 62 || printf '\n' >&62
+        fi
+    elif [[ ${__kycli_shell-} != "$BASHPID" ]]; then
+        # Perhaps it was not forked, but started. Are these the pipes of that shell?
+        [[ /dev/fd/60 -ef /proc/${__kycli_shell-}/fd/60 &&
+        /dev/fd/61 -ef /proc/${__kycli_shell-}/fd/61 &&
+        /dev/fd/62 -ef /proc/${__kycli_shell-}/fd/62 ]] || return
+    fi
+    __kycli_seq=${__kycli_seq:-0} __kycli_busy=''
+    __kycli_reopen
+}
+
+# Start a server unless there is one; 1 when it cannot be.
+function __kycli_start {
+    local __kycli_n=0 __kycli_q __kycli_w __kycli_word=''
+    until read -r -t 0.1 -u 62 __kycli_word; do
+        read -r -t 0 -u 61 || return 0
+        __kycli_n=$((__kycli_n + 1))
+        if [ "$__kycli_n" = 50 ]; then
+            # Who took the line was killed before the server could give it back.
+            [[ $__kycli_shell == "$BASHPID" ]] && __kycli_make_pipes && __kycli_reopen || return
+        elif [ "$__kycli_n" = 100 ]; then
+            return 1
+        fi
+    done
+    __kycli_token=1
+    if read -r -t 0 -u 61 && [[ -x $__kycli_python ]]; then
+        {
+            exec {__kycli_q}<<<'' && exec {__kycli_w}<>"/dev/fd/$__kycli_q" &&
+                ("$__kycli_python" -P -X utf8 -m kycli.session.shells.bash "$__kycli_version" \
+                    "$__kycli_shell" "$__kycli_w" </dev/null >/dev/null &)
+        } 2>/dev/null || :
+        exec {__kycli_w}>&- || :
+        # The newline, and then what the server says; or the end, when it ended.
+        { read -r -u "$__kycli_q" && read -r -t 30 -u "$__kycli_q" __kycli_word; } || :
+        exec {__kycli_q}<&-
+        if [[ $__kycli_word == ready ]]; then
+            __kycli_token=''
+            return
+        fi
+    fi
+    printf '\n' >&62
+    __kycli_token=''
+    read -r -t 0 -u 61 || return 0
+    __kycli_off=1
+    return 1
+}
+
+# Send the request __kycli_text, number __kycli_id, and put its reply into __kycli_reply. With
+# __kycli_sent, it was sent, and the pipe ended or has something else.
+# 1: nothing was done. 2: whether it was done is not known.
+function __kycli_exchange {
+    local __kycli_body='' __kycli_head=$__kycli_text __kycli_tries=0 __kycli_code=1
+    __kycli_has_pipes || return "$((__kycli_sent + 1))"
+    if ((${#__kycli_text} > 1000)) || [[ $__kycli_text == *$'\n'* ]]; then
+        # One write must be atomic, and printf ends one at a newline.
+        { exec {__kycli_body}<<<"$__kycli_text"; } 2>/dev/null || return 1
+        __kycli_short @ "$__kycli_body"
+    fi
+    while :; do
+        if [[ $__kycli_sent == 0 ]]; then
+            if read -r -t 0 -u 61; then
+                __kycli_start || break
+            fi
+            printf '%s\0' "$__kycli_head" >&60 || break
+            __kycli_sent=1 __kycli_reply=''
+        fi
+        if [[ $__kycli_reply == "$__kycli_id:never" ]]; then
+            __kycli_code=1
+        elif [[ $__kycli_reply == "$__kycli_id:"[0-9]* ]]; then
+            __kycli_code=0
+        else
+            __kycli_wait && __kycli_code=0 || __kycli_code=$?
+        fi
+        [[ $__kycli_code == 1 && $__kycli_tries != 3 ]] || break
+        __kycli_tries=$((__kycli_tries + 1)) __kycli_sent=0
+    done
+    [[ ! $__kycli_body ]] || exec {__kycli_body}<&-
+    return "$__kycli_code"
+}
+
+# A request about this call, in __kycli_head: what, and for what.
+function __kycli_short {
+    printf -v __kycli_head '%s\037' K1 "$BASHPID" "$__kycli_fd" "$__kycli_id" \
+        "$__kycli_kind" "$__kycli_link" ppp "$1" 1 "$2" "$__kycli_id"
+}
+
+# Wait for the reply. 1: the server that it was sent to has ended, and had not taken it. 2: it ended
+# and may have done it, or does not answer.
+function __kycli_wait {
+    local __kycli_c='' __kycli_n=0 __kycli_since=0 __kycli_head __kycli_status
+    while :; do
+        __kycli_reply=''
+        # A time limit makes each byte dear, so it is for the first one; the others are there then.
+        IFS= read -r -t 0.2 -n 1 -d '' -u "$__kycli_fd" __kycli_c && __kycli_status=0 ||
+            __kycli_status=$?
+        if [[ $__kycli_status == 0 ]]; then
+            if IFS= read -r -d '' -u "$__kycli_fd" __kycli_reply; then
+                __kycli_reply=$__kycli_c$__kycli_reply
+                case $__kycli_reply in
+                "$__kycli_id::never") return 1 ;;
+                "$__kycli_id::lost") return 2 ;;
+                "$__kycli_id::busy") __kycli_since=0 ;;
+                "$__kycli_id:"*) return 0 ;;
+                esac
+            fi
+        elif ((__kycli_status <= 128)); then
+            # The server held the other end, and ended.
+            [[ ! $__kycli_nested ]] && __kycli_reopen || return 2
+            __kycli_n=4
+        fi
+        [[ $__kycli_status != 0 ]] || continue
+        __kycli_n=$((__kycli_n + 1)) __kycli_since=$((__kycli_since + 1))
+        if read -r -t 0 -u 61 && ! read -r -t 0 -u "$__kycli_fd"; then
+            # A new server says what the last one had not taken.
+            __kycli_start || return 2
+            __kycli_n=0
+            __kycli_short '?' ''
+            printf '%s\0' "$__kycli_head" >&60 || return 2
+        elif ((__kycli_n == 5)); then
+            __kycli_n=0
+            __kycli_short '?' ''
+            printf '%s\0' "$__kycli_head" >&60 || return 2
+        fi
+        ((__kycli_since < 75)) || return 2
+    done
+}
+
+# A call that is not like those in a loop: the first ones of a process, one inside of another, those
+# with long values, and to a terminal.
+function __kycli_slow {
+    local __kycli_outer=${__kycli_inner-} __kycli_inner=$BASHPID __kycli_program=$1 __kycli_sent=0
+    local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply=''
+    shift
+    if [ "${1-}" = -v ] || [ "${1-}" = -a ]; then
+        __kycli_may_set "$@" || return
+        __kycli_kind=${1#-} __kycli_var=$2
+        shift 2
+    fi
+    if [[ ${__kycli_pid-} != "$BASHPID" ]]; then
+        __kycli_enter || __kycli_reply=:1:-:
+    elif [[ $__kycli_busy ]]; then
+        if [[ $__kycli_outer == "$BASHPID" ]]; then
+            # A trap, inside of a call. What that call needs afterwards is hidden until the end of
+            # this one, and for the traps inside of this one it is under way until then.
+            local __kycli_fd=$((${__kycli_level:-70} + 1)) __kycli_link=0 __kycli_busy=1 __kycli_ready=''
+            local __kycli_level=$__kycli_fd
+            __kycli_nested=1
+            __kycli_nest || __kycli_reply=:1:-:
+        else
+            __kycli_enter || __kycli_reply=:1:-:
+        fi
+    fi
+    if [[ ! $__kycli_reply ]]; then
+        __kycli_seq=$((__kycli_seq + 1))
+        __kycli_id=$__kycli_seq
+        __kycli_do "$@"
+    fi
+    __kycli_take "$@"
+}
+
+# A call that was sent as those in a loop are, and got no reply or another one, which is in REPLY.
+function __kycli_went {
+    local __kycli_program=$1 __kycli_sent=1 __kycli_kind=p __kycli_var='' __kycli_nested=''
+    local __kycli_reply=$REPLY
+    shift
+    if [ "${1-}" = -v ]; then
+        __kycli_kind=v __kycli_var=$2
+        shift 2
+    fi
+    [[ $REPLY != K1* ]] || __kycli_sent=0 # it could not be written
+    __kycli_do "$@"
+    __kycli_take "$@"
+}
+
+# Send and receive with all care. From the second call of a process on, the server keeps its end of
+# the pipe, and the process closes its own. So the pipe ends when the server does.
+function __kycli_do {
+    local __kycli_streams=tpt __kycli_code __kycli_text
+    [[ $__kycli_kind != p || ! -t 1 ]] || __kycli_streams=ttt
+    __kycli_busy=1 __kycli_ready=''
+    printf -v __kycli_text '%s\037' K1 "$BASHPID" "$__kycli_fd" "$__kycli_id" "$__kycli_kind" \
+        "$__kycli_link" "$__kycli_streams" "$__kycli_program" "$#" "$@" "@VARIABLES@" "$__kycli_id"
+    __kycli_exchange && __kycli_code=0 || __kycli_code=$?
+    case $__kycli_code in
+    1) __kycli_reply=:1:-: ;;
+    2) __kycli_reply=:1:u: ;;
+    *)
+        if [[ ! $__kycli_nested ]]; then
+            case $__kycli_link in
+            0) __kycli_link=1 ;;
+            1) { exec 63</dev/fd/63; } 2>/dev/null && __kycli_link=2 || __kycli_reopen || : ;;
+            esac
+            [[ $__kycli_link != 2 ]] || __kycli_ready=$BASHPID
+        fi
+        ;;
+    esac
+    if [[ $__kycli_nested ]]; then
+        exec {__kycli_fd}<&-
+    else
+        __kycli_busy=''
+    fi
+}
+
+# Whether the words are those of -v or -a, and name what may be set.
+function __kycli_may_set {
+    local __kycli_name=${2-}
+    [[ $1 == -a || $__kycli_name != *']' ]] || __kycli_name=${__kycli_name%%'['*}
+    case $__kycli_name in
+    '' | [!a-zA-Z_]* | *[!a-zA-Z0-9_]*) ;;
+    __kycli_here) return 0 ;;
+    __kycli_*) ;;
+    *) return 0 ;;
+    esac
+    __kycli_err "kycli: $1 needs the name of a variable"$'\n'"hint: kyg -v VAR KEY; kyg -a ARRAY KEY..."$'\n'
+    return 1
+}
+
+# A pipe of its own for the replies to a call inside of another. Its number is one that bash does not
+# give to anything else, lest a late reply get there.
+function __kycli_nest {
+    local __kycli_q
+    {
+        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+            eval "exec $__kycli_fd<>/dev/fd/$__kycli_q" && exec {__kycli_q}<&-
+    } 2>/dev/null
+}
+
+# Do what a reply says.
+function __kycli_take {
+    local __kycli_rest=${__kycli_reply#*:} __kycli_code __kycli_what __kycli_failed=''
+    __kycli_code=${__kycli_rest%%:*}
+    __kycli_rest=${__kycli_rest#*:}
+    __kycli_what=${__kycli_rest%%:*}
+    __kycli_rest=${__kycli_rest#*:}
+    case $__kycli_what in
+    o)
+        if [[ $__kycli_kind == v ]]; then
+            __kycli_set "$__kycli_rest"
+        elif [[ $__kycli_rest ]]; then
+            __kycli_out "$__kycli_rest" || :
+        fi
+        ;;
+    s) eval "$__kycli_rest" ;;
+    f)
+        # shellcheck source=/dev/null
+        if [[ -r $__kycli_rest ]]; then
+            . "$__kycli_rest"
+            local __kycli_head
+            __kycli_short '!' "$__kycli_rest"
+            printf '%s\0' "$__kycli_head" >&60 || :
+        else
+            __kycli_unknown "$@"
+            return
+        fi
+        ;;
+    u)
+        __kycli_unknown "$@"
+        return
+        ;;
+    *)
+        __kycli_plain "$@"
+        return
+        ;;
+    esac
+    [[ ! $__kycli_failed ]] || __kycli_code=1
+    return "$__kycli_code"
+}
+
+# What the script of a reply is made of.
+
+function __kycli_out {
+    __kycli_print '%s' "$1"
+}
+
+function __kycli_nul {
+    __kycli_print '%s\0' "$@"
+}
+
+function __kycli_err {
+    printf '%s' "$1" >&2 || :
+}
+
+function __kycli_set {
+    printf -v "$__kycli_var" %s "$1" || __kycli_failed=1
+}
+
+function __kycli_clear {
+    # Without a compound assignment.
+    mapfile -t "$__kycli_var" </dev/null || __kycli_failed=1
+    __kycli_items=0
+}
+
+function __kycli_item {
+    printf -v "${__kycli_var}[__kycli_items]" %s "$1" || __kycli_failed=1
+    __kycli_items=$((__kycli_items + 1))
+}
+
+# Print to standard output. That nobody reads it is no error, and kills nobody.
+function __kycli_print {
+    local __kycli_q='' __kycli_trap='' __kycli_bad=''
+    if [[ -p /dev/fd/1 || -S /dev/fd/1 ]]; then
+        # What is set for SIGPIPE can be had without a process by a pipe alone.
+        {
+            exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+                { trap -p PIPE && printf '\0'; } >"/dev/fd/$__kycli_q" &&
+                IFS= read -r -d '' -u "$__kycli_q" __kycli_trap
+        } 2>/dev/null || :
+        [[ ! $__kycli_q ]] || exec {__kycli_q}<&-
+        trap '' PIPE
+        # shellcheck disable=SC2059
+        printf "$@" 2>/dev/null || :
+        if [[ $__kycli_trap == 'trap -- '* ]]; then
+            eval "$__kycli_trap"
+        else
+            trap - PIPE
+        fi
+    else
+        # shellcheck disable=SC2059
+        printf "$@" 2>/dev/null || {
+            __kycli_err $'kycli: cannot write to standard output\n'
+            __kycli_failed=1
+            return 1
+        }
+    fi
+}
+
+# The server ended in mid-request, or does not answer.
+function __kycli_unknown {
+    case "$__kycli_program ${1-}" in
+    @READING@)
+        __kycli_plain "$@"
+        return
+        ;;
+    esac
+    __kycli_err "kycli: the server of this shell ended or does not answer: whether '$__kycli_program' was done is not known"$'\n''hint: look before you do it again'$'\n'
+    return 1
+}
+
+# The command itself, as a process.
+function __kycli_plain {
+    local __kycli_path
+    if type -P "$__kycli_program" >/dev/null; then
+        __kycli_path=$__kycli_program
+    else
+        __kycli_path=${__kycli_bin-}/$__kycli_program
+    fi
+    case $__kycli_kind in
+    p) command "$__kycli_path" "$@" ;;
+    v) __kycli_plain_text "$@" ;;
+    a) __kycli_plain_items "$@" ;;
+    esac
+}
+
+function __kycli_plain_text {
+    local __kycli_got __kycli_failed=''
+    __kycli_got=$(
+        set +e
+        {
+            command "$__kycli_path" "$@"
+            printf '\0%s\0' "$?"
+        } | {
+            IFS= read -r -d '' __kycli_got
+            IFS= read -r -d '' __kycli_code
+            IFS= read -r -d '' __kycli_n && __kycli_code=NUL
+            printf '%s.%s' "$__kycli_got" "$__kycli_code"
+        }
+    ) || :
+    local __kycli_code=${__kycli_got##*.}
+    __kycli_got=${__kycli_got%.*}
+    case $__kycli_code in
+    *[!0-9]* | '')
+        __kycli_set ''
+        __kycli_err "$__kycli_has_nul"
+        return 1
+        ;;
+    esac
+    case " $* " in
+    *' --raw '*) ;;
+    *) __kycli_got=${__kycli_got%$'\n'} ;;
+    esac
+    __kycli_set "$__kycli_got"
+    [[ ! $__kycli_failed ]] || __kycli_code=1
+    return "$__kycli_code"
+}
+
+function __kycli_plain_items {
+    local __kycli_got __kycli_code __kycli_failed='' __kycli_items
+    __kycli_got=$(
+        set +e
+        {
+            command "$__kycli_path" -0 "$@"
+            printf '%s\0' "$?"
+        } | {
+            IFS= read -r -d '' __kycli_code
+            while IFS= read -r -d '' __kycli_got; do
+                printf '__kycli_item %q\n' "$__kycli_code"
+                __kycli_code=$__kycli_got
+            done
+            printf '__kycli_code=%q\n' "$__kycli_code"
+        }
+    ) || :
+    __kycli_clear
+    eval "$__kycli_got"
+    [[ ! $__kycli_failed ]] || __kycli_code=1
+    return "$__kycli_code"
+}
+
+# kycli, ky and kyuse: `use --here SCOPE` sets the scope of this shell, and -v stands after the verb.
+function __kycli_verb {
+    local __kycli_word __kycli_here='' __kycli_status
+    if [ "$1" = kyuse ] || [[ ${2-} == use || ${2-} == kyuse ]]; then
+        for __kycli_word; do
+            [[ $__kycli_word == --here ]] || continue
+            KYCLI_HERE=1 __kycli_slow "$1" -v __kycli_here "${@:2}" && __kycli_status=0 ||
+                __kycli_status=$?
+            [[ ! $__kycli_here ]] || export KYCLI_SCOPE="$__kycli_here"
+            return "$__kycli_status"
+        done
+    fi
+    if [ "${3-}" = -v ] || [ "${3-}" = -a ]; then
+        __kycli_slow "$1" "${@:3:2}" "$2" "${@:5}"
+    else
+        __kycli_call "$@"
+    fi
+}
+
+# Define the function that runs a program with its words. After the program, -v VAR puts what it
+# prints into a variable, without the newline at its end; -a ARRAY the items that it prints with
+# --null. Bash copies a function whenever it is called, so these have what a loop needs, and no more.
+function __kycli_define {
+    # shellcheck disable=SC2016
+    local __kycli_body __kycli_send='
+        if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]; then
+            __kycli_ready="" __kycli_busy=1 __kycli_seq=$__kycli_id
+            printf "%s\0" "$REPLY" >&60 && read -r -d "" -u 63
+            if [[ $REPLY == "$__kycli_id:0:o:"* ]]; then
+                __kycli_ready=$__kycli_inner __kycli_busy=""
+                TAKE
+                return
+            fi
+            __kycli_go=__kycli_went
+        fi'
+    # shellcheck disable=SC2016
+    case $1 in
+    kyg) # -v, in a loop
+        __kycli_body='
+    if [[ ${1-}${__kycli_ready-} == "-v$BASHPID" && ${2-} == [a-zA-Z]* && $2 != *[!a-zA-Z0-9_]* &&
+        $2 != REPLY ]]; then
+        local __kycli_inner=$__kycli_ready __kycli_id=$((__kycli_seq + 1)) __kycli_go REPLY
+        printf -v REPLY "%s\037" K1 "$__kycli_inner" 63 "$__kycli_id" v 2 tpt NAME "$(($# - 2))" \
+            "${@:3}" "@VARIABLES@" "$__kycli_id"SEND
+        "${__kycli_go:-__kycli_slow}" NAME "$@"
+        return
+    fi'
+        __kycli_body=${__kycli_body/SEND/"${__kycli_send/TAKE/'printf -v "$2" %s "${REPLY#*:*:*:}"'}"}
+        ;;
+    ky | kycli | kyuse)
+        __kycli_body='
+    if [[ ${__kycli_call-} && ( NAME == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
+        __kycli_verb NAME "$@"
+        return
+    fi'
+        ;;
+    __kycli_call)
+        __kycli_body='
+    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
+        local __kycli_inner=$__kycli_ready __kycli_id=$((__kycli_seq + 1)) __kycli_go REPLY
+        printf -v REPLY "%s\037" K1 "$__kycli_inner" 63 "$__kycli_id" p 2 tpt "$1" "$(($# - 1))" \
+            "${@:2}" "@VARIABLES@" "$__kycli_id"SEND
+        "${__kycli_go:-__kycli_slow}" "$@"
+        return
+    fi
+    __kycli_slow "$@"'
+        __kycli_body=${__kycli_body/SEND/"${__kycli_send/TAKE/'[[ $REPLY == "$__kycli_id:0:o:" ]] || __kycli_out "${REPLY#*:*:*:}"'}"}
+        ;;
+    *) __kycli_body='' ;;
+    esac
+    # shellcheck disable=SC2016
+    [[ $1 == __kycli_call ]] || __kycli_body+='
+    "${__kycli_call:-command}" NAME "$@"'
+    eval "function $1 {${__kycli_body//NAME/"$1"}
+}"
+}
+
+__kycli_version=@VERSION@ __kycli_python=@PYTHON@ __kycli_bin=@BIN@
+__kycli_has_nul=$'kycli: the value has a NUL byte, which a variable of bash cannot hold\nhint: --b64 prints it as text, --raw as it is\n'
+
+# Functions of bash 5.1 and Linux, outside of a restricted shell. Where they cannot be, the commands
+# serve. The variable __kycli_call is not there for a function that is exported alone.
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && [[ $OSTYPE == linux* ]] &&
+    ! shopt -q restricted_shell && __kycli_open; then
+    __kycli_off=''
+    __kycli_call=__kycli_call
+    __kycli_define __kycli_call
+    for __kycli_name in @NAMES@; do
+        __kycli_define "$__kycli_name"
+    done
+    unset __kycli_name
+    __kycli_export=@EXPORT@
+    if [[ $__kycli_export ]]; then
+        # For `bash -c` and programs that run it.
+        # shellcheck disable=SC2046
+        export -f $(compgen -A function __kycli_) @NAMES@
+        export __kycli_bin __kycli_call __kycli_has_nul __kycli_python __kycli_shell __kycli_version
+    fi
+fi
+[[ ! $__kycli_aliases ]] || shopt -s expand_aliases
+unset __kycli_aliases

@@ -1,0 +1,157 @@
+"""Real bash: scripts, and interactive shells in a terminal of their own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cli.harness import BIN, Result
+
+SECONDS = 60
+"""How long a test waits for what must happen."""
+
+BASH = shutil.which("bash") or "bash"
+INIT = 'eval "$(kycli init bash)"\n'
+
+_PROMPT = re.compile(rb"@@\d+@@ $")
+
+
+def has_functions() -> bool:
+    """Whether there is a bash that can have the functions."""
+    if not shutil.which("bash"):
+        return False
+    ask = "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && [[ $OSTYPE == linux* ]]"
+    return subprocess.run([BASH, "-c", ask], check=False).returncode == 0
+
+
+needs_bash = pytest.mark.skipif(not has_functions(), reason="needs bash 5.1 and Linux")
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **more}
+
+
+def script(text: str, *, init: str = INIT, stdin: bytes = b"", home: str = "") -> Result:
+    """Run a script that defines the functions first."""
+    done = subprocess.run(
+        [BASH, "--norc", "-c", init + text],
+        input=stdin,
+        capture_output=True,
+        env=environment(**({"HOME": home} if home else {})),
+        timeout=SECONDS * 4,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+
+def check(text: str, *, init: str = INIT) -> list[str]:
+    """Run a script that must not fail; return the lines that it prints, on both streams."""
+    done = script(f"set -euo pipefail\nexec 2>&1\n{text}", init=init)
+    assert done.code == 0, done.out.decode(errors="replace")
+    return done.lines
+
+
+def servers(shell: int) -> list[int]:
+    """Return the processes that are the server of a shell."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"kycli.session.shells.bash" in words and words[-3] == b"%d" % shell:
+            found.append(int(name))
+    return found
+
+
+def wait_for(condition: object, what: str) -> None:
+    """Wait until a function returns something true."""
+    assert callable(condition)
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+class Terminal:
+    """An interactive bash in a terminal. What is typed is not echoed."""
+
+    def __init__(self, init: str = INIT, **variables: str) -> None:
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.execve(
+                BASH,
+                [BASH, "--norc", "--noprofile", "--noediting", "-i"],
+                environment(PS1="@@\\#@@ ", **variables),
+            )
+        self.again = 0
+        settings = termios.tcgetattr(self.terminal)
+        settings[3] &= ~termios.ECHO
+        settings[1] &= ~termios.OPOST
+        termios.tcsetattr(self.terminal, termios.TCSANOW, settings)
+        self.read()
+        assert self.run(init) == ""
+
+    def send(self, text: str) -> None:
+        os.write(self.terminal, text.encode())
+
+    def read(self, until: re.Pattern[bytes] = _PROMPT) -> str:
+        """Return what is printed before the next prompt."""
+        data = b""
+        end = time.monotonic() + SECONDS
+        while True:
+            found = until.search(data)
+            if found:
+                return data[: found.start()].decode(errors="replace")
+            ready, _, _ = select.select([self.terminal], [], [], end - time.monotonic())
+            assert ready, f"no prompt after {data[-500:]!r}"
+            try:
+                data += os.read(self.terminal, 1 << 16)
+            except OSError:
+                raise AssertionError(f"the shell ended after {data[-500:]!r}") from None
+
+    def run(self, line: str) -> str:
+        """Type a line, and return what it prints."""
+        self.send(line.strip("\n") + "\n")
+        return self.read()
+
+    def interrupt(self) -> str:
+        """Type Ctrl-C; return what is printed until the prompt is back.
+
+        Where it meets a program in a loop, bash may go on with the loop, whatever the program is.
+        """
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            self.send("\x03")
+            ready, _, _ = select.select([self.terminal], [], [], 1)
+            if ready:
+                return self.read()
+            self.again += 1
+        raise AssertionError("Ctrl-C does not end it")
+
+    def close(self) -> None:
+        os.kill(self.pid, signal.SIGHUP)
+        os.close(self.terminal)
+        os.waitpid(self.pid, 0)
+
+
+@contextmanager
+def terminal(init: str = INIT, **variables: str) -> Iterator[Terminal]:
+    shell = Terminal(init, **variables)
+    try:
+        yield shell
+    finally:
+        shell.close()

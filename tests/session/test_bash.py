@@ -1,0 +1,503 @@
+"""The functions of bash do what the commands do, whatever the options of the shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli.harness import run_program
+from session.bashes import BASH, INIT, check, environment, needs_bash, script, servers, wait_for
+
+from kycli.session.shells import names
+
+pytestmark = needs_bash
+
+
+def printed() -> str:
+    return run_program("kycli", "init", "bash").out.decode()
+
+
+# The script
+
+
+def test_the_script_is_as_shellcheck_wants_it() -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("needs shellcheck")
+    for flags in ([], ["--export"]):
+        text = run_program("kycli", "init", "bash", *flags).out
+        done = subprocess.run(
+            ["shellcheck", "--shell=bash", "-"], input=text, capture_output=True, check=False
+        )
+        assert done.stdout.decode() == ""
+
+
+def test_all_programs_become_functions_and_nothing_is_started() -> None:
+    said = check(
+        """
+        type -t """
+        + " ".join(names())
+        + """
+        before=$(compgen -v __kycli_)
+        eval "$(command kycli init bash)"
+        [[ $before == "$(compgen -v __kycli_)" ]] || echo more variables
+        read -t 0 -u 61 && echo no server
+        jobs; echo "${!-none}"
+        kyg nothing || echo $?
+        read -t 0 -u 61 || echo a server
+        eval "$(kycli init bash)"
+        read -t 0 -u 61 || echo the same server
+        """
+    )
+    assert said == [
+        *["function"] * len(names()),
+        "no server",
+        "none",
+        "kycli: no key 'nothing' in scope 'default'",
+        "2",
+        "a server",
+        "the same server",
+    ]
+
+
+def test_aliases_do_not_get_into_the_definitions() -> None:
+    said = check(
+        """
+        shopt -s expand_aliases
+        alias kyg='kyg -q' read='false' printf='false' local='false'
+        eval "$(kycli init bash)"
+        shopt -q expand_aliases && echo still on
+        eval 'kyg nothing || echo $?'
+        """,
+        init="",
+    )
+    assert said == ["still on", "2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("501", "9901"), ("== linux*", "== other*"), ("61<&", "61<&9")]
+)
+def test_where_functions_cannot_work_there_are_none(old: str, new: str) -> None:
+    text = printed()
+    assert old in text
+    said = check(text.replace(old, new) + "\ntype -t kyg kycli; kys k v; kyg k", init="")
+    assert said == ["file", "file", "v"]
+
+
+def test_in_a_restricted_shell_there_are_none() -> None:
+    done = subprocess.run(
+        [BASH, "--norc", "-r", "-c", printed() + "type -t kyg"],
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"file\n", b"")
+
+
+def test_without_proc_there_are_none() -> None:
+    text = printed() + "kys k v\nkyg k\ntype -t kyg\n"
+    done = subprocess.run(
+        ["unshare", "-m", BASH, "--norc", "-c", f"mount -t tmpfs none /proc || exit 99\n{text}"],
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 99 or b"unshare" in done.stderr:
+        pytest.skip("needs to hide /proc")
+    assert done.stdout == b"v\nfile\n"
+    assert done.stderr == b""
+
+
+def test_functions_of_another_version_run_the_commands() -> None:
+    text = printed().replace("__kycli_version='", "__kycli_version='0")
+    said = check(
+        text + "\nkys k v; kyg -v x k; echo $x; read -t 0 -u 61 && echo no server", init=""
+    )
+    assert said == ["v", "no server"]
+
+
+def test_a_python_that_is_gone_leaves_the_commands() -> None:
+    text = printed().replace("__kycli_python='", "__kycli_python='/gone")
+    assert check(text + "\nkys k v; kyg -v x k; echo $x; x=$(kyg k); echo $x", init="") == [
+        "v",
+        "v",
+    ]
+
+
+# Values
+
+SAME = r"""
+same() { [[ $x == "$want" ]] || { printf '%s: %q is not %q\n' "$1" "${x:0:99}" "${want:0:99}"; }; }
+stored() {
+    want=$1
+    kys -- k "$want"
+    kyg -v x -- k; same 'kyg -v'
+    x=$(kyg --raw k; printf .); x=${x%.}; same '$(kyg)'
+    kyg -a list k k; x=${list[1]}; same 'kyg -a'
+}
+for round in 1 2 3; do
+    stored ''
+    stored $'two\nlines'
+    stored $'ends in newlines\n\n\n'
+    stored $'\n'
+    stored ' blanks  around '
+    stored '* ? [a-z] ~ $HOME `id` $(id) \ \\ " '\'
+    stored -v
+    stored '--'
+    stored "$(printf '%2000s' x)"
+    stored "${big}"
+done
+all=''
+for ((i = 1; i < 256; i++)); do printf -v c "\\x$(printf %x "$i")"; all+=$c; done
+printf %s "$all" | command kys bytes -
+want=$all
+for lc in C C.UTF-8; do
+    LC_ALL=$lc
+    kyg -v x bytes; same "$lc"
+    x=$(kyg bytes); same "$lc"
+    x=$(kyg bytes | cat); same "$lc"
+done
+kys "$all" key || echo no such key
+kys $'a\037b' $'c\037d'; kyg -v x $'a\037b'; want=$'c\037d'; same separators
+"""
+
+
+@pytest.mark.parametrize("size", [70_000, 1_000_000])
+def test_values_of_any_size_and_content(size: int) -> None:
+    big = f"big=$(printf %{size}s \"'\" | tr ' ' \"a'\")\n"
+    said = check(big + SAME)
+    assert said == [
+        "kycli: argument 1 is not valid UTF-8",
+        "hint: give bytes on standard input: printf … | kys KEY -",
+        "no such key",
+    ]
+
+
+def test_a_nul_is_printed_and_refused_in_a_variable() -> None:
+    done = script(
+        """
+        printf 'a\\0b\\n' | command kys nul -
+        x=before
+        kyg -v x nul; echo "$? <$x>"
+        kyg --raw nul
+        kyl -0
+        kyg -a list nul; echo "$? ${#list[@]}"
+        """
+    )
+    # An array is made of what is printed with NUL at the end of each item.
+    assert done.out == b"1 <>\na\0b\nnul\0000 2\n"
+    assert done.err == (
+        "kycli: the value has a NUL byte, which a variable of bash cannot hold\n"
+        "hint: --b64 prints it as text, --raw as it is\n"
+    )
+
+
+def test_variables_and_arrays() -> None:
+    said = check(
+        """
+        for key in a b 'c d'; do kys "$key" "<$key>"; done
+        kyg -v 'elements[3]' a; declare -p elements
+        declare -A map; kyg -v 'map[x y]' b; declare -p map
+        f() { local x REPLY; kyg -v x a; kyg -v REPLY b; echo "$x$REPLY"; }; f
+        kyg -v REPLY a; echo "$REPLY"
+        kyl -a list; declare -p list
+        kyg -a list a nothing b || echo "$?: ${list[*]}"
+        kyg -a list --default '' a nothing b; declare -p list
+        kyl -a list --prefix zz; declare -p list
+        kycli get -v x 'c d'; ky -v y get b; ky get -v z a; echo "$x$y$z"
+        kyg -v x nothing || echo "$? <$x>"
+        kyg -v x nothing --default 1; echo "$x"
+        (set +e; readonly fixed=1; kyg -v fixed a 2>/dev/null || echo failed "$fixed")
+        for bad in '' 1a a-b 'a[1' __kycli_fd; do
+            kyg -v "$bad" a 2>/dev/null || echo "bad $bad"
+        done
+        kyg -v x || echo $?
+        shopt -s nocasematch; kyg -V x | sed 's/ .*//'
+        """
+    )
+    assert said == [
+        'declare -a elements=([3]="<a>")',
+        'declare -A map=(["x y"]="<b>" )',
+        "<a><b>",
+        "<a>",
+        'declare -a list=([0]="a" [1]="b" [2]="c d")',
+        "kycli: no key 'nothing' in scope 'default'",
+        "2: <a> <b>",
+        'declare -a list=([0]="<a>" [1]="" [2]="<b>")',
+        "declare -a list=()",
+        "<c d><b><a>",
+        "kycli: no key 'nothing' in scope 'default'",
+        "2 <>",
+        "1",
+        "failed 1",
+        *(f"bad {name}" for name in ("", "1a", "a-b", "a[1", "__kycli_fd")),
+        "kycli: 'kyg' needs KEY",
+        "hint: usage: kyg [FLAGS] KEY...",
+        "1",
+        "kycli",
+    ]
+
+
+# The same as the commands
+
+LINES = """\
+kys a 1
+kys a
+kys b "two words"
+kyg a b nothing
+kyg -q nothing
+kyg --json a
+kyg a --nonsense
+kyg
+kyd nothing
+kycli set alpha.x.k v
+kycli get alpha.x.k
+kycli keys alpha.x
+ky incr n 5
+ky get n
+ky
+kycli nonsense
+kycli set a.b.c.d.e 1
+kyl
+kyl -0
+kyv b
+kypush list 1
+kypush list 2
+kyg list
+kyrem list 1
+kypatch doc.name Ada
+kyg doc
+kycli use alpha.x
+kyuse
+kyg k
+kycli use default
+kycli list-scopes
+kycli drop-scope alpha.x
+kycli drop-scope -y alpha.x
+kyg -d /nonexistent/x.db a
+kys in -
+kyg in
+kye - --format json
+kyfo a
+kycli exec true
+kycli exec -- sh -c 'exit 7'
+kycli help get
+kyg --version
+kyd a
+kyg a
+kyr a
+"""
+
+
+def test_output_messages_and_exit_codes_are_those_of_the_commands(home: Path) -> None:
+    body = """
+    n=0
+    while IFS= read -r line; do
+        n=$((n + 1))
+        eval "$line" <<<input >out.$n 2>err.$n; echo "$?" >>out.$n
+    done
+    """
+    said = []
+    for name, init in (("functions", INIT), ("commands", "")):
+        place = home / name
+        place.mkdir()
+        done = script(f"cd {name}\n{body}", init=init, stdin=LINES.encode(), home=str(place))
+        assert (done.out, done.err) == (b"", "")
+        said.append(
+            [
+                (line, (place / f"out.{n}").read_text(), (place / f"err.{n}").read_text())
+                for n, line in enumerate(LINES.splitlines(), 1)
+            ]
+        )
+    changed = [
+        pair for pair in zip(*said, strict=True) if pair[0] != pair[1] and "kyv" not in pair[0][0]
+    ]
+    assert changed == []
+
+
+def test_standard_output_and_error_keep_their_order() -> None:
+    said = check("kys a 1; kys c 3; for i in 1 2 3; do kyg a nothing c || :; done")
+    assert said == ["1", "kycli: no key 'nothing' in scope 'default'", "3"] * 3
+
+
+def test_directory_variables_and_scope_are_those_of_each_call(home: Path) -> None:
+    (home / "there").mkdir()
+    (home / "there/.kyclirc").write_text('current_scope = "there"\n')
+    said = check(
+        """
+        kyg nothing 2>/dev/null || :
+        kyuse; cd there; kyuse; cd ..; kyuse
+        KYCLI_SCOPE=one kyuse; kyuse
+        KYCLI_SCOPE=two; kyuse; export KYCLI_SCOPE; kyuse; unset KYCLI_SCOPE
+        (cd there; KYCLI_DB_PATH=other.db kys k v); ls there/other.db
+        kyg -d there/other.db k --scope there
+        export KYCLI_DB_PATH=$PWD/there; kys k w; (cd there; echo *.db)
+        kyuse later; kyuse; kyuse default
+        cd there; rm -r ../there; kyg k || :
+        """
+    )
+    assert [line for line in said if not line.startswith(("from", "the current"))] == [
+        *("default", "there", "default", "one", "default", "default", "two"),
+        "there/other.db",
+        "v",
+        "kycli.db other.db",
+        "later",
+        said[-1],
+    ]
+    assert said[-1].startswith("kycli: ")
+
+
+def test_use_here_changes_this_shell_alone() -> None:
+    said = check(
+        """
+        kycli use --here alpha.prod; echo "$KYCLI_SCOPE"
+        (kyuse --here beta; kys k 1; kyuse)
+        kyuse; command kyuse
+        kycli use gamma --here -q; kyuse
+        kycli use --here 'no scope' || echo $?
+        echo "$KYCLI_SCOPE"; unset KYCLI_SCOPE; kyuse
+        command kycli use --here x || echo $?
+        """
+    )
+    assert [line for line in said if not line.startswith(("from", "hint"))] == [
+        "the current scope of this shell is 'alpha.prod'",
+        "alpha.prod",
+        "the current scope of this shell is 'beta'",
+        "beta",
+        "alpha.prod",
+        "alpha.prod",
+        "gamma",
+        "kycli: bad project name 'no scope'",
+        "1",
+        "gamma",
+        "default",
+        "kycli: --here is for a shell that runs the commands itself",
+        "1",
+    ]
+
+
+# Processes
+
+
+def test_exported_functions() -> None:
+    said = check(
+        """
+        for i in {1..24}; do kys "k$i" "v$i"; done
+        kyl --prefix k | xargs -P 4 -n 1 "$BASH" -c '
+            kyg -v x "$1"; y=$(kyg "$1")
+            [[ $x == "v${1#k}" && $y == "$x" && $__kycli_link == 1 ]] || echo "bad: $1 $x $y"' _
+        "$BASH" -c '(kyg k1) | cat; kyg k2 & wait'
+        env -i PATH="$PATH" HOME="$HOME" "$BASH" -c 'kyg k3'
+        "$BASH" -c 'exec 60>&- 61>&-; kyg k4'
+        "$BASH" -c 'exec 60>file 61<file; kyg k5; cat file'
+        """,
+        init='eval "$(kycli init bash --export)"\n',
+    )
+    assert said == ["v1", "v2", "v3", "v4", "v5"]
+    # One that is exported alone is the command.
+    said = check("""export -f kyg; kys k v; "$BASH" -c 'type -t kyg; kyg k'""")
+    assert said == ["function", "v"]
+
+
+LOAD = """
+cd "$HOME"
+work() {
+    local me=$1 i x
+    for ((i = 0; i < count; i++)); do
+        kys "key $me" "value $me $i"
+        kyg -v x "key $me"
+        [[ $x == "value $me $i" ]] || echo "$me: $x is not $i"
+        if ((i % 10 == 0)); then
+            x=$(kyg "key $me")
+            [[ $x == "value $me $i" ]] || echo "$me: $x is not $i"
+        fi
+    done
+    echo "done $me"
+}
+for me in {1..8}; do work "$me" & done
+wait
+"""
+
+
+def test_eight_subshells_at_once_get_their_own_replies() -> None:
+    said = check(f"count=40\n{LOAD}")
+    assert sorted(said) == [f"done {n}" for n in range(1, 9)]
+
+
+@pytest.mark.soak
+def test_eight_subshells_with_a_thousand_calls_each() -> None:
+    said = check(f"count=1000\n{LOAD}")
+    assert sorted(said) == [f"done {n}" for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    "options", ["", "set -m", "set -o posix", "set -TE; trap : DEBUG ERR RETURN"]
+)
+def test_jobs_wait_and_dollar_bang_are_left_alone(options: str) -> None:
+    said = check(
+        f"""
+        {options}
+        sleep 0.1 & first=$!
+        kys k v; kyg k; kyg -v x k; x=$(kyg k)
+        [[ $! == "$first" ]] && echo same
+        wait; jobs; echo "$x"
+        IFS=0123456789_
+        kyg k; kyg -v x k
+        unset IFS
+        """
+    )
+    # A shell with job control says itself that a job is done.
+    assert [line for line in said if "sleep" not in line] == ["v", "same", "v", "v"]
+
+
+def test_traps_that_call_while_a_call_is_under_way() -> None:
+    said = check(
+        """
+        kys k v; kys t 0
+        trap 'kyg -v y k; [[ $y == v ]] || echo "trap: $y"; hits=$((hits + 1))' USR1
+        hits=0
+        (while kill -USR1 $$ 2>/dev/null; do sleep 0.002; done) & other=$!
+        for ((i = 0; i < 400 || hits < 30; i++)); do
+            kys n "$i"; kyg -v x n
+            [[ $x == "$i" ]] || echo "$x is not $i"
+        done
+        kill "$other"; wait "$other" || :
+        echo done
+        """
+    )
+    assert said == ["done"]
+
+
+def test_two_shells_have_a_server_each_which_ends_with_the_shell() -> None:
+    shells = [
+        subprocess.Popen(
+            [BASH, "--norc", "-c", INIT + "kys k v; sleep 1000 & echo; read -r; kill $!"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+        for _ in range(2)
+    ]
+    for shell in shells:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"\n"
+    found = [servers(shell.pid) for shell in shells]
+    assert [len(each) for each in found] == [1, 1]
+    for shell in shells:
+        shell.communicate(b"\n")
+    wait_for(lambda: not any(servers(shell.pid) for shell in shells), "the servers are there still")
+
+
+def test_a_server_ends_though_a_program_of_the_shell_runs_on() -> None:
+    shell = subprocess.Popen(
+        [BASH, "--norc", "-c", INIT + "kys k v; sleep 1000 >/dev/null & echo $!"],
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    out, _ = shell.communicate()
+    try:
+        wait_for(lambda: not servers(shell.pid), "the server is there still")
+    finally:
+        os.kill(int(out), 9)
