@@ -13,6 +13,9 @@ from kycli.errors import MissingKeyError, UsageError
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 
+_FUNCTION = "KYCLI_HERE"
+"""The variable by which a shell function says that it takes the scope that is printed."""
+
 
 def list_names(env: Environment, arguments: list[str]) -> int:
     """``nss``: the names of all scopes."""
@@ -60,6 +63,8 @@ def list_scopes(env: Environment, arguments: list[str]) -> int:
 
 def use(env: Environment, arguments: list[str]) -> int:
     """``use [SCOPE]``: write the current scope into the config, or print it."""
+    if "here" in env.flags:
+        return _use_here(env, arguments)
     if not arguments:
         scope, origin = env.current_scope()
         env.write(f"{scope}\n".encode())
@@ -76,6 +81,24 @@ def use(env: Environment, arguments: list[str]) -> int:
     variable = os.environ.get("KYCLI_SCOPE")
     if variable:
         env.note(f"but KYCLI_SCOPE is set and takes precedence: {variable!r}")
+    return 0
+
+
+def _use_here(env: Environment, arguments: list[str]) -> int:
+    """``use --here SCOPE``: print the scope for the shell function that called, which sets it."""
+    if os.environ.get(_FUNCTION) != "1":
+        raise UsageError(
+            "'use --here' needs the functions of 'kycli init'",
+            hint="as in: eval \"$(kycli init bash)\"; or set KYCLI_SCOPE yourself",
+        )
+    if not arguments:
+        raise UsageError(
+            "'use --here' needs SCOPE", hint="'unset KYCLI_SCOPE' takes one back for this shell"
+        )
+    scope = check_scope(arguments[0])
+    env.write(f"{scope}\n".encode())
+    env.flush()
+    env.note(f"the current scope of this shell is {scope!r}")
     return 0
 
 

@@ -204,6 +204,23 @@ works without it, too.""",
         alone="process",
     ),
     Command(
+        "init",
+        "system.init.print_script",
+        "SHELL",
+        "print functions that make the commands fast in a shell",
+        notes="""\
+SHELL is bash, zsh or fish. What is printed defines kyg, kys and the others as
+functions of that shell. They do what the commands do, and start no process for
+it: the first call starts a server, which ends with the shell. 'kyg -v VAR KEY'
+sets a variable, and 'kyg -a ARRAY KEY...' an array. Where the functions cannot
+work, the commands serve.""",
+        examples=(
+            """eval "$(kycli init bash)"    # in ~/.bashrc, or a script""",
+            """eval "$(kycli init zsh)"     # in ~/.zshrc""",
+            """kycli init fish | source    # in config.fish""",
+        ),
+    ),
+    Command(
         "help",
         "system.about.show_help",
         "[NAME...]",

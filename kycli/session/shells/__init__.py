@@ -1,0 +1,83 @@
+"""The shell functions: for each shell a script, ``kycli.SHELL``, that ``kycli init SHELL`` prints.
+
+A script is printed as it is, but for these words, each of them quoted for its shell:
+
+=============  ================================================================
+``@PYTHON@``   the interpreter that runs kycli
+``@BIN@``      the directory of the programs, "" if it is not known
+``@VERSION@``  the version of the package
+``@NAMES@``    the functions to define, as words: the short commands, ky, kycli
+=============  ================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kycli.cli.commands import KY, all_commands
+from kycli.errors import UsageError
+
+SHELLS = ("bash", "zsh", "fish")
+
+_FOLDER = os.path.dirname(__file__)
+_PLAIN = ("kyshell",)
+"""Programs that are never functions; nor are those that need a process of their own."""
+
+
+def script(shell: str) -> str:
+    """Return the script that defines the functions in a shell.
+
+    Parameters:
+        shell: one of SHELLS.
+
+    Raises:
+        UsageError: for another shell.
+    """
+    if shell not in SHELLS:
+        raise UsageError(
+            f"there are no functions for the shell {shell!r}",
+            hint=f"there are some for {', '.join(SHELLS)}; others run the commands as ever",
+        )
+    from kycli import __version__
+
+    with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
+        text = file.read()
+    words = {
+        "@PYTHON@": quoted(shell, sys.executable),
+        "@BIN@": quoted(shell, _programs()),
+        "@VERSION@": quoted(shell, __version__),
+        "@NAMES@": " ".join(names()),
+    }
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def names() -> list[str]:
+    """Return the programs that become functions."""
+    commands = all_commands().values()
+    short = [c.called for c in commands if c.is_short and c.alone != "process"]
+    return [*(name for name in short if name not in _PLAIN), KY, "kycli"]
+
+
+def quoted(shell: str, text: str) -> str:
+    """Return a text as a word of a shell.
+
+    >>> print(quoted("bash", "it's"), quoted("fish", "it's"))
+    'it'\\''s' 'it\\'s'
+    """
+    if shell == "fish":
+        text = text.replace("\\", "\\\\").replace("'", "\\'")
+    else:
+        text = text.replace("'", "'\\''")
+    return f"'{text}'"
+
+
+def _programs() -> str:
+    """Return the directory that the programs are in: beside this one, else beside Python."""
+    for program in (sys.argv[0], sys.executable):
+        directory = os.path.dirname(os.path.abspath(program))
+        if os.access(os.path.join(directory, "kyg"), os.X_OK):
+            return directory
+    return ""

@@ -1,0 +1,1 @@
+# kycli for bash
