@@ -41,6 +41,7 @@ IMPORT, IN_ORDER = "import CSV, per row", "import CSV in order, per row"
 INDEXED = "import CSV and index, per row"
 EXPORT, MEMORY = "export, per row", "import and export: memory"
 UTILS = "import beside sqlite-utils, per row"
+IN_ZSH, IN_FISH = "shell loop: $(get) in zsh, per call", "shell loop: (get) in fish, per call"
 OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
@@ -108,6 +109,8 @@ BARS = (
         3,
         promised="issue 13",
     ),
+    Bar(IN_ZSH, "zsh: $(kyg)", "zsh: /bin/true", 1, promised="issue 14"),
+    Bar(IN_FISH, "fish: (kyg)", "fish: /bin/true", 0.5, promised="issue 14"),
 )
 
 

@@ -38,11 +38,12 @@ from operations import (
     shell,
     transfer,
     writes,
+    zsh_fish,
 )
 
 MODULES = (
     reads, writes, schemas, history, search, fields, opening, processes, commands, calls,
-    completion, shell, growth, migration, transfer,
+    completion, shell, growth, migration, transfer, zsh_fish,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

@@ -383,7 +383,7 @@ class Environment:
         """
         raise UsageError(
             "--here is for a shell that runs the commands itself",
-            hint="'kyshell' is one; in others, set KYCLI_SCOPE",
+            hint="'kyshell' is one, and so is one with the functions of 'kycli init'",
         )
 
     def switched(self, scope: str, path: str) -> None:

@@ -127,7 +127,6 @@ FLAGS = {
     "long": Flag("with the number of keys", short="-l"),
     "purge": Flag("also delete the data and the settings"),
     "unless-default": Flag("nothing where that is the scope 'default'"),
-    "here": Flag("for this shell alone"),
     "raw": Flag("the value and not one byte more"),
     "json": Flag("JSON, printed in canonical form"),
     "jsonl": Flag("JSON, one text per line"),

@@ -6,6 +6,7 @@ A script is printed as it is, but for these words, each of them quoted for its s
 ``@PYTHON@``   the interpreter that runs kycli
 ``@BIN@``      the directory of the programs, "" if it is not known
 ``@VERSION@``  the version of the package
+``@RUNTIME@``  the directory of sockets and named pipes, which may not exist yet
 ``@NAMES@``    the functions to define, as words: the short commands, ky, kycli
 =============  ================================================================
 """
@@ -40,6 +41,7 @@ def script(shell: str) -> str:
             hint=f"there are some for {', '.join(SHELLS)}; others run the commands as ever",
         )
     from kycli import __version__
+    from kycli.session import places
 
     with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
         text = file.read()
@@ -47,11 +49,24 @@ def script(shell: str) -> str:
         "@PYTHON@": quoted(shell, sys.executable),
         "@BIN@": quoted(shell, _programs()),
         "@VERSION@": quoted(shell, __version__),
+        "@RUNTIME@": quoted(shell, places.directory()),
         "@NAMES@": " ".join(names()),
     }
     for word, value in words.items():
         text = text.replace(word, value)
-    return text
+    return _without_aliases(text) if shell == "zsh" else text
+
+
+def _without_aliases(text: str) -> str:
+    """Return a script of zsh so that the user's aliases do not get into its definitions.
+
+    What ``eval`` is given is parsed as a whole, and aliases are replaced then. Quoted words are
+    none.
+    """
+    return (
+        "_kycli_aliases=${options[aliases]-}\n'builtin' 'setopt' 'no_aliases'\n"
+        f"'builtin' 'eval' {quoted('zsh', text)}\n"
+    )
 
 
 def names() -> list[str]:

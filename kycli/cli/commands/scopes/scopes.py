@@ -63,17 +63,14 @@ def list_scopes(env: Environment, arguments: list[str]) -> int:
 
 def use(env: Environment, arguments: list[str]) -> int:
     """``use [SCOPE]``: write the current scope into the config, or print it."""
-    if "here" in env.flags:
-        return _use_here(env, arguments)
-    if not arguments:
+    if not arguments and "here" not in env.flags:
         scope, origin = env.current_scope()
         env.write(f"{scope}\n".encode())
         env.flush()
         env.note(f"from {tilde(origin)}")
         return 0
     if "here" in env.flags:
-        env.use_here(arguments[0])
-        return 0
+        return _use_here(env, arguments)
     path = env.save_setting("current_scope", arguments[0])
     scope = join_scope(*split_scope(arguments[0]))
     env.note(f"the current scope is {scope!r}, written to {tilde(path)}")
@@ -86,15 +83,13 @@ def use(env: Environment, arguments: list[str]) -> int:
 
 def _use_here(env: Environment, arguments: list[str]) -> int:
     """``use --here SCOPE``: print the scope for the shell function that called, which sets it."""
-    if os.environ.get(_FUNCTION) != "1":
-        raise UsageError(
-            "'use --here' needs the functions of 'kycli init'",
-            hint="as in: eval \"$(kycli init bash)\"; or set KYCLI_SCOPE yourself",
-        )
     if not arguments:
         raise UsageError(
             "'use --here' needs SCOPE", hint="'unset KYCLI_SCOPE' takes one back for this shell"
         )
+    if os.environ.get(_FUNCTION) != "1":
+        env.use_here(arguments[0])  # in kyshell
+        return 0
     scope = check_scope(arguments[0])
     env.write(f"{scope}\n".encode())
     env.flush()
