@@ -48,6 +48,7 @@ KYG_ALONE = "client: kyg without a server, per call"
 VARIABLE = "shell loop: a value into a variable, per call"
 SUBSTITUTION = "shell loop: $(get), per call"
 LOOP_OF_SETS = "shell loop: 1,000 sets, per set"
+IN_ZSH, IN_FISH = "shell loop: $(get) in zsh, per call", "shell loop: (get) in fish, per call"
 OLD = "import beside KyCLI 0.4.0, per row"
 BARS = (
     Bar("command line: get", "kyg and kys", "python -c pass", 1.6, promised="issue 2"),
@@ -129,6 +130,8 @@ BARS = (
         3,
         promised="issue 13",
     ),
+    Bar(IN_ZSH, "zsh: $(kyg)", "zsh: /bin/true", 1, promised="issue 14"),
+    Bar(IN_FISH, "fish: (kyg)", "fish: /bin/true", 0.5, promised="issue 14"),
 )
 
 

@@ -40,11 +40,12 @@ from operations import (
     shell,
     transfer,
     writes,
+    zsh_fish,
 )
 
 MODULES = (
     reads, writes, schemas, history, search, fields, opening, processes, commands, client, loops,
-    calls, completion, shell, growth, migration, transfer,
+    zsh_fish, calls, completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

@@ -34,14 +34,40 @@ def version() -> str:
     return __version__
 
 
-def socket_path() -> str:
-    """Return the path of the socket of this version's server."""
-    return os.path.join(directory(), f"{version()}.sock")
+def socket_path(shell: int = 0) -> str:
+    """Return the path of the socket of this version's server, or of that of a shell."""
+    return os.path.join(directory(), f"{_name(shell)}.sock")
 
 
-def lock_path() -> str:
-    """Return the path of the file that a running server of this version has locked."""
-    return os.path.join(directory(), f"{version()}.lock")
+def lock_path(shell: int = 0) -> str:
+    """Return the path of the file that a running server has locked."""
+    return os.path.join(directory(), f"{_name(shell)}.lock")
+
+
+def _name(shell: int) -> str:
+    return f"{version()}-{shell}" if shell else version()
+
+
+def remove_left_over() -> None:
+    """Remove what servers of shells have left that were killed, and whose shells have ended."""
+    for name in os.listdir(directory()):
+        shell = name.rpartition(".")[0].rpartition("-")[2]
+        if "-" in name and shell.isdecimal() and not is_alive(int(shell)):
+            try:
+                os.unlink(os.path.join(directory(), name))
+            except OSError:
+                pass  # another server was faster, or it is none of ours
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def check_directory(path: str, *, create: bool = False) -> bool:

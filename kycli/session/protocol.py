@@ -8,7 +8,7 @@ A request::
     LENGTH NUL        how many bytes follow this NUL
     PID NUL           the caller's process, for the history
     DIRECTORY NUL     its working directory, absolute; or '.': the one that /proc/PID/cwd says
-    UMASK NUL         such as 0022
+    UMASK NUL         such as 0022; a newline may follow, as a shell prints it
     STREAMS NUL       a letter each for standard input, output and error:
                       't' for a terminal, '-' for closed, 'p' for anything else;
                       then 'o' if this is the only request of a connection (see Sockets)
@@ -222,6 +222,7 @@ def parsed(body: bytes) -> Request:
         raise ProtocolError("a wrong length of input")
     if len(body) - len(given) > MAX_FIELDS:
         raise ProtocolError("too long")
+    umask = umask.removesuffix(b"\n")
     if len(streams) < 3 or streams[:3].strip(b"tp-") or streams[3:] not in (b"", b"o"):
         raise ProtocolError("unknown streams")
     if not umask.isdigit() or len(umask) > 4 or umask.strip(b"01234567"):

@@ -1,4 +1,7 @@
-"""The user's server: the process that listens, and looks after the workers."""
+"""A server on a socket: the process that listens, and looks after the workers.
+
+It is the user's, or that of one shell, with which it ends.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,37 @@ IDLE_SECONDS = 600
 
 _BACKLOG = 128
 _CHECK_SECONDS = 60
+_LOOK_SECONDS = 2
+"""How often a server looks whether its shell is there, where the system does not say it."""
 
 
 class AlreadyRunning(Exception):
     """Another server of this version runs, or is about to."""
+
+
+class Shell:
+    """A shell that a server ends with.
+
+    Raises:
+        ProcessLookupError: when it has ended.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._end: tuple[int, ...] = ()
+        try:
+            self._end = (os.pidfd_open(pid),)
+        except ProcessLookupError:
+            raise
+        except (AttributeError, OSError):  # the system has no such thing
+            os.kill(pid, 0)
+
+    def has_ended_within(self, seconds: float, pool: Pool) -> bool:
+        """Look after the workers for a time, or until the shell ends; return whether it has."""
+        if self._end:
+            return pool.wait(seconds, *self._end)
+        pool.wait(min(seconds, _LOOK_SECONDS))
+        return not places.is_alive(self._pid)
 
 
 class Server:
@@ -36,17 +66,21 @@ class Server:
 
     Parameters:
         idle: the seconds without a request after which it ends.
+        shell: the process of the shell that it belongs to; 0 for the user's server.
 
     Raises:
         AlreadyRunning: when there is one.
+        ProcessLookupError: when the shell has ended.
         KycliError: when the directory of the socket cannot be used.
     """
 
-    def __init__(self, idle: float = IDLE_SECONDS) -> None:
+    def __init__(self, idle: float = IDLE_SECONDS, shell: int = 0) -> None:
         self._idle = idle
+        self._shell = Shell(shell) if shell else None
         places.check_directory(places.directory(), create=True)
-        self._path = places.socket_path()
-        self._lock = _locked(places.lock_path())
+        self._path = places.socket_path(shell)
+        self._lock_path = places.lock_path(shell)
+        self._lock = _locked(self._lock_path)
 
     def run(self, ready: Callable[[], None]) -> None:
         """Serve until it is told to end, or nobody has asked for anything for long.
@@ -66,12 +100,14 @@ class Server:
             lambda *given, **options: SocketWorker(listener, *given, **options), (self._lock,)
         )
         ready()
-        pool.start()
+        pool.start(1 if self._shell else 2)
         try:
             self._watch(pool, known)
         finally:
             if _identity(self._path) == known:
                 os.unlink(self._path)
+                if self._shell is not None:
+                    os.unlink(self._lock_path)
             listener.close()
             pool.end()
 
@@ -100,7 +136,10 @@ class Server:
                 left = _CHECK_SECONDS
             elif left <= 0:
                 return
-            pool.wait(min(left, _CHECK_SECONDS))
+            if self._shell is None:
+                pool.wait(min(left, _CHECK_SECONDS))
+            elif self._shell.has_ended_within(min(left, _CHECK_SECONDS), pool):
+                return
 
 
 def _locked(path: str) -> int:

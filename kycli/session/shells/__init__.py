@@ -2,17 +2,7 @@
 
 A script is printed as it is, but for these words, each of them quoted for its shell:
 
-===============  ==============================================================
-``@PYTHON@``     the interpreter that runs kycli
-``@BIN@``        the directory of the programs, "" if it is not known
-``@VERSION@``    the version of the package
-``@NAMES@``      the functions to define, as words: the short commands, ky, kycli
-``@EXPORT@``     for bash: 1 to export them, else ""
-``@READING@``    patterns for case: the programs that only read, as "kyg get";
-                 the second word of a short command is its first argument
-``@VARIABLES@``  for bash: the values of VARIABLES, with a byte 0x1F between them
-===============  ==============================================================
-"""
+===============  ======================================================="""
 
 from __future__ import annotations
 
@@ -58,6 +48,7 @@ def script(shell: str, *, export: bool = False) -> str:
     if export and shell != "bash":
         raise UsageError(f"{shell} cannot export functions", hint="leave --export out")
     from kycli import __version__
+    from kycli.session import places
 
     with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
         text = file.read()
@@ -65,6 +56,7 @@ def script(shell: str, *, export: bool = False) -> str:
         "@PYTHON@": quoted(shell, sys.executable),
         "@BIN@": quoted(shell, _programs()),
         "@VERSION@": quoted(shell, __version__),
+        "@RUNTIME@": quoted(shell, places.directory()),
         "@NAMES@": " ".join(names()),
         "@EXPORT@": "1" if export else "''",
         "@READING@": _reading(),
@@ -72,7 +64,19 @@ def script(shell: str, *, export: bool = False) -> str:
     }
     for word, value in words.items():
         text = text.replace(word, value)
-    return text
+    return _without_aliases(text) if shell == "zsh" else text
+
+
+def _without_aliases(text: str) -> str:
+    """Return a script of zsh so that the user's aliases do not get into its definitions.
+
+    What ``eval`` is given is parsed as a whole, and aliases are replaced then. Quoted words are
+    none.
+    """
+    return (
+        "_kycli_aliases=${options[aliases]-}\n'builtin' 'setopt' 'no_aliases'\n"
+        f"'builtin' 'eval' {quoted('zsh', text)}\n"
+    )
 
 
 def names() -> list[str]:

@@ -50,13 +50,14 @@ lists the scopes of all projects.""",
         "[SCOPE]",
         "set or show the current scope",
         flags="here",
-        short=Short("kyuse", "kyuse alpha.prod", "kyuse"),
+        short=Short("kyuse", "kyuse alpha.prod", "kyuse --here alpha.prod", "kyuse"),
         notes="""\
 SCOPE is PROJECT or PROJECT.NAMESPACE, with a dot whatever the delimiter is. It
 is written into the config file in effect. Without SCOPE, the current scope is
-printed on standard output, and where it comes from on standard error. In
-kyshell, and with the functions of 'kycli init', --here switches that shell and
-writes nothing; 'unset KYCLI_SCOPE' takes it back in bash.""",
+printed on standard output, and where it comes from on standard error.
+--here sets KYCLI_SCOPE in this shell instead, which 'unset KYCLI_SCOPE' takes
+back. That needs the functions of 'kycli init'. In kyshell, --here switches that
+shell and writes nothing.""",
         examples=("kycli use alpha.prod", "kycli use --here alpha.prod", "kycli use"),
         alone="transaction",
     ),

@@ -60,13 +60,17 @@ def list_scopes(env: Environment, arguments: list[str]) -> int:
 
 def use(env: Environment, arguments: list[str]) -> int:
     """``use [SCOPE]``: write the current scope into the config, or print it."""
-    if not arguments:
+    if not arguments and "here" not in env.flags:
         scope, origin = env.current_scope()
         env.write(f"{scope}\n".encode())
         env.flush()
         env.note(f"from {tilde(origin)}")
         return 0
     if "here" in env.flags:
+        if not arguments:
+            raise UsageError(
+                "'use --here' needs SCOPE", hint="'unset KYCLI_SCOPE' takes one back for this shell"
+            )
         env.use_here(arguments[0])
         return 0
     path = env.save_setting("current_scope", arguments[0])

@@ -1,0 +1,350 @@
+r"""The server of one fish: ``python -m kycli.session.shells.fish VERSION SHELL``.
+
+fish has neither sockets nor descriptors that stay open, but its functions all run in one process.
+So that process has two named pipes, in the directory of the user's sockets, which the functions
+(``kycli.fish``) open for each call, and one worker. This command starts the server, waits until it
+takes requests, and prints three lines: the process of the server, the number of a descriptor of
+it, which is the pipe of requests, and a token.
+
+``VERSION-SHELL.requests``
+    A request is the byte US (0x1F), and fields that each end in US::
+
+        K1  ID  DIRECTORY  UMASK  STREAMS  PROGRAM  KIND  ENAME=VALUE...  AARGUMENT...  Z
+
+    ID is the token and a letter. KIND is ``p`` to print the output, ``v`` for a variable, ``a`` for
+    a list. Variables begin with ``E``, arguments with ``A``. There is no length, because fish
+    cannot count bytes. Ctrl-C may stop fish in mid-request, so that a part of one may precede
+    another, and a whole one that nobody waits for any more.
+``VERSION-SHELL.replies``
+    A reply is one or more of these, each with a NUL at its end and US between the fields::
+
+        ID  STATUS  MORE  WHAT  HOW  TEXT
+
+    MORE is ``+`` when another one follows. WHAT is the stream that TEXT goes to, ``1`` or ``2``;
+    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing. HOW is ``t`` for the text
+    itself. fish reads pipes byte by byte, and files in blocks; so HOW is ``f`` when TEXT is the
+    path of a file, and ``n`` when that has NUL bytes, which fish can hand to programs alone. Items
+    in a file end in NUL. STATUS is that of ``kycli.session.protocol``.
+
+A caller that does not wait any more has closed the pipe of replies, or sends another request; then
+its command is interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import sys
+import termios
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from kycli.session import places, protocol
+from kycli.session.loop import READABLE, Loop
+from kycli.session.shells.starting import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_US = b"\x1f"
+
+_SHORT = 1000
+"""A longer text goes through a file."""
+
+_BLOCK = 1 << 16
+_FOREVER = 1 << 20
+_ASYNC = os.O_ASYNC if hasattr(os, "O_ASYNC") else fcntl.FASYNC
+
+_NUL_VALUE = (
+    b"kycli: the value has a NUL byte, which a variable of fish cannot hold\n"
+    b"hint: --b64 prints it as text, --raw as it is\n"
+)
+
+
+class Pipes:
+    """The named pipes of a shell, and the directory and beginning of their names."""
+
+    def __init__(self, shell: int) -> None:
+        self.base = os.path.join(places.directory(), f"{places.version()}-{shell}")
+        self.requests = f"{self.base}.requests"
+        self.replies = f"{self.base}.replies"
+
+    def make(self) -> None:
+        """Make them anew, so that nothing is in them."""
+        self.remove()
+        for path in (self.requests, self.replies):
+            os.mkfifo(path, 0o600)
+
+    def remove(self) -> None:
+        """Remove them, and the files of replies."""
+        directory, name = os.path.split(self.base)
+        for found in os.listdir(directory):
+            if found.startswith(f"{name}.") and not found.endswith(".lock"):
+                os.unlink(os.path.join(directory, found))
+
+
+class FishWorker(Loop):
+    """Takes requests from one pipe, and writes replies to the other.
+
+    Parameters:
+        pipes: these pipes.
+        shell: the process of the shell.
+        token: what IDs begin with.
+        requests: the pipe of requests, open for reading.
+        given: as for ``Loop``.
+    """
+
+    def __init__(
+        self,
+        pipes: Pipes,
+        shell: int,
+        token: bytes,
+        requests: int,
+        *given: Any,
+        **options: Any,
+    ) -> None:
+        super().__init__(*given, **options)
+        self._shell = shell
+        self._pipes = pipes
+        self._token = token
+        self._requests = requests
+        self._begun = b""
+        self._files: list[str] = []
+        self._is_current = False
+        # Only a pipe that is being read can be opened for writing alone. As soon as it is, a
+        # reader need not wait, and is known by its coming and going.
+        both = os.open(pipes.replies, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._replies = os.open(pipes.replies, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        os.close(both)
+        fcntl.fcntl(self._replies, fcntl.F_SETOWN, os.getpid())
+
+    def watch(self) -> None:
+        # Level-triggered, a pipe that nobody writes to would be an event at all times.
+        self.poller.register(self._requests, READABLE | getattr(select, "EPOLLET", 0))
+
+    def handle(self, descriptor: int) -> None:
+        record = self._taken()
+        if len(record) > 6:
+            self._serve(record)
+
+    def drain(self) -> None:
+        self._forget()
+
+    def is_cancelled(self) -> bool:
+        if not self._is_current:
+            return False
+        poller = select.poll()
+        poller.register(self._replies, 0)
+        poller.register(self._requests, READABLE)
+        # POLLHUP of the requests is nothing: who has sent one closes the pipe at some time.
+        return any(
+            event & select.POLLERR if found == self._replies else event & READABLE
+            for found, event in poller.poll(0)
+        )
+
+    def _taken(self) -> list[bytes]:
+        """Read what has arrived, and return the fields of the last request, if it is whole."""
+        data = self._begun
+        while True:
+            try:
+                block = os.read(self._requests, _BLOCK)
+            except BlockingIOError:
+                break
+            if not block:  # the caller has closed the pipe, so that the rest never comes
+                break
+            data += block
+            if len(data) > protocol.MAX_FIELDS:
+                data = b""
+        fields = data.split(_US)
+        self._begun = data if fields[-2:] != [b"Z", b""] else b""
+        if self._begun or b"K1" not in fields:
+            return []
+        begin = len(fields) - 1 - fields[::-1].index(b"K1")
+        return fields[begin:-2]
+
+    def _serve(self, record: list[bytes]) -> None:
+        _, number, directory, umask, streams, program, kind, *rest = record
+        if not number.startswith(self._token):
+            return
+        self._forget()
+        self._drop_old_replies()
+        status, chunks = self._run(directory, umask, streams, program, kind, rest)
+        status, texts = _texts(kind, status, chunks, rest)
+        records = [_US.join([number, status, b".", b"0", b"t", b""])]
+        if texts:
+            mores = [b"+"] * (len(texts) - 1) + [b"."]
+            records = [
+                _US.join([number, status, more, what, *self._passed(what, text)])
+                for more, (what, text) in zip(mores, texts, strict=True)
+            ]
+        try:
+            self._send(b"\0".join(records) + b"\0")
+        except OSError:
+            pass  # the caller has gone, or does not read
+
+    def _run(
+        self,
+        directory: bytes,
+        umask: bytes,
+        streams: bytes,
+        program: bytes,
+        kind: bytes,
+        rest: list[bytes],
+    ) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """Run a request; return its status and what it wrote."""
+        words = [
+            field[1:].decode("utf-8", "surrogateescape") for field in rest if field[:1] == b"A"
+        ]
+        variables = [field[1:] + b"\0" for field in rest if field[:1] == b"E"]
+        if kind == b"a":
+            words.insert(0, "-0")
+        try:
+            request = protocol.Request(
+                self._shell,
+                directory,
+                int(umask, 8),
+                streams.decode(),
+                program.decode(),
+                b"".join(variables),
+                words,
+                None,
+            )
+        except ValueError:
+            return protocol.DECLINED, []
+        # From here on, the end of the pipe's only reader is a signal.
+        self._is_current = True
+        fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK | _ASYNC)
+        try:
+            if self.is_cancelled():
+                return protocol.DECLINED, []
+            answer = protocol.read_reply(self.worker.answer(request))
+        finally:
+            self._is_current = False
+            fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK)
+        return answer or (protocol.DECLINED, [])
+
+    def _passed(self, what: bytes, text: bytes) -> tuple[bytes, bytes]:
+        """Return how a text is passed on, and it or its file."""
+        has_nul = b"\0" in text
+        if len(text) <= _SHORT and not has_nul and _is_text(text):
+            return b"t", text
+        path = f"{self._pipes.base}.{len(self._files)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "wb") as file:
+            self._files.append(path)
+            file.write(text)
+        return b"n" if has_nul and what != b"a" else b"f", path.encode()
+
+    def _forget(self) -> None:
+        """Remove the files of the last reply."""
+        while self._files:
+            try:
+                os.unlink(self._files.pop())
+            except OSError:
+                pass
+
+    def _drop_old_replies(self) -> None:
+        """Read what a caller has left that was interrupted."""
+        count = bytearray(4)
+        fcntl.ioctl(self._replies, termios.FIONREAD, count)
+        if not any(count):
+            return
+        descriptor = os.open(self._pipes.replies, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.read(descriptor, int.from_bytes(count, sys.byteorder))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
+
+    def _send(self, reply: bytes) -> None:
+        """Write a reply.
+
+        Raises:
+            OSError: when the caller has gone, or does not read it in time.
+        """
+        rest = memoryview(reply)
+        while rest:
+            try:
+                rest = rest[os.write(self._replies, rest) :]
+            except BlockingIOError:
+                poller = select.poll()
+                poller.register(self._replies, select.POLLOUT)
+                if not poller.poll(protocol.PATIENCE * 1000):
+                    raise TimeoutError from None
+
+
+def _texts(
+    kind: bytes, status: bytes, chunks: list[tuple[int, bytes]], rest: list[bytes]
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the status and, for each text of a reply, what it is."""
+    if kind == b"p" or not status.isdigit():
+        return status, [(b"%d" % stream, data) for stream, data in chunks]
+    said = [(b"2", data) for stream, data in chunks if stream == 2]
+    out = b"".join([data for stream, data in chunks if stream == 1])
+    if kind == b"v":
+        if not _is_raw(rest):
+            out = out.removesuffix(b"\n")
+        if b"\0" in out:
+            return b"1", [*said, (b"2", _NUL_VALUE), (b"v", b"")]
+        return status, [*said, (b"v", out)]
+    return status, [*said, *([(b"a", out)] if out else [])]
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether bytes are UTF-8; others fish keeps only if it does not split them."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_raw(fields: list[bytes]) -> bool:
+    """Whether the output is the value and nothing else."""
+    return b"A--raw" in fields
+
+
+def main(version: str, shell: str) -> int:
+    return start(version, lambda ready: _serve(int(shell), ready))
+
+
+def _serve(shell: int, ready: Callable[[str], None]) -> None:
+    import gc
+    import signal
+
+    from kycli.session.loading import load_everything
+    from kycli.session.pool import Pool
+    from kycli.session.server import Shell
+
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    process = Shell(shell)
+    places.check_directory(places.directory(), create=True)
+    places.remove_left_over()
+    load_everything()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    pipes = Pipes(shell)
+    pipes.make()
+    try:
+        requests = os.open(pipes.requests, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        token = token_hex(3)
+        pool = Pool(
+            lambda *given, **options: FishWorker(
+                pipes, shell, token.encode(), requests, *given, **options
+            )
+        )
+        pool.start(1)
+        ready(f"{os.getpid()}\n{requests}\n{token}")
+        while not pool.is_ending and not process.has_ended_within(_FOREVER, pool):
+            pass
+        pool.end()
+    finally:
+        pipes.remove()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

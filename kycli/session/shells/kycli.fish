@@ -1,0 +1,256 @@
+# The commands of kycli as functions of fish: kycli init fish | source
+#
+# A call opens two named pipes of this shell: it writes a request to one, and reads the reply from the
+# other; kycli/session/shells/fish.py says what is written. The first call starts the server. Where
+# that cannot work, the function runs the command.
+#
+# fish may leave any of these functions at any command, by Ctrl-C. So every reply has the number of
+# its request, and nothing that the next call needs is changed on the way.
+
+set -g __kycli_python @PYTHON@
+set -g __kycli_bin @BIN@
+set -g __kycli_version @VERSION@
+set -g __kycli_base @RUNTIME@/@VERSION@-$fish_pid
+set -g __kycli_ring 1 2 3 4 5 6 7 8 9 a b c d e f g
+set -g __kycli_variables KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME XDG_CONFIG_HOME XDG_DATA_HOME TZ TMPDIR LOGNAME USER NO_COLOR TERM
+set -q __kycli_door; or set -g __kycli_door
+set -q __kycli_token; or set -g __kycli_token
+set -g __kycli_off
+
+# Run a program as a process, in the place of its function.
+function __kycli_plain
+    if test -x "$__kycli_bin/$argv[1]"
+        command $__kycli_bin/$argv[1] $argv[2..]
+    else
+        command $argv
+    end
+end
+
+# Say why a call failed, as a command does.
+function __kycli_error
+    echo -- "kycli: $argv[1]" >&2
+    test (count $argv) = 1; or echo -- "hint: $argv[2]" >&2
+    return 1
+end
+
+# Start the server of this shell, and wait until it takes requests.
+function __kycli_start
+    test -z "$__kycli_off" -a -x "$__kycli_python"; or return 1
+    set -l said ($__kycli_python -P -X utf8 -m kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
+    set -l code $status
+    if test $code = 3
+        # The package was upgraded. The script of the new version does the rest.
+        __kycli_plain kycli init fish 2>/dev/null | source
+        set said ($__kycli_python -P -X utf8 -m kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
+        set code $status
+    end
+    if test $code != 0 -o (count $said) != 3
+        test $code = 130; or set -g __kycli_off 1
+        return 1
+    end
+    # To open a pipe that nobody reads would wait for ever. Here it is there as long as the server.
+    set -g __kycli_door /proc/$said[1]/fd/$said[2]
+    test -p $__kycli_door; or set -g __kycli_door $__kycli_base.requests
+    set -g __kycli_token $said[3]
+end
+
+# Whether a command changes nothing, so that it can be done again.
+function __kycli_reads
+    switch "$argv[1]"
+        case kyg kyl
+            return 0
+        case ky kycli
+            contains -- "$argv[2]" get exists count keys scan ls search history diff help version
+            return
+    end
+    return 1
+end
+
+# Run a program: KIND PROGRAM WORDS. KIND is p to print what it writes, v to put that into
+# __kycli_value, and a to put its items there.
+function __kycli_call
+    set __kycli_kind $argv[1]
+    set -e argv[1]
+    if contains -- --here $argv; and not contains -- -- $argv
+        if test $argv[1] = kyuse; or contains -- use $argv
+            __kycli_here $argv
+            return
+        end
+    end
+    # An event handler that runs within a call must not read its reply.
+    if test "$__kycli_busy" = $fish_pid
+        __kycli_by_hand $__kycli_kind $argv
+        return
+    end
+    set -lx __kycli_busy $fish_pid
+    # All that are set are exported, as a rule; to ask for each of them takes time.
+    set -qu $__kycli_variables
+    if test $status = 13
+        set __kycli_fields EKYCLI_SCOPE=$KYCLI_SCOPE EKYCLI_DB_PATH=$KYCLI_DB_PATH EKYCLI_CONFIG=$KYCLI_CONFIG EKYCLI_DEBUG=$KYCLI_DEBUG EHOME=$HOME EXDG_CONFIG_HOME=$XDG_CONFIG_HOME EXDG_DATA_HOME=$XDG_DATA_HOME ETZ=$TZ ETMPDIR=$TMPDIR ELOGNAME=$LOGNAME EUSER=$USER ENO_COLOR=$NO_COLOR ETERM=$TERM A$argv[2..]
+    else
+        set __kycli_fields A$argv[2..]
+        for __kycli_name in $__kycli_variables
+            set -qx $__kycli_name; and set -a __kycli_fields E$__kycli_name="$$__kycli_name"
+        end
+    end
+    set -qx COLUMNS; and set -a __kycli_fields ECOLUMNS=$COLUMNS
+    set __kycli_streams p p p
+    test -t 0; and set __kycli_streams[1] t
+    # The builtin test knows the descriptors of fish, and not where this function writes to.
+    test $__kycli_kind = p; and not status is-command-substitution; and test -t 1; and command test -t 1; and set __kycli_streams[2] t
+    test -t 2; and set __kycli_streams[3] t
+    if string match -q '*'\x1f'*' -- $argv $__kycli_fields
+        __kycli_by_hand $__kycli_kind $argv
+        return
+    end
+    set __kycli_where .
+    test -e /proc/$fish_pid/cwd; or set __kycli_where $PWD
+
+    set __kycli_status
+    test -p "$__kycli_door"; or __kycli_start
+    if test -p "$__kycli_door"
+        set -g __kycli_ring $__kycli_ring[2..-1] $__kycli_ring[1]
+        set __kycli_id $__kycli_token$__kycli_ring[1]
+        begin
+            echo -ns -- \x1fK1\x1f$__kycli_id\x1f$__kycli_where\x1f$umask\x1f$__kycli_streams[1]$__kycli_streams[2]$__kycli_streams[3]\x1f$argv[1]\x1f$__kycli_kind\x1f $__kycli_fields\x1f Z\x1f
+            while read -z -d \x1f __kycli_got __kycli_code __kycli_more __kycli_what __kycli_how __kycli_text
+                if test "$__kycli_got" != $__kycli_id
+                    continue
+                else if test "$__kycli_more" = +
+                    set -a __kycli_whats $__kycli_what
+                    set -a __kycli_hows $__kycli_how
+                    set -a __kycli_texts "$__kycli_text"
+                    continue
+                end
+                set __kycli_status $__kycli_code
+                break
+            end
+        end >>$__kycli_door <$__kycli_base.replies
+        if test -z "$__kycli_status"; and not __kycli_reads $argv
+            __kycli_error "the server ended before it answered, so whether '$argv[1]' was done is not known" "look, and do it again if it was not"
+            return
+        end
+    end
+    if contains -- "$__kycli_status" '' '?' '<'
+        set -e -l __kycli_busy
+        __kycli_by_hand $__kycli_kind $argv
+        return
+    end
+    if not set -q __kycli_texts; and test "$__kycli_what$__kycli_how" = 1t
+        echo -n -- "$__kycli_text"
+        return $__kycli_status
+    end
+    # What several lists say about the same text is at the same place in them.
+    set -a __kycli_whats $__kycli_what
+    set -a __kycli_hows $__kycli_how
+    set -a __kycli_texts "$__kycli_text"
+    set -g __kycli_value
+    for __kycli_what in $__kycli_whats
+        __kycli_put $__kycli_what $__kycli_hows[1] "$__kycli_texts[1]"
+        set -e __kycli_hows[1]
+        set -e __kycli_texts[1]
+    end
+    return $__kycli_status
+end
+
+# Put a text of a reply where it belongs: WHAT HOW TEXT.
+function __kycli_put
+    set -l __kycli_text "$argv[3]"
+    switch $argv[1]$argv[2]
+        case 0t
+            return
+        case 1n 2n
+            command cat -- $__kycli_text >&$argv[1]
+            return
+        case af
+            while read -z __kycli_item
+                set -a __kycli_value "$__kycli_item"
+            end <$__kycli_text
+            return
+        case '?f'
+            read -z __kycli_text <$__kycli_text
+    end
+    switch $argv[1]
+        case 1
+            echo -n -- "$__kycli_text"
+        case 2
+            echo -n -- "$__kycli_text" >&2
+        case v
+            set -g __kycli_value "$__kycli_text"
+    end
+end
+
+# Do what the server left to a process: KIND PROGRAM WORDS.
+function __kycli_by_hand
+    switch $argv[1]
+        case p
+            __kycli_plain $argv[2..]
+            return
+        case a
+            set -g __kycli_value (__kycli_plain $argv[2] -0 $argv[3..] | string split0)
+            return $pipestatus[1]
+    end
+    set -g __kycli_value (__kycli_plain $argv[2..] | string collect -N -a)
+    set -l __kycli_code $pipestatus[1]
+    # The newline at the end is dropped; string adds another one to what it prints.
+    if contains -- --raw $argv
+    else if string match -q '*'\n\n -- "$__kycli_value"
+        set -g __kycli_value (string sub -e -2 -- "$__kycli_value" | string collect -N -a)
+    else if string match -q '*'\n -- "$__kycli_value"
+        set -g __kycli_value (string sub -e -1 -- "$__kycli_value" | string collect -a)
+    end
+    return $__kycli_code
+end
+
+# Set the scope of this shell: PROGRAM WORDS.
+function __kycli_here
+    set -lx KYCLI_HERE 1
+    __kycli_by_hand v $argv; or return
+    set -gx KYCLI_SCOPE $__kycli_value
+end
+
+# Run a program, and put what it writes into a variable: PROGRAM -v NAME WORDS, or -a. With ky and
+# kycli these may stand after the verb.
+function __kycli_into --no-scope-shadowing
+    if not contains -- "$argv[2]" -v -a
+        set argv $argv[1] $argv[3..4] $argv[2] $argv[5..]
+    end
+    if test (count $argv) -lt 3
+        __kycli_error "$argv[2] needs a value: $argv[2] NAME" "as in: $argv[1] $argv[2] NAME KEY"
+        return
+    end
+    # Setting it is tried where that does no harm.
+    if string match -q '__kycli_*' -- $argv[3]; or test "$argv[3]" = argv; or not begin
+            true
+            set -l -- $argv[3]
+        end 2>/dev/null
+        __kycli_error "$argv[2]: '$argv[3]' is no variable that can be set" "as in: $argv[1] $argv[2] NAME KEY"
+        return
+    end
+    set -g __kycli_value
+    if test $argv[2] = -v
+        __kycli_call v $argv[1] $argv[4..]
+    else
+        __kycli_call a $argv[1] $argv[4..]
+    end
+    set -l __kycli_status $status
+    if set -q $argv[3]
+        set $argv[3] $__kycli_value
+    else
+        set -f $argv[3] $__kycli_value
+    end
+    return $__kycli_status
+end
+
+for __kycli_name in @NAMES@
+    set -l __kycli_places 1
+    contains -- $__kycli_name ky kycli; and set __kycli_places 1..2
+    eval "function $__kycli_name --no-scope-shadowing
+        if contains -- -v \$argv[$__kycli_places]; or contains -- -a \$argv[$__kycli_places]
+            __kycli_into $__kycli_name \$argv
+        else
+            __kycli_call p $__kycli_name \$argv
+        end
+    end"
+end
+set -e __kycli_name

@@ -1,0 +1,60 @@
+"""Starting the server of a shell: in a process that leaves terminal, directory and descriptors."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STARTED, FAILED, OTHER_VERSION = 0, 1, 3
+"""Exit codes: there is a server; there is none; the package has another version than the script."""
+
+_SECONDS = 30
+
+
+def start(version: str, serve: Callable[[Callable[[str], None]], None]) -> int:
+    """Start a server, print what it says when it is ready, and return the exit code.
+
+    Parameters:
+        version: that of the script that asks.
+        serve: serves until the server ends, and calls what it is given once it is ready.
+    """
+    from kycli import __version__
+
+    if version != __version__:
+        return OTHER_VERSION
+    ours, theirs = os.pipe()
+    if os.fork() == 0:
+        _leave(theirs)
+        _run(serve, theirs)
+    os.close(theirs)
+    readable, _, _ = select.select([ours], [], [], _SECONDS)
+    said = os.read(ours, 4096) if readable else b""
+    os.write(1, said)
+    return STARTED if said else FAILED
+
+
+def _run(serve: Callable[[Callable[[str], None]], None], ready: int) -> NoReturn:
+    def say(text: str) -> None:
+        os.write(ready, f"{text}\n".encode())
+        os.close(ready)
+
+    try:
+        serve(say)
+    except BaseException:
+        os._exit(1)  # the pipe ends without a word, and the shell runs the command itself
+    os._exit(0)
+
+
+def _leave(kept: int) -> None:
+    """Leave all that a process has of the one that started it, but for one descriptor."""
+    os.setsid()
+    os.chdir("/")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))

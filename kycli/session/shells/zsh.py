@@ -1,0 +1,43 @@
+"""The server of one zsh: ``python -m kycli.session.shells.zsh VERSION SHELL``.
+
+It is what the user's server is, on a socket of its own, and ends with the shell. The command starts
+it, and ends when callers can connect.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from kycli.session.shells.starting import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECONDS = 20
+
+
+def main(version: str, shell: str) -> int:
+    return start(version, lambda ready: _serve(int(shell), ready))
+
+
+def _serve(shell: int, ready: Callable[[str], None]) -> None:
+    from kycli.session import places
+    from kycli.session.server import AlreadyRunning, Server
+
+    try:
+        server = Server(shell=shell)
+    except AlreadyRunning:  # another process of the shell was faster
+        end = monotonic() + _SECONDS
+        while not os.path.exists(places.socket_path(shell)) and monotonic() < end:
+            sleep(0.01)
+        ready("running")
+        return
+    places.remove_left_over()
+    server.run(lambda: ready("ready"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
