@@ -386,7 +386,7 @@ class Environment:
         if os.environ.get("KYCLI_HERE") != "1":
             raise UsageError(
                 "--here is for a shell that runs the commands itself",
-                hint="'kyshell' is one, and others with the functions of 'kycli init' are",
+                hint="'kyshell' is one, and bash is one after 'kycli init bash'",
             )
         from kycli.core.names import check_scope
 

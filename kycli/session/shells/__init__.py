@@ -101,7 +101,9 @@ def _reading() -> str:
     """Return patterns of what only reads, for a program and its first word."""
     commands = [command for command in all_commands().values() if command.name in _READING]
     short = [f"'{c.called} '*" for c in commands if c.is_short]
-    return " | ".join([*short, *(f"'{KY} {name}' | 'kycli {name}'" for name in _READING)])
+    return " | ".join(
+        [*short, *(f"'{program} {name}'" for name in _READING for program in (KY, "kycli"))]
+    )
 
 
 def quoted(shell: str, text: str) -> str:

@@ -26,8 +26,8 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
     A line, which who starts a server has taken. The server gives it back when it takes requests.
 
 A reply is ``ID:CODE:KIND:TEXT`` and a NUL. KIND says what TEXT is: ``o`` what was printed on
-standard output, or the value; ``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a file that
-holds such commands; ``-`` do it yourself. Other replies: ``ID:never``, the request
+standard output, or the value; ``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a
+file that holds such commands; ``-`` do it yourself. Other replies: ``ID:never``, the request
 was left by a server that had ended, and nothing was done; ``ID:lost``, this server has not got it;
 ``ID:busy``, it is still being done.
 

@@ -210,11 +210,11 @@ works without it, too.""",
         "print functions that make the commands fast in a shell",
         flags="export",
         notes="""\
-SHELL is bash, zsh or fish. What is printed defines kyg, kys and the others as
-functions of that shell. They do what the commands do, and start no process for
-it: the first call starts a server, which ends with the shell. 'kyg -v VAR KEY'
-sets a variable, and 'kyg -a ARRAY KEY...' an array. Where the functions cannot
-work, the commands serve. With --export, 'bash -c' and what runs it have the
+SHELL is bash, zsh or fish. What is printed defines the commands as functions of
+that shell. They do what the commands do, and start no process for it: the first
+call starts a server, which ends with the shell. After the name of a function,
+-v VAR sets a variable, and -a ARRAY an array. Where the functions cannot work,
+the commands serve. With --export, 'bash -c' and what runs it have the
 functions too, and each program has them in its environment.""",
         examples=(
             """eval "$(kycli init bash)"    # in ~/.bashrc, or a script""",
