@@ -2,13 +2,14 @@
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
-(``process``), SQLite's own functions (``sqlite``) and the statements that use them
-(``native``), the SQL (``statements``), what is kept in memory (``cache``), fork hooks
-(``forks``), the files (``files``), a connection that threads share (``connection``), deferred
-writes (``deferred``), transactions (``session``), reading rows (``reading``), changing keys
-(``writing``), what is new (``watching``), the methods whose work is done elsewhere
-(``delegates``), what is declared of scopes (``declaring``), reading many keys (``listing``), and
-the store itself. ``engine/bulk`` has what many rows at once need.
+(``connection/waiting``), SQLite's own functions (``sqlite/functions``) and the statements that
+use them (``sqlite/native``), the SQL (``sqlite/statements``), what is kept in memory
+(``cache``), fork hooks (``connection/forks``), the files (``connection/files``), a connection
+that threads share (``connection/connection``), deferred writes (``deferred``), transactions
+(``connection/session``), reading rows (``reading``), changing keys (``writing``), what is new
+(``watching``), the methods whose work is done elsewhere (``delegates``), what is declared of
+scopes (``declaring``), reading many keys (``listing``), and the store itself. ``engine/bulk``
+has what many rows at once need.
 ``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
 What a get or a save does not need lives in a module of its own, which the method that needs
 it imports.
@@ -69,16 +70,16 @@ from posix.unistd cimport close as c_close, unlink as c_unlink, usleep
 
 # ---------------------------------------------------------------- helpers
 
-include "engine/process.pxi"
-include "engine/sqlite.pxi"
-include "engine/native.pxi"
-include "engine/statements.pxi"
+include "engine/connection/waiting.pxi"
+include "engine/sqlite/functions.pxi"
+include "engine/sqlite/native.pxi"
+include "engine/sqlite/statements.pxi"
 include "engine/cache.pxi"
-include "engine/forks.pxi"
-include "engine/files.pxi"
-include "engine/connection.pxi"
+include "engine/connection/forks.pxi"
+include "engine/connection/files.pxi"
+include "engine/connection/connection.pxi"
 include "engine/deferred.pxi"
-include "engine/session.pxi"
+include "engine/connection/session.pxi"
 include "engine/reading.pxi"
 include "engine/writing.pxi"
 include "engine/bulk/packs.pxi"
@@ -235,40 +236,6 @@ schema=None)
             MisuseError: inside a transaction of its own.
         """
         self._db.close()
-
-    def watch(self):
-        """Begin to notice when the file is replaced, for ``close_if_replaced``.
-
-        For a program that keeps stores open between the commands of its user, who may put
-        another file into the place of a database, or copy one over it. Call it right after
-        opening; closing the store ends it.
-
-        Returns:
-            a descriptor that can be read when something has happened to the file, for ``poll``;
-            None where the system has none. It is the store's: neither read nor close it.
-        """
-        descriptor = self._db.watch()
-        return None if descriptor < 0 else descriptor
-
-    def close_if_replaced(self, *, told=False):
-        """Close the store if its file is not the one any more that it has opened.
-
-        It is another one when it was removed, when its name was given to another file, and when
-        a program other than SQLite has written to it. Its log is removed, too, because it belongs
-        to what was there before. Nothing is noticed before ``watch`` was
-        called, and inside a transaction.
-
-        Parameters:
-            told: whether the descriptor of ``watch`` can be read.
-
-        Returns:
-            whether the store is closed.
-
-        >>> with Kycore(":memory:") as kv:
-        ...     kv.watch(), kv.close_if_replaced()
-        (None, False)
-        """
-        return self._db.close_if_replaced(told)
 
     def flush(self):
         """Commit the saves that were acknowledged and are yet to be committed.

@@ -5,6 +5,40 @@
 cdef class _Watching:
     """The part of ``Kycore`` for those who look at it: what is new, and the beginnings of values."""
 
+    def watch(self):
+        """Begin to notice when the file is replaced, for ``close_if_replaced``.
+
+        For a program that keeps stores open between the commands of its user, who may put
+        another file into the place of a database, or copy one over it. Call it right after
+        opening; closing the store ends it.
+
+        Returns:
+            a descriptor that can be read when something has happened to the file, for ``poll``;
+            None where the system has none. It is the store's: neither read nor close it.
+        """
+        descriptor = (<Kycore>self)._db.watch()
+        return None if descriptor < 0 else descriptor
+
+    def close_if_replaced(self, *, told=False):
+        """Close the store if its file is not the one any more that it has opened.
+
+        It is another one when it was removed, when its name was given to another file, and when
+        a program other than SQLite has written to it. Its log is removed, too, because it belongs
+        to what was there before. Nothing is noticed before ``watch`` was
+        called, and inside a transaction.
+
+        Parameters:
+            told: whether the descriptor of ``watch`` can be read.
+
+        Returns:
+            whether the store is closed.
+
+        >>> with Kycore(":memory:") as kv:
+        ...     kv.watch(), kv.close_if_replaced()
+        (None, False)
+        """
+        return (<Kycore>self)._db.close_if_replaced(told)
+
     def commit_mark(self):
         """Return a mark that differs from earlier ones once anything has been committed.
 

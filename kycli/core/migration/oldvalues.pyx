@@ -2,7 +2,7 @@
 
 What most of them mean is told here without making a Python object. Each function answers
 NULL where it is not certain, and the caller asks Python. SQLite loads this module as one of
-its extensions, and so hands it the table of its functions (see ``engine/sqlite.pxi``).
+its extensions, and so hands it the table of its functions (see ``engine/sqlite/functions.pxi``).
 """
 
 from libc.stdint cimport int64_t, uint64_t
