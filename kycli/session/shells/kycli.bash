@@ -45,7 +45,7 @@ function __kycli_make_pipes {
     # A here-string is a pipe that holds a newline. Opened for writing too, it never ends.
     {
         exec {__kycli_q}<<<'' && exec {__kycli_r}<<<'' && exec {__kycli_s}<<<'' &&
-            [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" && read -r -u "$__kycli_r" &&
+            [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ && read -r -u "$__kycli_r" _ &&
             exec 60<>"/dev/fd/$__kycli_q" 61<&"$__kycli_r" 62<>"/dev/fd/$__kycli_s" &&
             exec {__kycli_q}<&- {__kycli_r}<&- {__kycli_s}<&-
     } 2>/dev/null || return
@@ -56,7 +56,7 @@ function __kycli_make_pipes {
 function __kycli_reopen {
     local __kycli_q
     {
-        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
             exec 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
     } 2>/dev/null || return
     __kycli_fd=63 __kycli_link=0 __kycli_pid=$BASHPID __kycli_ready=''
@@ -102,7 +102,7 @@ function __kycli_start {
         } 2>/dev/null || :
         exec {__kycli_w}>&- || :
         # The newline, and then what the server says; or the end, when it ended.
-        { read -r -u "$__kycli_q" && read -r -t 30 -u "$__kycli_q" __kycli_word; } || :
+        { read -r -u "$__kycli_q" _ && read -r -t 30 -u "$__kycli_q" __kycli_word; } || :
         exec {__kycli_q}<&-
         if [[ $__kycli_word == ready ]]; then
             __kycli_token=''
@@ -291,7 +291,7 @@ function __kycli_may_set {
 function __kycli_nest {
     local __kycli_q
     {
-        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
             eval "exec $__kycli_fd<>/dev/fd/$__kycli_q" && exec {__kycli_q}<&-
     } 2>/dev/null
 }
@@ -372,7 +372,7 @@ function __kycli_print {
     if [[ -p /dev/fd/1 || -S /dev/fd/1 ]]; then
         # What is set for SIGPIPE can be had without a process by a pipe alone.
         {
-            exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" &&
+            exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
                 { trap -p PIPE && printf '\0'; } >"/dev/fd/$__kycli_q" &&
                 IFS= read -r -d '' -u "$__kycli_q" __kycli_trap
         } 2>/dev/null || :
