@@ -29,6 +29,7 @@ _OTHERS = (
         "csv",
         "difflib",
         "getpass",
+        "grp",
         "gzip",
         "importlib.metadata",
         "pwd",

@@ -235,6 +235,7 @@ def test_nothing_is_imported_later_that_an_upgrade_could_change() -> None:
         "    for node in ast.walk(ast.parse(path.read_text())):\n"
         "        if isinstance(node, ast.Import): wanted |= {a.name for a in node.names}\n"
         "        elif isinstance(node, ast.ImportFrom): wanted.add(node.module)\n"
+        "wanted = {name for name in wanted if not name.startswith('kycli.shell.')}\n"
         "print(*sorted(name for name in wanted if name not in sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

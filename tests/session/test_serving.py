@@ -175,8 +175,9 @@ def test_what_needs_a_process_of_its_own_is_declined(
 
 def test_an_answered_question_and_a_known_width_are_no_reason_to_decline() -> None:
     ask("kys", "key", "value")
-    assert ask("kycli", "stats", streams="ttt").status == "?"  # how wide the terminal is
-    wide = {**variables(), "COLUMNS": "80"}
+    unknown = {name: text for name, text in variables().items() if name != "COLUMNS"}
+    assert ask("kycli", "stats", streams="ttt", variables=unknown).status == "?"
+    wide = {**unknown, "COLUMNS": "80"}
     assert b"\033[1m" in ask("kycli", "stats", streams="ttt", variables=wide).out
     assert ask("kyg", "key", streams="ttt").out == b"value\n"
     assert ask("kycli", "drop-scope", "default", "-y", streams="ttt").status == "0"

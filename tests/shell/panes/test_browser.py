@@ -276,7 +276,7 @@ def test_a_lost_database_is_a_message(make: Make, path: str) -> None:
     driver = make()
     os.rename(path, f"{path}.away")
     driver.refresh()
-    assert f"there is no database {path}" in " ".join(driver.text.split())
+    assert f"thereisnodatabase{path}" in "".join(driver.text.split())  # wherever lines end
     for key in ("down", "h", "x", "/", "u", "enter", "?", "s-tab", "up", "escape", "escape"):
         driver.press(key)
         driver.refresh()
@@ -292,7 +292,7 @@ def test_a_damaged_database_is_a_message(make: Make, path: str) -> None:
     for key in ("down", "h", "x", "end"):
         driver.press(key)
         driver.refresh()
-    assert "not a" in driver.text
+    assert "notakyclidatabase" in "".join(driver.text.split())
     os.replace(f"{path}.away", path)
 
 

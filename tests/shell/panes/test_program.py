@@ -141,4 +141,4 @@ def test_a_transaction_is_not_shown_before_it_is_committed(start: Start, store: 
     assert "│ before" in shell.text
     shell.enter("commit")
     shell.wait("│ after")
-    assert "staged changes are not shown" not in shell.text
+    shell.wait(lambda: "staged changes are not shown" not in shell.text)
