@@ -94,6 +94,7 @@ authors_number_of = authors.number_of
 def fork_and_wait(work: Callable[[], object]) -> bool:
     """Fork, do the work in the child and wait for it; return whether an alarm came out."""
     parent = os.getpid()
+    reader, writer = os.pipe()  # what fork() returns is lost when an alarm comes out of it
     alarm = False
     try:
         os.fork()
@@ -103,13 +104,17 @@ def fork_and_wait(work: Callable[[], object]) -> bool:
     if os.getpid() != parent:
         code = 1
         try:
+            os.write(writer, b"%d" % os.getpid())
             if not alarm:  # only the parent hears of it
                 work()
                 code = 0
         finally:
             os._exit(code)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    os.close(writer)
+    child = int(os.read(reader, 20))  # os.wait() could return one that another test has left
+    os.close(reader)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     return alarm
 
 
