@@ -16,6 +16,7 @@ set -g __kycli_variables KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME
 set -q __kycli_door; or set -g __kycli_door
 set -q __kycli_token; or set -g __kycli_token
 set -g __kycli_off
+set -g __kycli_failures
 
 # Run a program as a process, in the place of its function.
 function __kycli_plain
@@ -45,7 +46,9 @@ function __kycli_start
         set code $status
     end
     if test $code != 0 -o (count $said) != 3
-        test $code = 130; or set -g __kycli_off 1
+        # Ctrl-C may end Python with any code before it can act; so but for 4 it is tried three times.
+        set -g __kycli_failures $__kycli_failures x
+        test $code = 4 -o (count $__kycli_failures) -gt 2; and set -g __kycli_off 1
         return 1
     end
     # To open a pipe that nobody reads would wait for ever. Here it is there as long as the server.
