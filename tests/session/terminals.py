@@ -88,7 +88,6 @@ class Terminal:
     def __init__(self, shell: str, **variables: str) -> None:
         self.shell = shell
         self.number = 0
-        self.again = 0
         self.unread = b""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
@@ -126,22 +125,9 @@ class Terminal:
         return shown
 
     def interrupt(self) -> str:
-        """Type Ctrl-C; return what is shown until the prompt is back.
-
-        Where it meets a program that is ending, fish goes on with a loop, whatever the program is.
-        """
+        """Type Ctrl-C; return what is shown until the prompt is back."""
         self.unread = b""
         self.send("\x03")
-        if self.shell == "fish":
-            for _ in range(SECONDS):
-                ready, _, _ = select.select([self.terminal], [], [], 1)
-                data = os.read(self.terminal, 1 << 16) if ready else b""
-                self.unread += data
-                if _PROMPT.search(self.unread):
-                    break
-                if not data:
-                    self.again += 1
-                    self.send("\x03")
         return self.read()
 
     def close(self) -> None:
