@@ -16,6 +16,7 @@ set -g __kycli_variables KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME
 set -q __kycli_door; or set -g __kycli_door
 set -q __kycli_token; or set -g __kycli_token
 set -g __kycli_off
+set -g __kycli_failures
 
 # Run a program as a process, in the place of its function.
 function __kycli_plain
@@ -45,7 +46,9 @@ function __kycli_start
         set code $status
     end
     if test $code != 0 -o (count $said) != 3
-        test $code = 130; or set -g __kycli_off 1
+        # Ctrl-C may end Python with any code before it can act; so but for 4 it is tried three times.
+        set -g __kycli_failures $__kycli_failures x
+        test $code = 4 -o (count $__kycli_failures) -gt 2; and set -g __kycli_off 1
         return 1
     end
     # To open a pipe that nobody reads would wait for ever. Here it is there as long as the server.
@@ -96,8 +99,13 @@ function __kycli_call
     set -qx COLUMNS; and set -a __kycli_fields ECOLUMNS=$COLUMNS
     set __kycli_streams p p p
     test -t 0; and set __kycli_streams[1] t
-    # The builtin test knows the descriptors of fish, and not where this function writes to.
-    test $__kycli_kind = p; and not status is-command-substitution; and test -t 1; and command test -t 1; and set __kycli_streams[2] t
+    # The builtin test knows the descriptors of fish, and not where this function writes to. kys without
+    # flags writes nothing. fish forgets a Ctrl-C that meets a program at its end, so there is none then.
+    if test -t 1; and test $__kycli_kind = p; and not status is-command-substitution
+        if test $argv[1] != kys; or string match -q -- '-*' $argv
+            command test -t 1; and set __kycli_streams[2] t
+        end
+    end
     test -t 2; and set __kycli_streams[3] t
     if string match -q '*'\x1f'*' -- $argv $__kycli_fields
         __kycli_by_hand $__kycli_kind $argv
@@ -107,23 +115,20 @@ function __kycli_call
     test -e /proc/$fish_pid/cwd; or set __kycli_where $PWD
 
     set __kycli_status
-    test -p "$__kycli_door"; or __kycli_start
-    if test -p "$__kycli_door"
+    if test -p "$__kycli_door"; or __kycli_start
         set -g __kycli_ring $__kycli_ring[2..-1] $__kycli_ring[1]
         set __kycli_id $__kycli_token$__kycli_ring[1]
         begin
             echo -ns -- \x1fK1\x1f$__kycli_id\x1f$__kycli_where\x1f$umask\x1f$__kycli_streams[1]$__kycli_streams[2]$__kycli_streams[3]\x1f$argv[1]\x1f$__kycli_kind\x1f $__kycli_fields\x1f Z\x1f
             while read -z -d \x1f __kycli_got __kycli_code __kycli_more __kycli_what __kycli_how __kycli_text
-                if test "$__kycli_got" != $__kycli_id
-                    continue
-                else if test "$__kycli_more" = +
+                if test "$__kycli_got$__kycli_more" = $__kycli_id.
+                    set __kycli_status $__kycli_code
+                    break
+                else if test "$__kycli_got$__kycli_more" = $__kycli_id+
                     set -a __kycli_whats $__kycli_what
                     set -a __kycli_hows $__kycli_how
                     set -a __kycli_texts "$__kycli_text"
-                    continue
                 end
-                set __kycli_status $__kycli_code
-                break
             end
         end >>$__kycli_door <$__kycli_base.replies
         if test -z "$__kycli_status"; and not __kycli_reads $argv
@@ -136,7 +141,7 @@ function __kycli_call
         __kycli_by_hand $__kycli_kind $argv
         return
     end
-    if not set -q __kycli_texts; and test "$__kycli_what$__kycli_how" = 1t
+    if test "$__kycli_what$__kycli_how$__kycli_texts" = 1t
         echo -n -- "$__kycli_text"
         return $__kycli_status
     end
@@ -243,10 +248,10 @@ function __kycli_into --no-scope-shadowing
 end
 
 for __kycli_name in @NAMES@
-    set -l __kycli_places 1
-    contains -- $__kycli_name ky kycli; and set __kycli_places 1..2
+    set -l __kycli_set 'contains -- "$argv[1]" -v -a'
+    contains -- $__kycli_name ky kycli; and set __kycli_set 'contains -- -v $argv[1..2]; or contains -- -a $argv[1..2]'
     eval "function $__kycli_name --no-scope-shadowing
-        if contains -- -v \$argv[$__kycli_places]; or contains -- -a \$argv[$__kycli_places]
+        if $__kycli_set
             __kycli_into $__kycli_name \$argv
         else
             __kycli_call p $__kycli_name \$argv

@@ -7,7 +7,7 @@
 # runs the command.
 
 typeset -g _kycli_python=@PYTHON@ _kycli_bin=@BIN@ _kycli_version=@VERSION@
-typeset -g _kycli_runtime=@RUNTIME@ _kycli_off=
+typeset -g _kycli_runtime=@RUNTIME@ _kycli_off= _kycli_failures=0
 typeset -ga _kycli_variables=(
     KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME XDG_CONFIG_HOME XDG_DATA_HOME TZ TMPDIR
     LOGNAME USER NO_COLOR TERM COLUMNS
@@ -34,7 +34,7 @@ function _kycli_error {
 # Start the server of this shell, and wait until it listens.
 function _kycli_start {
     [[ -z $_kycli_off && -x $_kycli_python ]] || return 1
-    # Stopped by the terminal it could not be, and a failed start is tried once per shell.
+    # Stopped by the terminal it could not be.
     $_kycli_python -P -X utf8 -m kycli.session.shells.zsh $_kycli_version $$ </dev/null &>/dev/null
     case $? in
         0) return 0 ;;
@@ -44,9 +44,16 @@ function _kycli_start {
                 $_kycli_python -P -X utf8 -m kycli.session.shells.zsh $_kycli_version $$ \
                     </dev/null &>/dev/null && return 0
             ;;
-        130) return 1 ;;
+        4) # It cannot start, and is not asked again.
+            _kycli_off=1
+            ;;
+        *) # Ctrl-C may end Python with any code before it can act. This is tried again, three times.
+            _kycli_failures=$(( _kycli_failures + 1 ))
+            if (( _kycli_failures > 2 )); then
+                _kycli_off=1
+            fi
+            ;;
     esac
-    _kycli_off=1
     return 1
 }
 
@@ -122,7 +129,15 @@ function _kycli_call {
         # Whoever could make this directory could read what is sent.
         if [[ -O $_kycli_runtime && ! -h $_kycli_runtime && -S $_kycli_runtime/$_kycli_version-$$.sock ]]; then
             {
-                if { zsocket $_kycli_runtime/$_kycli_version-$$.sock } 2>/dev/null && _kycli_send; then
+                if {
+                    zsocket $_kycli_runtime/$_kycli_version-$$.sock && if [[ -n $_kycli_mask ]]; then
+                        syswrite -o $REPLY -- "$_kycli_given$_kycli_rest"
+                    else
+                        # There is no other way to learn the umask without a process.
+                        syswrite -o $REPLY -- "$_kycli_given" && umask >&$REPLY &&
+                            syswrite -o $REPLY -- "$_kycli_rest"
+                    fi
+                } 2>/dev/null; then
                     _kycli_sent=1 _kycli_text=
                     if sysread -i $REPLY _kycli_text; then
                         # Most replies are a chunk, and short.
@@ -139,11 +154,15 @@ function _kycli_call {
                             return
                         fi
                         _kycli_text=${_kycli_text:$_kycli_try}
+                        exec {REPLY}>&-
+                        REPLY=
                     fi
                 fi
             } always {
+                # zsh forgets a Ctrl-C that it meets in here. So this has something to do only after
+                # one, and where the server has gone.
                 if [[ -n $REPLY ]]; then
-                    exec {REPLY}>&-
+                    { exec {REPLY}>&- } 2>/dev/null
                     REPLY=
                 fi
             }
@@ -168,16 +187,6 @@ function _kycli_call {
         _kycli_put "$@"
     fi
     return $_kycli_status
-}
-
-# Send the request.
-function _kycli_send {
-    if [[ -n $_kycli_mask ]]; then
-        syswrite -o $REPLY -- "$_kycli_given$_kycli_rest"
-    else
-        # There is no other way to learn the umask without a process.
-        syswrite -o $REPLY -- "$_kycli_given" && umask >&$REPLY && syswrite -o $REPLY -- "$_kycli_rest"
-    fi 2>/dev/null
 }
 
 # Read a reply that is not one short chunk, of which _kycli_text is the beginning, and do what it says.
@@ -211,6 +220,8 @@ function _kycli_receive {
             return
         fi
     done
+    exec {REPLY}>&-
+    REPLY=
     if [[ $_kycli_status == [?\<] ]]; then
         _kycli_by_hand "$@"
     else

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STARTED, FAILED, OTHER_VERSION = 0, 1, 3
-"""Exit codes: there is a server; there is none; the package has another version than the script."""
+STARTED, OTHER_VERSION, FAILED = 0, 3, 4
+"""Exit codes: there is a server; the package has another version than the script; there is none.
+
+Python itself ends with 1 or 130 when it is interrupted, or cannot begin."""
 
 _SECONDS = 30
 
