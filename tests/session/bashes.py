@@ -97,6 +97,7 @@ class Terminal:
                 [BASH, "--norc", "--noprofile", "--noediting", "-i"],
                 environment(PS1="@@\\#@@ ", **variables),
             )
+        self._data = b""
         self.again = 0
         settings = termios.tcgetattr(self.terminal)
         settings[3] &= ~termios.ECHO
@@ -110,18 +111,25 @@ class Terminal:
 
     def read(self, until: re.Pattern[bytes] = _PROMPT) -> str:
         """Return what is printed before the next prompt."""
-        data = b""
-        end = time.monotonic() + SECONDS
+        said = self._read(until, SECONDS)
+        assert said is not None, f"no prompt after {self._data[-500:]!r}"
+        return said
+
+    def _read(self, until: re.Pattern[bytes], seconds: float) -> str | None:
+        """The same; None if it does not come in time, and then the next call goes on."""
+        end = time.monotonic() + seconds
         while True:
-            found = until.search(data)
+            found = until.search(self._data)
             if found:
-                return data[: found.start()].decode(errors="replace")
-            ready, _, _ = select.select([self.terminal], [], [], end - time.monotonic())
-            assert ready, f"no prompt after {data[-500:]!r}"
+                self._data = b""
+                return found.string[: found.start()].decode(errors="replace")
+            left = end - time.monotonic()
+            if left < 0 or not select.select([self.terminal], [], [], left)[0]:
+                return None
             try:
-                data += os.read(self.terminal, 1 << 16)
+                self._data += os.read(self.terminal, 1 << 16)
             except OSError:
-                raise AssertionError(f"the shell ended after {data[-500:]!r}") from None
+                raise AssertionError(f"the shell ended after {self._data[-500:]!r}") from None
 
     def run(self, line: str) -> str:
         """Type a line, and return what it prints."""
@@ -134,11 +142,15 @@ class Terminal:
         Where it meets a program in a loop, bash may go on with the loop, whatever the program is.
         """
         end = time.monotonic() + SECONDS
+        again = False
         while time.monotonic() < end:
             self.send("\x03")
-            ready, _, _ = select.select([self.terminal], [], [], 1)
-            if ready:
-                return self.read()
+            said = self._read(_PROMPT, 3)
+            if said is not None:
+                while again and self._read(_PROMPT, 0.3) is not None:
+                    pass  # the prompt that another Ctrl-C brought
+                return said
+            again = True
             self.again += 1
         raise AssertionError("Ctrl-C does not end it")
 
