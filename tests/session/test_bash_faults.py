@@ -306,3 +306,57 @@ def test_full_and_closed_outputs() -> None:
         *("v", "v", "trap -- 'echo trapped' SIGPIPE"),
     ]
     assert set(done.err.splitlines()) == {"kycli: cannot write to standard output"}
+
+
+@pytest.mark.parametrize("options", [":", "set -o posix"])
+def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: str) -> None:
+    said = check(
+        f"""
+        {options}
+        kys k v
+        descriptors() {{ local all=(/proc/$$/fd/*); echo "${{#all[@]}}"; }}
+        kyg k >/dev/null
+        ulimit -Sn 63 # too few for the pipe of replies
+        kyg k >/dev/null
+        before=$(descriptors)
+        for n in 1 2 3 4; do kyg k >/dev/null; kyg -v x k; [[ $x == v ]]; done
+        [[ $(descriptors) == "$before" ]] || echo "$(descriptors) after $before"
+        echo "$(kyg k)"
+        """
+    )
+    assert said == ["v"]
+    said = check(
+        f"""
+        {options}
+        ulimit -n 50
+        eval "$(kycli init bash)"
+        echo "$(type -t kyg) $(kyg k)"
+        """,
+        init="kys k v\n",
+    )
+    assert said == ["file v"]
+
+
+def test_the_command_gives_raw_output_whatever_separates_words() -> None:
+    said = check(
+        """
+        printf 'line\n' | kys k -
+        __kycli_off=1 __kycli_pid='' __kycli_ready='' # no server can be had
+        IFS=:
+        kyg -v x k; echo ${#x}
+        kyg -v x k --raw; echo ${#x}
+        kyg -v x --raw k; echo ${#x}
+        """
+    )
+    assert said == ["5", "5", "5"]
+
+
+def test_an_associative_array_is_left_as_it_is() -> None:
+    said = check(
+        """
+        kys k v
+        declare -A array=([mine]=1)
+        kyl -a array 2>/dev/null || echo "$? ${!array[*]}"
+        """
+    )
+    assert said == ["1 mine"]

@@ -41,24 +41,39 @@ function __kycli_has_pipes {
 }
 
 function __kycli_make_pipes {
-    local __kycli_q __kycli_r __kycli_s
+    local __kycli_q='' __kycli_r='' __kycli_s=''
     # A here-string is a pipe that holds a newline. Opened for writing too, it never ends.
     {
-        exec {__kycli_q}<<<'' && exec {__kycli_r}<<<'' && exec {__kycli_s}<<<'' &&
+        command exec {__kycli_q}<<<'' {__kycli_r}<<<'' {__kycli_s}<<<'' &&
             [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ && read -r -u "$__kycli_r" _ &&
-            exec 60<>"/dev/fd/$__kycli_q" 61<&"$__kycli_r" 62<>"/dev/fd/$__kycli_s" &&
-            exec {__kycli_q}<&- {__kycli_r}<&- {__kycli_s}<&-
-    } 2>/dev/null || return
+            command exec 60<>"/dev/fd/$__kycli_q" 61<&"$__kycli_r" 62<>"/dev/fd/$__kycli_s" &&
+            __kycli_close "$__kycli_q" "$__kycli_r" "$__kycli_s"
+    } 2>/dev/null || {
+        __kycli_close "$__kycli_q" "$__kycli_r" "$__kycli_s"
+        return 1
+    }
     __kycli_shell=$BASHPID __kycli_pid='' __kycli_off='' __kycli_token=''
+}
+
+# Close descriptors, as far as there are any. Where few are allowed, a call that failed must leave
+# none. `command`, here and elsewhere: in POSIX mode a bare `exec` that fails ends the shell.
+function __kycli_close {
+    local __kycli_n
+    for __kycli_n; do
+        [[ ! $__kycli_n ]] || command exec {__kycli_n}<&-
+    done
 }
 
 # A pipe for replies to this process, as 63.
 function __kycli_reopen {
-    local __kycli_q
+    local __kycli_q=''
     {
-        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
-            exec 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
-    } 2>/dev/null || return
+        command exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
+            command exec 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
+    } 2>/dev/null || {
+        __kycli_close "$__kycli_q"
+        return 1
+    }
     __kycli_fd=63 __kycli_link=0 __kycli_pid=$BASHPID __kycli_ready=''
 }
 
@@ -82,7 +97,7 @@ function __kycli_enter {
 
 # Start a server unless there is one; 1 when it cannot be.
 function __kycli_start {
-    local __kycli_n=0 __kycli_q __kycli_w __kycli_word=''
+    local __kycli_n=0 __kycli_q='' __kycli_w='' __kycli_word=''
     until read -r -t 0.1 -u 62 __kycli_word; do
         read -r -t 0 -u 61 || return 0
         __kycli_n=$((__kycli_n + 1))
@@ -96,14 +111,16 @@ function __kycli_start {
     __kycli_token=1
     if read -r -t 0 -u 61 && [[ -x $__kycli_python ]]; then
         {
-            exec {__kycli_q}<<<'' && exec {__kycli_w}<>"/dev/fd/$__kycli_q" &&
+            command exec {__kycli_q}<<<'' && command exec {__kycli_w}<>"/dev/fd/$__kycli_q" &&
                 ("$__kycli_python" -P -X utf8 -m kycli.session.shells.bash "$__kycli_version" \
                     "$__kycli_shell" "$__kycli_w" </dev/null >/dev/null &)
         } 2>/dev/null || :
-        exec {__kycli_w}>&- || :
+        __kycli_close "$__kycli_w"
         # The newline, and then what the server says; or the end, when it ended.
-        { read -r -u "$__kycli_q" _ && read -r -t 30 -u "$__kycli_q" __kycli_word; } || :
-        exec {__kycli_q}<&-
+        if [[ $__kycli_q ]] && read -r -u "$__kycli_q" _; then
+            read -r -t 30 -u "$__kycli_q" __kycli_word || :
+        fi
+        __kycli_close "$__kycli_q"
         if [[ $__kycli_word == ready ]]; then
             __kycli_token=''
             return
@@ -124,7 +141,7 @@ function __kycli_exchange {
     __kycli_has_pipes || return "$((__kycli_sent + 1))"
     if ((${#__kycli_text} > 1000)) || [[ $__kycli_text == *$'\n'* ]]; then
         # One write must be atomic, and printf ends one at a newline.
-        { exec {__kycli_body}<<<"$__kycli_text"; } 2>/dev/null || return 1
+        { command exec {__kycli_body}<<<"$__kycli_text"; } 2>/dev/null || return 1
         __kycli_short @ "$__kycli_body"
     fi
     while :; do
@@ -145,7 +162,7 @@ function __kycli_exchange {
         [[ $__kycli_code == 1 && $__kycli_tries != 3 ]] || break
         __kycli_tries=$((__kycli_tries + 1)) __kycli_sent=0
     done
-    [[ ! $__kycli_body ]] || exec {__kycli_body}<&-
+    __kycli_close "$__kycli_body"
     return "$__kycli_code"
 }
 
@@ -259,14 +276,22 @@ function __kycli_do {
         if [[ ! $__kycli_nested ]]; then
             case $__kycli_link in
             0) __kycli_link=1 ;;
-            1) { exec 63</dev/fd/63; } 2>/dev/null && __kycli_link=2 || __kycli_reopen || : ;;
+            1)
+                # Where few descriptors are allowed by now, each try would leave some: bash does not
+                # close them. So the commands serve from here on.
+                if { command exec 63</dev/fd/63; } 2>/dev/null; then
+                    __kycli_link=2
+                elif ! __kycli_reopen; then
+                    __kycli_off=1 __kycli_pid=''
+                fi
+                ;;
             esac
             [[ $__kycli_link != 2 ]] || __kycli_ready=$BASHPID
         fi
         ;;
     esac
     if [[ $__kycli_nested ]]; then
-        exec {__kycli_fd}<&-
+        command exec {__kycli_fd}<&-
     else
         __kycli_busy=''
     fi
@@ -289,11 +314,14 @@ function __kycli_may_set {
 # A pipe of its own for the replies to a call inside of another. Its number is one that bash does not
 # give to anything else, lest a late reply get there.
 function __kycli_nest {
-    local __kycli_q
+    local __kycli_q=''
     {
-        exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
-            eval "exec $__kycli_fd<>/dev/fd/$__kycli_q" && exec {__kycli_q}<&-
-    } 2>/dev/null
+        command exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
+            eval "command exec $__kycli_fd<>/dev/fd/$__kycli_q" && command exec {__kycli_q}<&-
+    } 2>/dev/null || {
+        __kycli_close "$__kycli_q"
+        return 1
+    }
 }
 
 # Do what a reply says.
@@ -315,7 +343,7 @@ function __kycli_take {
     f)
         # shellcheck source=/dev/null
         if [[ -r $__kycli_rest ]]; then
-            . "$__kycli_rest"
+            command . "$__kycli_rest"
             local __kycli_head
             __kycli_short '!' "$__kycli_rest"
             printf '%s\0' "$__kycli_head" >&60 || :
@@ -362,7 +390,7 @@ function __kycli_clear {
 }
 
 function __kycli_item {
-    printf -v "${__kycli_var}[__kycli_items]" %s "$1" || __kycli_failed=1
+    [[ $__kycli_failed ]] || printf -v "${__kycli_var}[__kycli_items]" %s "$1" || __kycli_failed=1
     __kycli_items=$((__kycli_items + 1))
 }
 
@@ -372,11 +400,11 @@ function __kycli_print {
     if [[ -p /dev/fd/1 || -S /dev/fd/1 ]]; then
         # What is set for SIGPIPE can be had without a process by a pipe alone.
         {
-            exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
+            command exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
                 { trap -p PIPE && printf '\0'; } >"/dev/fd/$__kycli_q" &&
                 IFS= read -r -d '' -u "$__kycli_q" __kycli_trap
         } 2>/dev/null || :
-        [[ ! $__kycli_q ]] || exec {__kycli_q}<&-
+        __kycli_close "$__kycli_q"
         trap '' PIPE
         # shellcheck disable=SC2059
         printf "$@" 2>/dev/null || :
@@ -423,7 +451,7 @@ function __kycli_plain {
 }
 
 function __kycli_plain_text {
-    local __kycli_got __kycli_failed=''
+    local __kycli_got __kycli_failed='' __kycli_word=''
     __kycli_got=$(
         set +e
         {
@@ -445,10 +473,10 @@ function __kycli_plain_text {
         return 1
         ;;
     esac
-    case " $* " in
-    *' --raw '*) ;;
-    *) __kycli_got=${__kycli_got%$'\n'} ;;
-    esac
+    for __kycli_word; do
+        [[ $__kycli_word != --raw && $__kycli_word != -- ]] || break
+    done
+    [[ $__kycli_word == --raw ]] || __kycli_got=${__kycli_got%$'\n'}
     __kycli_set "$__kycli_got"
     [[ ! $__kycli_failed ]] || __kycli_code=1
     return "$__kycli_code"
