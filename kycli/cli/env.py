@@ -472,14 +472,16 @@ class Environment:
 
     def close(self) -> None:
         """Close the store, if one was opened, and wait for the pager, if one was started."""
-        if self._store is not None:
-            store, self._store = self._store, None
-            self.release_store(store)
-        if self._pager is not None:
-            from kycli.cli.pager import finish
+        try:
+            if self._store is not None:
+                store, self._store = self._store, None
+                self.release_store(store)
+        finally:
+            if self._pager is not None:
+                from kycli.cli.pager import finish
 
-            finish(self._pager)
-            self._out, self._pager = self._terminal, None
+                pager, self._pager, self._out = self._pager, None, self._terminal
+                finish(pager)
 
 
 # Never freed before the process ends: from Python 3.13 on, freeing a writer reports a second

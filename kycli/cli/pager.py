@@ -42,8 +42,8 @@ def finish(pager: subprocess.Popen[bytes]) -> None:
     try:
         if pipe is not None:
             pipe.close()
-    except OSError:
-        pass  # the user left it before the end
+    except (OSError, KeyboardInterrupt):
+        pass  # the user left it before the end, or wants no more of it
     while True:
         try:
             pager.wait()

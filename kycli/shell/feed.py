@@ -43,7 +43,9 @@ class Feed:
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake = wake
-        self._change = threading.Condition()
+        # Entering a Condition is Python code: Ctrl-C in it would leave the lock held for good.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._items: deque[str | Echo | Said] = deque()
         self._size = 0
         self._begun: list[str] = []  # of a line whose end is yet to come
@@ -59,7 +61,7 @@ class Feed:
             return not self._dropping
         whole = "".join([*self._begun, head, newline])
         self._begun = [tail] if tail else []
-        with self._change:
+        with self._lock:
             while self._size > _MOST and not self._dropping:
                 self._change.wait()
             if self._dropping:
@@ -71,14 +73,14 @@ class Feed:
 
     def echo(self, prompt: str, line: str) -> None:
         """Begin with a command line; what is to come is wanted again."""
-        with self._change:
+        with self._lock:
             self._dropping = False
             self._items.append(Echo(prompt, line))
         self._wake()
 
     def say(self, text: str) -> None:
         """Add a line even if what a command prints is not wanted."""
-        with self._change:
+        with self._lock:
             self._dropping = False
             self._items.append(Said(text))
         self._wake()
@@ -91,7 +93,7 @@ class Feed:
 
     def drain(self) -> None:
         """Wait until all whole lines are shown, or dropped."""
-        with self._change:
+        with self._lock:
             while self._items:
                 self._change.wait()
 
@@ -106,7 +108,7 @@ class Feed:
             columns: how wide the screen is.
         """
         taken: list[str | Echo | Said] = []
-        with self._change:
+        with self._lock:
             while self._items and most > 0:
                 item = self._items[0]
                 if not isinstance(item, str):
@@ -136,7 +138,7 @@ class Feed:
 
     def drop(self) -> None:
         """Throw away what is waiting, and what is still to come of this command."""
-        with self._change:
+        with self._lock:
             self._dropping = True
             self._items.clear()
             self._begun = []

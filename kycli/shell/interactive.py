@@ -139,6 +139,9 @@ class _Interactive:
     def _update(self) -> None:
         """Bring the state up to date with what a command has changed."""
         state, session = self.state, self.session
+        # What Ctrl-C kept from being done; it cannot come here.
+        session.settle()
+        self.ui.resume()
         try:
             state.database, state.scope = session.position(SessionEnvironment(session))
         except KycliError as error:
@@ -146,7 +149,7 @@ class _Interactive:
         state.transaction = session.transaction
         state.code = self._code
         state.running = state.progress = ""
-        self.facts.look()
+        self.facts.resume()
         self.ui.announce()
 
     def _submit(self, words: Sequence[str]) -> None:

@@ -159,7 +159,7 @@ class Interface:
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends = False
-        self._is_away = False  # as the main thread sees it
+        self._left: asyncio.Event | None = None  # while the main thread has the terminal
         self._is_hidden = False
         self._scope = state.scope
         self._panes: list[Pane] = []  # made when the first one is asked for
@@ -206,7 +206,7 @@ class Interface:
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Give the terminal away for the time of a block; nested blocks count as one."""
-        if self._is_away or self._loop is None:
+        if self._left is not None or self._loop is None:
             yield
             return
         loop, entered, left = self._loop, threading.Event(), asyncio.Event()
@@ -222,7 +222,7 @@ class Interface:
                 self._is_hidden = False
                 self._awake.set()
 
-        self._is_away = True
+        self._left = left
         try:
             loop.call_soon_threadsafe(
                 lambda: self._app.create_background_task(away()), context=self._app.context
@@ -232,8 +232,13 @@ class Interface:
                     raise EOFError
             yield
         finally:
-            self._is_away = False
-            loop.call_soon_threadsafe(left.set)
+            self.resume()
+
+    def resume(self) -> None:
+        """Take the terminal back, if it was given away."""
+        if self._left is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._left.set)
+        self._left = None
 
     def prompt_text(self) -> str:
         """Return what stands before a command line."""

@@ -19,7 +19,7 @@ def may_leave(session: Session, env: SessionEnvironment) -> bool:
         return True
     changes = "1 change" if transaction.changes == 1 else f"{transaction.changes:,} changes"
     answer = env.asked(
-        f"The transaction has {changes} that are not committed.\n"
+        f"The transaction has {changes}, not committed.\n"
         "[c]ommit and leave, [r]oll back and leave, or [s]tay? "
     )
     if answer[:1] not in ("c", "r"):

@@ -40,6 +40,7 @@ def run_lines(session: Session, env: Environment) -> int:
             if session.leaving and may_leave(session, SessionEnvironment(session)):
                 return 0
         except KeyboardInterrupt:
+            session.settle()
             _say("\n")
             reader, goes_on = Words(), False
 

@@ -94,11 +94,13 @@ class Session:
                 "there is a transaction already", hint="'commit' or 'rollback' ends it"
             )
         store = env.store(create=True)
-        block = store.transaction()
-        block.__enter__()
-        self._block = block
-        self._before = store.trail(limit=1).newest
-        self.transaction = Transaction(time.monotonic(), 0)
+        self._block = store.transaction()  # Ctrl-C may come between any two of these lines
+        try:
+            self._block.__enter__()
+            self._before = store.trail(limit=1).newest
+            self.transaction = Transaction(time.monotonic(), 0)
+        finally:
+            self.settle()
 
     def commit(self) -> int:
         """Keep what the transaction has changed; return how many changes these are.
@@ -106,22 +108,28 @@ class Session:
         Raises:
             KycliError: when there is none, or it cannot be kept. Then it is rolled back.
         """
-        block, changes = self._end("commit")
-        block.__exit__(None, None, None)
-        return changes
+        return self._end("commit")
 
     def rollback(self) -> int:
         """Undo what the transaction has changed; return how many changes these were."""
-        block, changes = self._end("roll back")
-        block.__exit__(KeyboardInterrupt, None, None)
-        return changes
+        return self._end("roll back", KeyboardInterrupt)
 
-    def _end(self, what: str) -> tuple[AbstractContextManager[Kycore], int]:
+    def _end(self, what: str, error: type[BaseException] | None = None) -> int:
         block, transaction = self._block, self.transaction
         if block is None or transaction is None:
             raise UsageError(f"no transaction to {what}", hint="'begin' begins one")
-        self._block = self.transaction = None
-        return block, transaction.changes
+        self.transaction = None
+        try:
+            block.__exit__(error, None, None)
+            self._block = None
+        finally:
+            self.settle()
+        return transaction.changes
+
+    def settle(self) -> None:
+        """Undo a transaction whose beginning or end was interrupted; nothing if there is none."""
+        if self._block is not None and self.transaction is None:
+            self.abandon()
 
     def staged(self, env: SessionEnvironment) -> Iterator[tuple[str, Iterator[Diff]]]:
         """Yield each scope that the transaction has changed, with its differences by key."""
@@ -202,12 +210,13 @@ class Session:
 
     def abandon(self) -> None:
         """Undo the transaction, if one is open, whatever state it is in."""
-        block, self._block, self.transaction = self._block, None, None
-        if block is not None:
+        self.transaction = None
+        if self._block is not None:
             try:
-                block.__exit__(KeyboardInterrupt, None, None)
+                self._block.__exit__(KeyboardInterrupt, None, None)
             except KycliError:
                 pass  # it is over already
+            self._block = None
 
     def close_store(self) -> None:
         """Close the store, for a while or for good."""

@@ -18,7 +18,7 @@ from typing import Any
 import pyte
 
 BIN = os.path.dirname(sys.executable)
-SECONDS = int(os.environ.get("SHX", "60"))
+SECONDS = 60
 
 KEYS = {
     "enter": "\r",

@@ -472,6 +472,20 @@ def test_long_output_goes_to_the_pager_where_it_does_on_the_command_line(
     shell.wait(r"^\[Scope: ")
 
 
+def test_ctrl_c_in_a_pager_that_is_still_being_fed(start: Start, many: Kycore) -> None:
+    pager = "sh -c 'trap true INT; echo PAGED; until read x; do :; done </dev/tty; echo LEFT'"
+    shell = start(rows=12, variables={"PAGER": pager})
+    shell.enter("history")
+    shell.wait("^PAGED$")
+    shell.settle()
+    shell.type("c-c")
+    shell.settle()
+    shell.type("c-c", "enter", "enter")
+    shell.wait("^LEFT$")
+    shell.wait(r"^\[Scope: ")
+    shell.ask("kyg key000001", "^x+$")
+
+
 @pytest.mark.parametrize("way", ["removed", "replaced"])
 def test_a_lost_database_is_said_and_the_shell_goes_on(
     start: Start, database: Path, way: str, tmp_path: Path
