@@ -472,7 +472,7 @@ def test_long_output_goes_to_the_pager_where_it_does_on_the_command_line(
     shell.wait(r"^\[Scope: ")
 
 
-def test_ctrl_c_in_a_pager_that_is_still_being_fed(start: Start, many: Kycore) -> None:
+def test_ctrl_c_in_a_pager_ends_the_command_and_not_the_shell(start: Start, many: Kycore) -> None:
     pager = "sh -c 'trap true INT; echo PAGED; until read x; do :; done </dev/tty; echo LEFT'"
     shell = start(rows=12, variables={"PAGER": pager})
     shell.enter("history")
