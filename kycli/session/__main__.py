@@ -3,19 +3,6 @@
 ``server [--idle SECONDS] [--ready FD]``
     The user's server. On FD it writes ``ready``, ``running`` when there is one already, or
     ``error WHY``.
-
-``pipe --requests FD --life FD [--ready FD]``
-    The server of one shell, which answers what arrives on the inherited pipe ``--requests`` (see
-    "Pipes" in ``kycli.session.protocol``). It ends when ``--life``, the read end of a pipe whose
-    write end the shell holds and never writes to, is at its end, or when ``--requests`` is. So the
-    server itself must not inherit a write end of either by those numbers; all others it closes,
-    standard streams included. A few processes take a request each, so that one that waits for a
-    lock holds nobody up. On the descriptor ``--ready`` it writes one byte NUL when it takes
-    requests; they may be written before. It ignores SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN and
-    SIGTTOU, is a session of its own (setsid) and works in ``/``. After junk on the pipe it ends.
-
-``path``
-    Print the path of the socket of the user's server.
 """
 
 from __future__ import annotations
@@ -33,16 +20,6 @@ def main() -> int:
     ready = numbers.get("ready")
     if kind == "server":
         return _server(numbers.get("idle"), ready)
-    if kind == "pipe" and {"requests", "life"} <= numbers.keys():
-        from kycli.session.piped import serve
-
-        serve(numbers["requests"], numbers["life"], ready)
-        return 0
-    if kind == "path":
-        from kycli.session.places import socket_path
-
-        print(socket_path())
-        return 0
     print(__doc__, file=sys.stderr)
     return 1
 

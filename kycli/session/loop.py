@@ -29,9 +29,6 @@ _CALLER_SECONDS = 5
 _CHECK_SECONDS = 0.05
 _CHECK_PAUSE = 0.0001
 
-SERVER_ENDS = 3
-"""The exit code of a worker that wants the whole server to end."""
-
 READABLE = select.POLLIN
 EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
 """With ``READABLE``: wake one worker for an event, and not all."""

@@ -10,7 +10,6 @@ import traceback
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NoReturn
 
-from kycli.session.loop import SERVER_ENDS
 from kycli.session.table import MOST_WORKERS, Table
 
 if TYPE_CHECKING:
@@ -125,13 +124,11 @@ class Pool:
 
     def _replace_ended(self) -> None:
         """Start workers in the place of those that have ended and are not spare."""
-        for pid, code in _ended():
+        for pid in _ended():
             number = self._workers.pop(pid, -1)
             if number < 0:
                 continue
             self.table.free(number)
-            if code == SERVER_ENDS:
-                self.is_ending = True
             if number < _WORKERS and not self.is_ending:
                 now = monotonic()
                 self._failures = [*(t for t in self._failures if now - t < 1), now]
@@ -143,7 +140,7 @@ class Pool:
         """Wait until all workers have ended; return whether they have."""
         end = monotonic() + seconds
         while True:
-            for pid, _ in _ended():
+            for pid in _ended():
                 self._workers.pop(pid, None)
             left = end - monotonic()
             if not self._workers or left <= 0:
@@ -159,14 +156,14 @@ class Pool:
                 pass
 
 
-def _ended() -> list[tuple[int, int]]:
-    """Return the children that have ended since the last call, and their exit codes."""
-    ended: list[tuple[int, int]] = []
+def _ended() -> list[int]:
+    """Return the children that have ended since the last call."""
+    ended: list[int] = []
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return ended
         if not pid:
             return ended
-        ended.append((pid, os.waitstatus_to_exitcode(status)))
+        ended.append(pid)

@@ -1,4 +1,4 @@
-r"""Requests and replies by value, as they travel over a Unix socket or a pipe.
+r"""Requests and replies by value, as they travel over a Unix socket.
 
 All text is fields that end in NUL. Numbers are decimal, the umask is octal.
 
@@ -73,29 +73,6 @@ Sockets
     ``$XDG_RUNTIME_DIR/kycli`` if that variable is an absolute path, else ``$TMPDIR/kycli-UID``,
     TMPDIR being ``/tmp`` unless the variable is an absolute path. It is a directory of the user's
     with mode 0700 and no symbolic link, or it is not used.
-
-Pipes
-    A shell without sockets keeps a server of its own: see ``kycli.session.__main__``. It writes a
-    request to a pipe that all workers read, in one write of at most 4,096 bytes, which is atomic.
-    One field stands before the request's own, and LENGTH counts it::
-
-        KYCLI1 NUL LENGTH NUL REPLY NUL PID NUL DIRECTORY NUL ...
-
-    REPLY is where the reply goes: the number of a descriptor of the process PID, which the worker
-    opens through /proc/PID/fd, or the absolute path of a named pipe. It is a pipe that the caller
-    alone reads.
-
-    A request that is too long for one write::
-
-        KYCLI1 NUL LENGTH NUL REPLY NUL PID NUL REQUEST NUL
-
-    and nothing more. REQUEST is where the worker reads the request, all of it as above from
-    ``KYCLI1`` on: like REPLY the number of a descriptor of PID, or a path; a pipe, or a file that
-    is read from its beginning. The worker closes it before it runs anything.
-
-    To cancel what PID has asked for, if it still runs::
-
-        KYCLI1 NUL LENGTH NUL - NUL PID NUL
 """
 
 from __future__ import annotations
@@ -119,9 +96,6 @@ MAX_REQUEST = MAX_FIELDS + MAX_INPUT
 MAX_OUTPUT = 4 << 20
 """The most bytes that a command that only reads may write; then the caller is to run it itself."""
 
-MAX_PIPED = 4096
-"""The most bytes of a request on a pipe, with LENGTH and what precedes it: PIPE_BUF of Linux."""
-
 PATIENCE = 10
 """The seconds that a worker waits for the rest of a request, and for a caller to read its reply."""
 
@@ -136,9 +110,6 @@ _MAX_DIGITS = len(str(MAX_REQUEST))
 
 MOST_HEAD = len(_HEAD) + _MAX_DIGITS + 1
 """The most bytes of KYCLI1 and LENGTH."""
-
-SHORTEST = len(_HEAD) + 5
-"""No request is shorter, not even on a pipe, so that many bytes may be read to know its length."""
 
 
 class ProtocolError(Exception):
@@ -259,7 +230,6 @@ def request(
     streams: str = "ppp",
     variables: dict[str, str] | None = None,
     input: bytes | None = None,
-    reply_to: str = "",
 ) -> bytes:
     """Return a request as it is sent.
 
@@ -269,12 +239,10 @@ def request(
         pid, directory, umask, streams: of the caller.
         variables: those that count, and are set.
         input: standard input, None to send none.
-        reply_to: on a pipe, where the reply goes.
     """
     named = variables or {}
     words = [*arguments]
     fields: list[str | bytes] = [
-        *([reply_to] if reply_to else []),
         *(str(pid), directory, f"{umask:04o}", streams, program),
         *(str(len(named)), *(f"{name}={value}" for name, value in named.items())),
         *(str(len(words)), *words),

@@ -91,7 +91,6 @@ def test_what_is_no_request_is_refused_at_its_beginning(junk: bytes) -> None:
 
 def test_a_length_is_waited_for_only_as_long_as_one_can_be() -> None:
     assert protocol.length(b"K") is protocol.length(b"KYCLI1\x001234") is None
-    assert len(protocol.request("", [], pid=1, directory="/")) >= protocol.SHORTEST
 
 
 @pytest.mark.parametrize(
