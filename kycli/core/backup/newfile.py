@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 
@@ -64,16 +65,23 @@ def partial(name: str, mode: int) -> Iterator[tuple[str, int]]:
             os.path.dirname(name), blake2b(name.encode(), digest_size=16).hexdigest()
         )
         path += ENDING
-    file = _take(path, mode)
+    file = -1
     try:
+        # Ctrl-C must not come between the creation of the file and knowing its descriptor.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            file = _take(path, mode)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         os.fchmod(file, mode)
         yield path, file
     finally:
-        if _is_named(file, path):
-            _remove_sides(path)
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-        os.close(file)
+        if file >= 0:
+            if _is_named(file, path):
+                _remove_sides(path)
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+            os.close(file)
 
 
 def remove_abandoned(path: str) -> None:
