@@ -193,29 +193,39 @@ def config_dir() -> str:
     return xdg_dir("XDG_CONFIG_HOME", ".config")
 
 
-def find_config(distrusted: list[tuple[str, str]] | None = None) -> str | None:
+def find_config(
+    distrusted: list[tuple[str, str]] | None = None, looked_for: list[str] | None = None
+) -> str | None:
     """Return the absolute path of the config file in effect, or None when none exists.
 
     Parameters:
         distrusted: to which the files that are passed over are added, each with the reason.
+        looked_for: to which all paths are added that were looked for.
     """
+    paths = [] if looked_for is None else looked_for
     named = _named_config()
     if named is not None:
-        return named if os.path.exists(named) else None
+        return _existing(named, paths)
     home = home_dir()
-    path = _find_above(home, [] if distrusted is None else distrusted)
+    path = _find_above(home, [] if distrusted is None else distrusted, paths)
     if path is None and home is not None:
-        path = _in_directory(home)
+        path = _in_directory(home, paths)
     if path is not None:
         return path
     try:
-        path = os.path.join(config_dir(), _USER_FILE)
+        return _existing(os.path.join(config_dir(), _USER_FILE), paths)
     except CannotOpenError:  # no home directory, so no config in it
         return None
+
+
+def _existing(path: str, looked_for: list[str]) -> str | None:
+    looked_for.append(path)
     return path if os.path.exists(path) else None
 
 
-def _find_above(home: str | None, distrusted: list[tuple[str, str]]) -> str | None:
+def _find_above(
+    home: str | None, distrusted: list[tuple[str, str]], looked_for: list[str]
+) -> str | None:
     """Return the nearest config in the working directory and those above it, below the home."""
     try:
         directory = os.getcwd()
@@ -224,7 +234,7 @@ def _find_above(home: str | None, distrusted: list[tuple[str, str]]) -> str | No
     if home is not None:
         home = home.rstrip("/")
     while directory != home:
-        path = _in_directory(directory)
+        path = _in_directory(directory, looked_for)
         if path is not None:
             reason = _objection(path, directory, home)
             if not reason:
@@ -250,13 +260,15 @@ def _objection(path: str, directory: str, home: str | None) -> str:
     return "" if home is not None and is_same(directory, home) else objection(path)
 
 
-def _in_directory(directory: str) -> str | None:
+def _in_directory(directory: str, looked_for: list[str]) -> str | None:
     """Return the config file in a directory, or None."""
     # This is done for each directory up to the home. access() takes a third of what exists() does.
     path = f"{directory}/.kyclirc" if directory != "/" else "/.kyclirc"
+    looked_for.append(path)
     if os.access(path, os.F_OK):
         return path
     path += ".json"
+    looked_for.append(path)
     return path if os.access(path, os.F_OK) else None
 
 

@@ -4,8 +4,8 @@
 Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
 (``connection/waiting``), SQLite's own functions (``sqlite/functions``) and the statements that
 use them (``sqlite/native``), the SQL (``sqlite/statements``), what is kept in memory
-(``cache``), fork hooks (``connection/forks``), the files (``connection/files``), a connection
-that threads share (``connection/connection``), deferred writes (``deferred``), transactions
+(``cache``), fork hooks (``connection/forks``), the files (``connection/files``) and entries of
+directories (``connection/entries``), a connection that threads share (``connection/connection``), deferred writes (``deferred``), transactions
 (``connection/session``), reading rows (``reading``), changing keys (``writing``), what is new
 (``watching``), the methods whose work is done elsewhere (``delegates``), what is declared of
 scopes (``declaring``), reading many keys (``listing``), and the store itself. ``engine/bulk``
@@ -77,6 +77,7 @@ include "engine/sqlite/statements.pxi"
 include "engine/cache.pxi"
 include "engine/connection/forks.pxi"
 include "engine/connection/files.pxi"
+include "engine/connection/entries.pxi"
 include "engine/connection/connection.pxi"
 include "engine/deferred.pxi"
 include "engine/connection/session.pxi"
