@@ -193,6 +193,10 @@ class Calls:
                 self._stores.pop(next(iter(self._stores))).store.close()
             store = self.new_store(path, env)
             kept = _Kept(store, (_identity(path), *options), store.watch())
+        return self.use(path, kept, env)
+
+    def use(self, path: str, kept: _Kept, env: CallEnvironment) -> Kycore:
+        """Keep a store open, and return it for one command line."""
         kept.used = monotonic()
         self._stores[path] = kept  # the last one used is the last
         if self.atomic:
@@ -268,10 +272,14 @@ class CallEnvironment(Environment):
         self.may_change_config = False
         self.pid: int | None = None
         super().__init__(
-            stdin=_NoInput(calls.what) if stdin is None else io.BytesIO(stdin),
+            stdin=self.input_of(stdin),
             stdout=cast("BinaryIO", _Written(self._chunks)),
             stderr=cast("TextIO", _Said(self._chunks)),
         )
+
+    def input_of(self, stdin: bytes | None) -> BinaryIO:
+        """Return the stream that the command line reads."""
+        return _NoInput(self._calls.what) if stdin is None else io.BytesIO(stdin)
 
     def reply(self, code: int) -> Reply:
         chunks = self._chunks
@@ -344,14 +352,31 @@ class _NoInput(io.BytesIO):
     read = readline = readinto = read1 = readlines = __next__ = _refuse
 
 
-class _Written(io.RawIOBase):
-    """The standard output of a command line by value."""
+class _Stream:
+    """An output stream of a command line by value: what handlers use of one.
+
+    It is not of ``io``, whose streams take longer to make and to free than a short command.
+    """
+
+    __slots__ = ("_chunks",)
 
     def __init__(self, chunks: list[tuple[int, bytes]]) -> None:
         self._chunks = chunks
 
-    def writable(self) -> bool:
-        return True
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+    def flush(self) -> None:
+        """There is nothing to do."""
+
+
+class _Written(_Stream):
+    """The standard output."""
+
+    __slots__ = ()
 
     def write(self, data: Buffer) -> int:
         written = bytes(data)
@@ -359,26 +384,16 @@ class _Written(io.RawIOBase):
             self._chunks.append((1, written))
         return len(written)
 
-    def flush(self) -> None:
-        """There is nothing to do."""
 
+class _Said(_Stream):
+    """The standard error."""
 
-class _Said(io.TextIOBase):
-    """The standard error of a command line by value."""
-
-    def __init__(self, chunks: list[tuple[int, bytes]]) -> None:
-        self._chunks = chunks
-
-    def writable(self) -> bool:
-        return True
+    __slots__ = ()
 
     def write(self, text: str) -> int:
         if text:
             self._chunks.append((2, text.encode("utf-8", "backslashreplace")))
         return len(text)
-
-    def flush(self) -> None:
-        """There is nothing to do."""
 
 
 def _joined(chunks: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:

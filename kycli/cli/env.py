@@ -54,6 +54,17 @@ class Environment:
         unread: whether the reader of standard output has gone, so that output is dropped.
     """
 
+    # What most commands never set.
+    short = False
+    command = "kycli"
+    defaulted = False
+    unread = False
+    _config: Config | None = None
+    _store: Kycore | None = None
+    _scope: tuple[str, str] | None = None
+    _pager: Popen[bytes] | None = None
+    _is_terminal: bool | None = None
+
     def __init__(
         self,
         *,
@@ -66,18 +77,9 @@ class Environment:
         self._out: BinaryIO | None = stdout or _buffered(getattr(sys.stdout, "buffer", None))
         self._err: TextIO | None = stderr or sys.stderr
         self.flags: dict[str, str] = {}
-        self.short = False
-        self.command = "kycli"
         self.addressed: list[tuple[str, str, str]] = []
         self.created: list[tuple[str, str]] = []
-        self.defaulted = False
         self.path_errors: dict[tuple[str, str], str] = {}
-        self.unread = False
-        self._config: Config | None = None
-        self._store: Kycore | None = None
-        self._scope: tuple[str, str] | None = None
-        self._pager: Popen[bytes] | None = None
-        self._is_terminal: bool | None = None
         self._terminal = self._out
 
     def begin(self, command: Command, flags: dict[str, str]) -> None:
@@ -297,6 +299,8 @@ class Environment:
         Raises:
             UsageError: when more than one was, since they exclude each other.
         """
+        if not self.flags:
+            return ""
         given = [name for name in names if name in self.flags]
         if len(given) > 1:
             raise UsageError(f"{shown(given[0])} and {shown(given[1])} exclude each other")

@@ -212,7 +212,10 @@ def parse(argv: list[str], program: str | None) -> tuple[Command, dict[str, str]
         return known("version"), flags, []
     if "help" in flags and not words and program in (None, KY):
         return known("help"), flags, [KY] if program else []
-    command, arguments = resolve(words, program)
+    if command is None or program is None or program == KY:
+        command, arguments = resolve(words, program)
+    else:
+        arguments = words
     if "help" in flags:
         return known("help"), flags, [command.full_name.removeprefix("kycli ")]
     if "search" in flags and command.takes("search"):

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISLNK
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kycli.core.storage import Entries
 
 _COUNTING = ("KYCLI_", "XDG_", "LC_")
 _NAMES = {
@@ -11,8 +18,14 @@ _NAMES = {
     *("PAGER", "EDITOR", "VISUAL", "LANG", "PATH"),
 }
 
-_OURS = (b"/dev", b"/proc")
-"""Where a path means another file to each process that opens it."""
+
+_WORTHWHILE = 3
+"""From so many requests in a row on that come from one place it is watched."""
+
+_PATIENCE = 1000
+"""After so many requests a place that could not be watched is tried again."""
+
+_MOST_LINKS = 40
 
 
 def counts(name: str) -> bool:
@@ -21,34 +34,121 @@ def counts(name: str) -> bool:
 
 
 class Place:
-    """What this process has taken of a caller; the next one changes only what differs."""
+    """What this process has taken of a caller; the next one changes only what differs.
+
+    Most requests come from the directory of the one before. So what its files are is looked up
+    once, and kept as long as it is known that nobody has changed them (``watch``, ``is_same``).
+
+    Attributes:
+        names_descriptors: whether a variable may name a file that only the caller can open.
+        is_watched: whether changes of the paths that ``watch`` was given are noticed.
+    """
 
     def __init__(self) -> None:
         self._variables: bytes | None = None
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self.names_descriptors = False
+        self.is_watched = False
+        self._pid = 0
+        self._directory = b"/"
+        self._is_inside = False
+        self._entries: Entries | None = None
+        self._last = b""
+        self._times = 0
 
     def take(self, pid: int, directory: bytes, umask: int, variables: bytes) -> bool:
-        """Take a caller's place; return whether its variables are others than the last one's.
+        """Take a caller's place, but for its directory, which ``enter`` does.
 
-        Raises:
-            OSError: when its directory cannot be entered.
+        Returns:
+            whether its variables are others than the last one's.
         """
-        # Whatever the last caller's was: a directory of that name may be another one by now.
-        os.chdir(directory if directory != b"." else f"/proc/{pid}/cwd")
+        self.leave()
+        self._pid, self._directory = pid, directory
         if umask != self._umask:
             os.umask(umask)
             self._umask = umask
         if variables == self._variables:
             return False
+        self.forget()
         self._set(variables)
         self._variables = variables
         return True
 
+    def enter(self) -> None:
+        """Enter the caller's directory.
+
+        Raises:
+            OSError: when that cannot be done.
+        """
+        if not self._is_inside:
+            # Whatever the last caller's was: a directory of that name may be another one by now.
+            os.chdir(self._directory if self._directory != b"." else f"/proc/{self._pid}/cwd")
+            self._is_inside = True
+
     def leave(self) -> None:
         """Leave the caller's directory, which its user may want to unmount or remove."""
-        os.chdir("/")
+        if self._is_inside:
+            os.chdir("/")
+            self._is_inside = False
+
+    def is_same(self) -> bool:
+        """Whether the directory is that of the last caller, and all that is watched is the same."""
+        if not self.is_watched or self._entries is None:
+            return False
+        if self._named() == self._last and self._entries.are_same():
+            return True
+        self.forget()
+        return False
+
+    def watch(self, paths: Iterable[str]) -> bool:
+        """Begin to notice when paths come to lead elsewhere, if that pays and is possible.
+
+        Call it inside of the directory. What was found at the paths before has to be looked up
+        again.
+
+        Returns:
+            whether they are watched.
+        """
+        here = self._named()
+        if here != self._last:
+            self._last, self._times = here, 0
+        self._times += 1
+        if self._times >= _WORTHWHILE:
+            self.is_watched = self._watches(here, paths)
+            if not self.is_watched:
+                self.forget()
+                self._times = -_PATIENCE
+        return self.is_watched
+
+    def forget(self) -> None:
+        """Watch nothing more."""
+        self._times = 0
+        self.is_watched = False
+        if self._entries is not None:
+            self._entries.clear()
+
+    def _named(self) -> bytes:
+        """Return the name of the caller's directory, b"" if it is not known."""
+        if self._directory != b".":
+            return self._directory
+        try:
+            return os.readlink(b"/proc/%d/cwd" % self._pid)
+        except OSError:
+            return b""
+
+    def _watches(self, here: bytes, paths: Iterable[str]) -> bool:
+        from kycli.core.storage import Entries
+
+        self._entries = self._entries or Entries()
+        try:
+            # The name of one that was removed means none, or later another one.
+            return os.path.samefile(here, b".") and all(
+                _add_way(self._entries, way)
+                for way in (here, os.getcwdb(), *map(os.fsencode, paths))
+            )
+        except OSError:
+            return False
 
     def _set(self, variables: bytes) -> None:
         self._variables = None  # should this fail, nothing is known
@@ -70,4 +170,36 @@ class Place:
 
 def names_descriptors(text: bytes) -> bool:
     """Whether text may name a file that is another one to each process, such as /dev/stdin."""
-    return any(directory in text for directory in _OURS)
+    return b"/dev" in text or b"/proc" in text
+
+
+def _add_way(entries: Entries, path: bytes) -> bool:
+    """Add all entries that an absolute path leads through; return whether that was possible."""
+    directory = b"/"
+    names = path.split(b"/")[::-1]
+    links = 0
+    while names:
+        name = names.pop()
+        if name == b"..":
+            directory = os.path.dirname(directory)
+        if name in (b"", b".", b".."):
+            continue
+        # Before it is looked at, so that no change is missed.
+        if not entries.add(directory, name):
+            return False
+        found = os.path.join(directory, name)
+        try:
+            status = os.lstat(found)
+        except FileNotFoundError:
+            return True
+        if not S_ISLNK(status.st_mode):
+            directory = found
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return False
+        target = os.readlink(found)
+        if target[:1] == b"/":
+            directory = b"/"
+        names += target.split(b"/")[::-1]
+    return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 from kycli.cli.calls import CallEnvironment, Calls, Decline
 from kycli.cli.env import INTERRUPTED
-from kycli.config import Config, find_config, load_config
+from kycli.config import Config, current_scope, find_config, load_config
 from kycli.core import authors
 from kycli.core.location import MEMORY
 from kycli.session import protocol
@@ -32,10 +32,17 @@ READING = {
 }
 """Commands that change nothing, so that one whose output gets too long can be run again."""
 
+_WITHOUT_DIRECTORY = {
+    *("get", "set", "del", "exists", "count", "keys", "scan", "incr", "append"),
+    *("push", "remove", "ttl", "expire", "persist"),
+}
+"""Commands that look at no file but the config and the database."""
+
 DECLINE = protocol.reply(protocol.DECLINED, [])
 """The reply to what a caller has to do itself."""
 
-_ASK = protocol.reply(protocol.WANTS_INPUT, [])
+_DECLINED: tuple[bytes, list[tuple[int, bytes]]] = (protocol.DECLINED, [])
+_ASK: tuple[bytes, list[tuple[int, bytes]]] = (protocol.WANTS_INPUT, [])
 
 
 class _NeedsInput(Decline):
@@ -50,22 +57,28 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self.calls = _Calls("a session")
-        self.is_running = False
         self._place = Place()
+        self.calls = _Calls("a session", self._place)
+        self.is_running = False
 
     def answer(self, request: Request) -> bytes:
-        """Return the reply to a request."""
+        """Return the reply to a request, as it is sent."""
+        return protocol.reply(*self.run(request))
+
+    def run(self, request: Request) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """Return the status and the chunks of the reply to a request."""
         place = self._place
         try:
             if place.take(request.pid, request.directory, request.umask, request.variables):
                 self.calls.variables_changed()
-        except (OSError, ValueError):
-            return DECLINE
+            self.calls.look_around()
+        except (Decline, ValueError):
+            return _DECLINED
         if place.names_descriptors or names_descriptors(request.directory):
-            return DECLINE
-        if any("/dev" in word or "/proc" in word for word in request.arguments):
-            return DECLINE
+            return _DECLINED
+        words = "\0".join(request.arguments)
+        if "/dev" in words or "/proc" in words:
+            return _DECLINED
         return self._run(request)
 
     def leave(self) -> None:
@@ -76,6 +89,7 @@ class Worker:
         """Close the stores that were not used for so long; return whether others are open."""
         has_more = self.calls.close_idle(seconds)
         if not has_more:
+            self._place.forget()
             gc.collect()
         return has_more
 
@@ -84,7 +98,7 @@ class Worker:
         """How many databases are open."""
         return self.calls.open_stores
 
-    def _run(self, request: Request) -> bytes:
+    def _run(self, request: Request) -> tuple[bytes, list[tuple[int, bytes]]]:
         self.calls.forget(MEMORY)  # as it ends with the process
         env = _Environment(self.calls, request)
         try:
@@ -94,7 +108,7 @@ class Worker:
         except _NeedsInput:
             return _ASK
         except Decline:
-            return DECLINE
+            return _DECLINED
         except KeyboardInterrupt:
             code = INTERRUPTED
         finally:
@@ -102,12 +116,40 @@ class Worker:
         if code == INTERRUPTED:
             # Wherever the interrupt came, the next command finds a store that was just opened.
             self.calls.close()
-        reply = env.reply(code)
-        return protocol.reply(b"%d" % reply.code, reply.chunks)
+        return b"%d" % code, env.reply(code).chunks
 
 
 def _nothing(*_: object) -> None:
     """There is nothing to do."""
+
+
+class _Known:
+    """What was found out for a caller, and holds for the next one in the same place.
+
+    Attributes:
+        config: the config in effect.
+        status: what its file was like; None if there is none.
+        scope: the current scope, and where it comes from; None before it was asked for.
+        paths: the databases that were used, by the flag that names one.
+    """
+
+    __slots__ = ("config", "paths", "scope", "status")
+
+    def __init__(self, config: Config, status: os.stat_result | None) -> None:
+        self.config = config
+        self.status = status
+        self.scope: tuple[str, str] | None = None
+        self.paths: dict[str | None, str] = {}
+
+    def is_current(self) -> bool:
+        """Whether the config's file is as it was; that it is still the one is known."""
+        if self.status is None:
+            return True
+        assert self.config.source is not None
+        try:
+            return _is_same(self.status, os.stat(self.config.source))
+        except OSError:
+            return False
 
 
 class _Calls(Calls):
@@ -118,16 +160,40 @@ class _Calls(Calls):
         after_open: called with the descriptor that tells of changes of its file.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, place: Place) -> None:
         super().__init__(what)
         self.before_open: Callable[[], None] = _nothing
         self.after_open: Callable[[int], None] = _nothing
+        self._place = place
+        self._known: _Known | None = None
         self._configs: dict[str, tuple[os.stat_result, Config]] = {}
 
     def variables_changed(self) -> None:
         """Take note that the environment variables are others."""
+        self._known = None
         self._configs.clear()
         self.user = authors.user()
+
+    def look_around(self) -> None:
+        """Forget what is known if the place of a caller is not that of the last one.
+
+        Raises:
+            Decline: when it cannot be entered.
+        """
+        if not self._place.is_same():
+            self._known = None
+            self.enter()
+
+    def enter(self) -> None:
+        """Enter the caller's directory, before anything is looked up that depends on it.
+
+        Raises:
+            Decline: when that cannot be done.
+        """
+        try:
+            self._place.enter()
+        except OSError:
+            raise Decline from None
 
     def new_store(self, path: str, env: CallEnvironment) -> Kycore:
         self.check_replaced()  # a file may be open by another path as well
@@ -139,25 +205,71 @@ class _Calls(Calls):
         return store
 
     def current_config(self, env: CallEnvironment) -> Config:
-        distrusted: list[tuple[str, str]] = []
-        path = find_config(distrusted)
-        config = Config() if path is None else self._config_at(path)
-        config.distrusted = tuple(distrusted)
-        if distrusted:
-            env.note_distrusted(distrusted)
-        return config
+        known = self._known
+        if known is not None and known.is_current():
+            return known.config
+        self.enter()
+        looked_for: list[str] = []
+        known = self._look_up(looked_for)
+        if not known.config.distrusted and (
+            self._place.is_watched or self._place.watch(looked_for)
+        ):
+            again: list[str] = []
+            self._known = known = self._look_up(again)
+            if again != looked_for:
+                self._known = None
+                self._place.forget()
+        if known.config.distrusted:
+            env.note_distrusted(known.config.distrusted)
+        return known.config
 
-    def _config_at(self, path: str) -> Config:
+    def _look_up(self, looked_for: list[str]) -> _Known:
+        """Find the config in effect; add the paths that were looked for."""
+        distrusted: list[tuple[str, str]] = []
+        path = find_config(distrusted, looked_for)
+        known = _Known(Config(), None) if path is None else self._config_at(path)
+        known.config.distrusted = tuple(distrusted)
+        return known
+
+    def _config_at(self, path: str) -> _Known:
         """Return a config that is read again only when its file is another."""
         try:
             status = os.stat(path)
         except OSError:
-            return load_config()
-        known = self._configs.get(path)
-        if known is not None and _is_same(known[0], status):
-            return known[1]
-        self._configs[path] = status, config = status, load_config()
-        return config
+            return _Known(load_config(), None)
+        read = self._configs.get(path)
+        if read is None or not _is_same(read[0], status):
+            self._configs[path] = read = status, load_config()
+        return _Known(read[1], status)
+
+    def current_scope(self, env: CallEnvironment) -> tuple[str, str]:
+        """Return the scope in effect when no flag names one, and where it comes from."""
+        config = env.config
+        known = self._known
+        if known is None:
+            return current_scope(config)
+        if known.scope is None:
+            known.scope = current_scope(config)
+        return known.scope
+
+    def known_store(self, env: CallEnvironment) -> Kycore | None:
+        """Return the store that a call uses, if it is known and its file is the same."""
+        config = env.config
+        known = self._known
+        if known is None or known.config is not config:
+            return None
+        path = known.paths.get(env.flags.get("db"), "")
+        kept = self._stores.pop(path, None)
+        if kept is None or kept.store.close_if_replaced():
+            return None
+        return self.use(path, kept, env)
+
+    def opened(self, path: str, env: CallEnvironment) -> Kycore:
+        store = super().opened(path, env)
+        # Of a file that cannot be written nothing tells that it was replaced.
+        if self._known is not None and path != MEMORY and not store.read_only:
+            self._known.paths[env.flags.get("db")] = path
+        return store
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
@@ -170,25 +282,30 @@ def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
 class _Environment(CallEnvironment):
     """What the command line of a request works with."""
 
-    def __init__(self, calls: Calls, request: Request) -> None:
+    _calls: _Calls
+    _size = 0
+    _may_decline = False
+
+    def __init__(self, calls: _Calls, request: Request) -> None:
+        self._streams = stdin, stdout, stderr = [*request.streams[:3]]
         super().__init__(calls, request.input)
-        stdin, stdout, stderr = [*request.streams[:3]]
         self.pid = request.pid
-        self._size = 0
-        self._may_decline = False
         self._is_terminal = stdout == "t"
-        self._asks = stdin == stderr == "t"
         if stdin == "-":
             self._in = None
-        elif request.input is None:
-            refuse = _Terminal if stdin == "t" else _NotSent
-            self._in = cast("BinaryIO", refuse())
         if stdout == "-":
             self._out = None
         if stderr == "-":
             self._err = None
 
+    def input_of(self, stdin: bytes | None) -> BinaryIO:
+        if stdin is not None:
+            return super().input_of(stdin)
+        return cast("BinaryIO", _Terminal() if self._streams[0] == "t" else _NotSent())
+
     def begin(self, command: Command, flags: dict[str, str]) -> None:
+        if command.name not in _WITHOUT_DIRECTORY:
+            self._calls.enter()
         if command.alone and (command.alone == "process" or command.name not in SERVED):
             raise Decline
         if "model" in flags:  # a module of the user's, which may be another one next time
@@ -202,6 +319,17 @@ class _Environment(CallEnvironment):
             self._size += len(data)
             if self._size > protocol.MAX_OUTPUT:
                 raise Decline
+
+    def scope_without_flags(self) -> tuple[str, str]:
+        return self._calls.current_scope(self)
+
+    def store(self, *, create: bool = False) -> Kycore:
+        if self._store is None:
+            self._store = self._calls.known_store(self)
+            if self._store is None:
+                self._calls.enter()
+                return super().store(create=create)
+        return self._store
 
     def is_watched(self) -> bool:
         return False
@@ -217,7 +345,7 @@ class _Environment(CallEnvironment):
             raise Decline
 
     def can_ask(self) -> bool:
-        if self._asks:
+        if self._streams[0] == self._streams[2] == "t":
             raise Decline
         return False
 

@@ -17,6 +17,7 @@ os.environ["OTHER"] = "stays"
 os.environ["KYCLI_SCOPE"] = "the server's"
 one = b"HOME=/h\\0TZ=XXX-3\\0KYCLI_DB_PATH=\\xff\\0PATH=/bin\\0"
 changed = place.take(1, os.fsencode(os.environ["ROOT"]), 0o027, one)
+place.enter()
 umask = os.umask(0o027)
 print(changed, os.getcwd() == os.path.realpath(os.environ["ROOT"]), oct(umask), time.timezone,
       os.environ.get("KYCLI_SCOPE"), ascii(os.environ["KYCLI_DB_PATH"]), os.environ["OTHER"])
@@ -28,6 +29,7 @@ place.leave()
 print(os.getcwd())
 try:
     place.take(1, b"/nowhere", 0, b"")
+    place.enter()
 except OSError as error:
     print(error.strerror)
 """

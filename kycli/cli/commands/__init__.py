@@ -56,6 +56,8 @@ GIVE_VALUE = "give it, '' for an empty one, or - to read it from standard input"
 
 _KEYED = ("ADDRESS", "KEY", "SOURCE", "PREFIX")
 _PASSED_ON = "[ARGUMENT...]"
+_PART = "COMMAND..."
+"""In the usage line of a command that has parts."""
 
 
 class NoCommandError(UsageError):
@@ -111,11 +113,13 @@ class Command:
         alone: "process" for a command that needs a process of its own, "transaction" for one
             that does more than a transaction of the store can take back, else "".
         full_name: what is typed: ``kycli get``, ``kyg`` or ``ky get``.
+        is_short: whether its arguments are keys of the current scope, and not addresses.
+        module: the one that the handler is in, once it was imported.
     """
 
     __slots__ = (
         *("alone", "also", "arguments", "examples", "flags", "full_name", "handler", "meanings"),
-        *("n", "name", "notes", "repeatable", "short", "summary"),
+        *("is_short", "module", "n", "name", "notes", "repeatable", "short", "summary"),
     )
 
     def __init__(
@@ -148,7 +152,9 @@ class Command:
         self.short = short
         self.notes = notes
         self.examples = examples
-        self.full_name = name if name.startswith(KY) else f"kycli {name}"
+        self.is_short = name.startswith(KY)
+        self.full_name = name if self.is_short else f"kycli {name}"
+        self.module: ModuleType | None = None
 
     def in_scope(self, full_name: str) -> Command:
         """Return this command as ``kyg`` and ``ky get`` know it: for keys of the current scope."""
@@ -156,6 +162,7 @@ class Command:
         for attribute in Command.__slots__:
             setattr(command, attribute, getattr(self, attribute))
         command.full_name = full_name
+        command.is_short = not full_name.startswith("kycli ")
         if self.takes_keys:
             arguments = self.arguments.removeprefix("[PROJECT.NAMESPACE] ")
             command.arguments = arguments.replace("ADDRESS", "KEY")
@@ -168,7 +175,9 @@ class Command:
     def load(self) -> Callable[..., int]:
         """Import the handler, which takes environment and arguments and returns the exit code."""
         module, _, function = self.handler.rpartition(".")
-        handler: Callable[..., int] = getattr(_loaded(module, function), function)
+        if self.module is None:
+            self.module = _loaded(module, function)
+        handler: Callable[..., int] = getattr(self.module, function)
         return handler
 
     def takes(self, flag: str) -> bool:
@@ -184,19 +193,14 @@ class Command:
         return self.full_name.partition(" ")[2] or self.full_name
 
     @property
-    def is_short(self) -> bool:
-        """Whether its arguments are keys of the current scope, and not addresses."""
-        return not self.full_name.startswith("kycli ")
-
-    @property
     def takes_keys(self) -> bool:
         return any(word in self.arguments for word in _KEYED)
 
     @property
     def own_arguments(self) -> int:
         """How many arguments precede those that are passed on to a program; 0 if none are."""
-        words = self.arguments.split()
-        return words.index(_PASSED_ON) if _PASSED_ON in words else 0
+        # Few have any, and to search text takes less than to split it.
+        return self.arguments.split().index(_PASSED_ON) if _PASSED_ON in self.arguments else 0
 
     @property
     def usage(self) -> str:
@@ -209,6 +213,8 @@ class Command:
 
     def parts(self) -> list[Command]:
         """Return the commands of this command, such as those of ``admin``."""
+        if _PART not in self.arguments:
+            return []
         return [part for part in declared(self.family) if part.name.startswith(f"{self.name} ")]
 
     def check_arguments(self, arguments: list[str]) -> None:

@@ -48,7 +48,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from kycli.session.protocol import Request, read_reply
+from kycli.session.protocol import Request
 from kycli.session.shells import VARIABLES
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class Server:
         self._links: dict[tuple[bytes, bytes], int] = {}
         self._files: dict[bytes, tuple[int, bytes]] = {}
         self._current: tuple[_Given, int] | None = None
+        self._given: list[bytes] = []
+        self._variables = b""
         self._seen: object = None
         self._at_end = False
         self._is_loaded = False
@@ -306,15 +308,32 @@ class Server:
 
     # What is replied
 
+    def _request(self, given: _Given) -> Request | None:
+        """Return a request as workers take it; None if it cannot be told."""
+        if given.variables != self._given:  # as in the request before, most of the time
+            if len(given.variables) != len(VARIABLES):
+                return None  # an argument with a separator in it
+            self._given, self._variables = given.variables, _variables(given.variables)
+        words = [word.decode("utf-8", "surrogateescape") for word in given.words]
+        return Request(
+            int(given.pid),
+            b".",
+            _umask(given),
+            given.streams.decode(),
+            given.program.decode(),
+            self._variables,
+            ["-0", *words] if given.kind == b"a" else words,
+            None,
+        )
+
     def _reply(self, request: _Given) -> bytes:
         """Run a command and return ``CODE:KIND:TEXT``."""
-        whole = _request(request)
+        whole = self._request(request)
         if whole is None:
             return b"1:-:"
-        answer = read_reply(self._worker.answer(whole))
-        if answer is None or not answer[0].isdigit():
+        status, chunks = self._worker.run(whole)
+        if not status.isdigit():
             return b"1:-:"
-        status, chunks = answer
         if request.kind == b"p":
             if not chunks:
                 return status + b":o:"
@@ -420,12 +439,13 @@ def _whole(request: _Given) -> _Given | None:
     return whole
 
 
-def _request(given: _Given) -> Request | None:
-    """Return a request as workers take it; None if it cannot be told."""
+_NAMES = [name.encode() + b"=" for name in VARIABLES]
+
+
+def _variables(given: list[bytes]) -> bytes:
+    """Return variables as workers take them."""
     variables = []
-    if len(given.variables) != len(VARIABLES):
-        return None  # an argument with a separator in it
-    for name, value in zip(_NAMES, given.variables, strict=True):
+    for name, value in zip(_NAMES, given, strict=True):
         if not value:
             continue
         if name[:6] == b"KYCLI_":
@@ -435,20 +455,7 @@ def _request(given: _Given) -> Request | None:
         elif name == b"TZ=":
             value = value[1:]
         variables.append(name + value)
-    words = [word.decode("utf-8", "surrogateescape") for word in given.words]
-    return Request(
-        int(given.pid),
-        b".",
-        _umask(given),
-        given.streams.decode(),
-        given.program.decode(),
-        b"".join([variable + b"\0" for variable in variables]),
-        ["-0", *words] if given.kind == b"a" else words,
-        None,
-    )
-
-
-_NAMES = [name.encode() + b"=" for name in VARIABLES]
+    return b"".join([variable + b"\0" for variable in variables])
 
 
 def _umask(request: _Given) -> int:

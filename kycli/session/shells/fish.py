@@ -218,11 +218,10 @@ class FishWorker(Loop):
         try:
             if self.is_cancelled():
                 return protocol.DECLINED, []
-            answer = protocol.read_reply(self.worker.answer(request))
+            return self.worker.run(request)
         finally:
             self._is_current = False
             fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK)
-        return answer or (protocol.DECLINED, [])
 
     def _passed(self, what: bytes, text: bytes) -> tuple[bytes, bytes]:
         """Return how a text is passed on, and it or its file."""
