@@ -272,6 +272,30 @@ def test_many_that_start_the_server_at_once_start_one() -> None:
     assert said == ["v"] * 24
 
 
+def test_several_that_start_the_server_start_one() -> None:
+    """A shell that left a start by Ctrl-C cannot know whether that server comes, and starts one."""
+    shell = subprocess.Popen(
+        [
+            *(BASH, "--norc", "-c"),
+            INIT
+            + """
+            for i in 1 2 3 4 5; do printf '\\n' >&62; done # as many leave to start
+            for i in 1 2 3 4 5 6; do (kys "$i" v; kyg "$i") & done
+            wait
+            read -r _
+            """,
+        ],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert shell.stdout is not None
+    assert [shell.stdout.readline() for _ in range(6)] == ["v\n"] * 6
+    wait_for(lambda: len(servers(shell.pid)) == 1, "there is not one server")
+    shell.communicate("\n", timeout=60)
+
+
 def test_processes_that_outlive_the_shell() -> None:
     shell = subprocess.Popen(
         [BASH, "--norc", "-c", INIT + "kys k v; (sleep 0.3; kyg k; sleep 1; kyg k; echo end) & :"],

@@ -24,6 +24,8 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
     at its end when there is no server.
 62
     A line, which who starts a server has taken. The server gives it back when it takes requests.
+    There may be a second line, as a shell that left its start by Ctrl-C cannot know whether the
+    server still comes. So a server locks the pipe of requests, and a second one leaves.
 
 A reply is ``ID:CODE:KIND:TEXT`` and a NUL. KIND says what TEXT is: ``o`` what was printed on
 standard output, or the value; ``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a
@@ -38,6 +40,7 @@ interrupted.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import select
@@ -45,7 +48,7 @@ import signal
 import stat
 import sys
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from kycli.session.protocol import Request
@@ -72,6 +75,8 @@ _SOON = 0.05
 _IDLE_SECONDS = 1.0
 _OWNERLESS_SECONDS = 5.0
 """How long the server outlives the shell, for those that hold its pipes and may call."""
+
+_LOCK_PAUSE = 0.005
 
 _MOST_FILES = 256
 _NUL_VALUE = (
@@ -499,6 +504,20 @@ def _close_all_but(kept: list[int]) -> None:
     os.closerange(first, max(os.sysconf("SC_OPEN_MAX"), first))
 
 
+def _becomes_the_one(requests: int) -> bool:
+    """Wait until this is the one server of these pipes, or another one takes requests."""
+    poll = select.poll()
+    poll.register(_ALIVE, 0)
+    while True:
+        try:
+            fcntl.flock(requests, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if not poll.poll(0):  # somebody can write
+                return False
+            sleep(_LOCK_PAUSE)
+
+
 def main() -> int:
     version, shell, ready = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     _leave()
@@ -512,6 +531,9 @@ def main() -> int:
         return 1  # the functions are older; the commands serve
     from kycli.session.worker import Worker
 
+    if not _becomes_the_one(requests):
+        os.write(ready, b"ready\n")
+        return 0
     server = Server(requests, shell, Worker())
     server.leftover()
     alive = os.open(f"/proc/self/fd/{_ALIVE}", os.O_WRONLY)
