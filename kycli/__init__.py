@@ -4,11 +4,12 @@ from kycli.errors import KycliError
 
 __all__ = ["Kycore", "KycliError"]
 
+# That of pyproject.toml, as a test holds. To ask the installed package takes longer than a get.
+__version__ = "0.5.0"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kycli.core.storage import Kycore
-
-    __version__: str
 else:
 
     def __getattr__(name):
@@ -18,9 +19,4 @@ else:
 
             globals()["Kycore"] = Kycore
             return Kycore
-        # Asked of the installed package, which takes longer than a whole get.
-        if name == "__version__":
-            from importlib.metadata import version
-
-            return version("kycli")
         raise AttributeError(f"module 'kycli' has no attribute {name!r}")
