@@ -20,6 +20,7 @@ ALLOWED: set[tuple[str, str]] = set()
 
 LEVELS = {
     "errors": 0,
+    "typed": 0,
     "core": 1,
     "address": 2,
     "config": 2,

@@ -11,7 +11,6 @@ import os
 from itertools import groupby
 from operator import itemgetter
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 from kycli.cli import run
 from kycli.cli.env import INTERRUPTED, Environment
@@ -19,10 +18,12 @@ from kycli.cli.failure import report
 from kycli.config import database_path, load_config
 from kycli.core.location import MEMORY
 from kycli.errors import MisuseError, UsageError
+from kycli.typed import NamedTuple, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from typing import IO, BinaryIO, TextIO
+    from typing import IO, BinaryIO, NoReturn, TextIO
 
     from _typeshed import ReadableBuffer as Buffer
 

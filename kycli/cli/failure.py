@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from kycli.cli.commands import NoCommandError
 from kycli.cli.env import INTERRUPTED
 from kycli.errors import KycliError, MissingKeyError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 

@@ -6,11 +6,11 @@ import os
 import select
 import signal
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from kycli.session import protocol
 from kycli.session.worker import DECLINE, Worker
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
-import struct
-from typing import TYPE_CHECKING
 
 from kycli.errors import KycliError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
 _LONGEST = 103
@@ -122,6 +121,9 @@ def peer(connection: socket.socket) -> tuple[int, int]:
 
     The process on the server's side is the one that listens.
     """
+    import socket
+    import struct
+
     if hasattr(socket, "SO_PEERCRED"):
         size = struct.calcsize("iII")
         data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)

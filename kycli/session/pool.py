@@ -6,14 +6,14 @@ import os
 import select
 import signal
 import sys
-import traceback
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, NoReturn
 
 from kycli.session.table import MOST_WORKERS, Table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from kycli.session.loop import Loop
 
@@ -117,6 +117,8 @@ class Pool:
                 self._lifeline, self._more, self.table, number, spare=number >= _WORKERS
             ).run()
         except BaseException:
+            import traceback
+
             traceback.print_exc()
         finally:
             sys.stderr.flush()

@@ -77,8 +77,9 @@ Sockets
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from kycli.typed import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -12,14 +12,13 @@ import os
 import signal
 import socket
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 from kycli.errors import KycliError
 from kycli.session import places
-from kycli.session.loading import load_everything
 from kycli.session.pool import Pool
 from kycli.session.sockets import SocketWorker
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,6 +29,9 @@ _BACKLOG = 128
 _CHECK_SECONDS = 60
 _LOOK_SECONDS = 2
 """How often a server looks whether its shell is there, where the system does not say it."""
+
+_SETTLING_SECONDS = 1
+_QUIET_SECONDS = 0.3
 
 
 class AlreadyRunning(Exception):
@@ -90,10 +92,9 @@ class Server:
         """
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        load_everything()
-        gc.collect()
-        gc.freeze()  # what is there stays, and workers share its memory
         gc.disable()
+        if self._shell is None:
+            _load()
         listener = self._listen()
         known = _identity(self._path)
         pool = Pool(
@@ -102,6 +103,8 @@ class Server:
         ready()
         pool.start(1 if self._shell else 2)
         try:
+            if self._shell is not None:
+                settle(pool, self._shell)
             self._watch(pool, known)
         finally:
             if _identity(self._path) == known:
@@ -140,6 +143,29 @@ class Server:
                 pool.wait(min(left, _CHECK_SECONDS))
             elif self._shell.has_ended_within(min(left, _CHECK_SECONDS), pool):
                 return
+
+
+def settle(pool: Pool, shell: Shell) -> None:
+    """Load what later commands may need, and let a worker that has it follow the first one.
+
+    The shell waits for the first command, and so for all that is done before. The others are
+    found to pause before the workers change.
+    """
+    if shell.has_ended_within(_SETTLING_SECONDS, pool):
+        return
+    _load()
+    while pool.table.is_busy() or monotonic_ns() - pool.table.last_use() < _QUIET_SECONDS * 1e9:
+        if pool.is_ending or shell.has_ended_within(_QUIET_SECONDS, pool):
+            return
+    pool.renew()
+
+
+def _load() -> None:
+    from kycli.session.loading import load_everything
+
+    load_everything()
+    gc.collect()
+    gc.freeze()  # what is there stays, and workers share its memory
 
 
 def _locked(path: str) -> int:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import resource
 import select
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from kycli.session import places, protocol
 from kycli.session.loop import EXCLUSIVE, READABLE, Loop
 from kycli.session.worker import DECLINE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kycli.session.protocol import Request
     from kycli.session.table import Table
@@ -213,6 +212,8 @@ class SocketWorker(Loop):
 
     def _status(self) -> bytes:
         """Return the reply to a question about the server."""
+        import json
+
         facts = {**self.table.summary(), "version": places.version()}
         return protocol.reply(b"0", [(1, json.dumps(facts).encode())])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 from kycli.cli.calls import CallEnvironment, Calls, Decline
 from kycli.cli.env import INTERRUPTED
@@ -14,9 +13,12 @@ from kycli.core import authors
 from kycli.core.location import MEMORY
 from kycli.session import protocol
 from kycli.session.caller import Place, names_descriptors
+from kycli.typed import cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO, NoReturn
 
     from kycli.cli.commands import Command
     from kycli.core.storage import Kycore

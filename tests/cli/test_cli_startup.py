@@ -108,3 +108,11 @@ def test_a_configured_scope_costs_no_json(run: Call) -> None:
     run("kycli", "use", "default")
     loaded = imported(program("kycli"), "kyg", "key") - imported("-c", "pass")
     assert loaded <= ENGINE | OURS | SMALL | READING | {"_json"}
+
+
+@pytest.mark.parametrize("words", [["init", "bash"], ["init", "zsh"], ["prompt"]])
+def test_what_runs_when_a_shell_starts_loads_nothing_but_the_declarations(words: list[str]) -> None:
+    loaded = imported(program("kycli"), *words) - imported("-c", "pass")
+    ours = {name for name in loaded if name.startswith("kycli")}
+    assert loaded - ours <= SMALL
+    assert not ours & {"kycli.core.storage", "kycli.session.worker", "kycli.session.server"}

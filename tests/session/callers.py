@@ -50,8 +50,8 @@ def request(program: str, *arguments: str | bytes, **options: Any) -> bytes:
 
 def connect() -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
+    connection.connect(places.socket_path())  # waits while the server is busy accepting others
     connection.settimeout(SECONDS)
-    connection.connect(places.socket_path())
     return connection
 
 

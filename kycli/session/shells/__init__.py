@@ -2,7 +2,20 @@
 
 A script is printed as it is, but for these words, each of them quoted for its shell:
 
-===============  ======================================================="""
+===============  =======================================================
+``@PYTHON@``     the interpreter that runs kycli
+``@BEGIN@``      what it is told to begin a server: see ``kycli.session.lean``
+``@BIN@``        the directory of the programs, "" if it is not known
+``@VERSION@``    the version of the package
+``@RUNTIME@``    the directory of sockets and named pipes, which may not exist
+                 yet
+``@NAMES@``      the functions to define, as words: the short commands, ky,
+                 kycli
+``@EXPORT@``     for bash: 1 to export them, else ""
+``@READING@``    patterns for case: the programs that only read, as "kyg get"
+``@VARIABLES@``  for bash: the values of VARIABLES, with a byte 0x1F between them
+===============  =======================================================
+"""
 
 from __future__ import annotations
 
@@ -48,12 +61,13 @@ def script(shell: str, *, export: bool = False) -> str:
     if export and shell != "bash":
         raise UsageError(f"{shell} cannot export functions", hint="leave --export out")
     from kycli import __version__
-    from kycli.session import places
+    from kycli.session import lean, places
 
     with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
         text = file.read()
     words = {
         "@PYTHON@": quoted(shell, sys.executable),
+        "@BEGIN@": quoted(shell, lean.command()),
         "@BIN@": quoted(shell, _programs()),
         "@VERSION@": quoted(shell, __version__),
         "@RUNTIME@": quoted(shell, places.directory()),

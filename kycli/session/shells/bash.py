@@ -1,4 +1,4 @@
-r"""The server of one bash: ``python -m kycli.session.shells.bash VERSION SHELL READY``.
+r"""The server of one bash, which ``kycli.session.lean`` begins: VERSION SHELL READY.
 
 The shell functions (``kycli.bash``) start it, and talk to it over three pipes that it inherits:
 
@@ -44,20 +44,24 @@ import fcntl
 import gc
 import os
 import select
-import signal
 import stat
-import sys
 from collections import deque
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, NamedTuple
 
+import kycli
 from kycli.session.protocol import Request
 from kycli.session.shells import VARIABLES
+from kycli.typed import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator
     from types import FrameType
 
     from kycli.session.worker import Worker
+else:
+    import _signal as signal  # the module around it takes milliseconds to make enumerations
 
 _REQUESTS, _ALIVE, _TOKEN = 60, 61, 62
 
@@ -140,6 +144,7 @@ class Server:
         self._variables = b""
         self._seen: object = None
         self._at_end = False
+        self._loading: Iterator[None] | None = None
         self._is_loaded = False
 
     def leftover(self) -> None:
@@ -159,15 +164,17 @@ class Server:
         owner = self._watch_owner(poll)
         ticking = False
         used = monotonic()
+        is_quiet = False
         while not self._at_end:
             if not self._is_loaded:
-                timeout = _SOON
+                timeout = 0 if is_quiet else _SOON
             elif owner is None:
                 timeout = _OWNERLESS_SECONDS
             else:
                 timeout = _IDLE_SECONDS if ticking else -1
-            events = poll.poll(timeout * 1000 if timeout > 0 else None)
-            if not events and not self._is_loaded:
+            events = poll.poll(timeout * 1000 if timeout >= 0 else None)
+            is_quiet = not events
+            if is_quiet and not self._is_loaded:
                 self._load()
                 continue
             if not events:
@@ -195,11 +202,16 @@ class Server:
                 used = monotonic()
 
     def _load(self) -> None:
-        """Import all that commands may need. The first call, which waits for the start, is done."""
-        from kycli.session.loading import load_everything
+        """Import some of what commands may need, once the first call is done, which waits for it.
 
-        load_everything()
-        gc.collect()
+        A little at a time: a loop that runs other programs may call again at any moment.
+        """
+        if self._loading is None:
+            from kycli.session.loading import steps
+
+            self._loading = steps()
+        for _ in self._loading:
+            return
         gc.freeze()
         self._is_loaded = True
 
@@ -518,35 +530,32 @@ def _becomes_the_one(requests: int) -> bool:
             sleep(_LOCK_PAUSE)
 
 
-def main() -> int:
-    version, shell, ready = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def main(version: str, shell: str, ready: str) -> int:
     _leave()
+    told = int(ready)
     # Opened anew, the pipe of requests is one that this process cannot write to.
     requests = os.open(f"/proc/self/fd/{_REQUESTS}", os.O_RDONLY | os.O_NONBLOCK)
     token = os.open(f"/proc/self/fd/{_TOKEN}", os.O_WRONLY)
-    _close_all_but([requests, token, ready, _ALIVE])
-    import kycli
-
+    _close_all_but([requests, token, told, _ALIVE])
     if kycli.__version__ != version:
         return 1  # the functions are older; the commands serve
+    # What every call needs, and no interrupt may stop.
+    from kycli.core import storage  # noqa: F401
     from kycli.session.worker import Worker
 
     if not _becomes_the_one(requests):
-        os.write(ready, b"ready\n")
+        os.write(told, b"ready\n")
         return 0
-    server = Server(requests, shell, Worker())
+    server = Server(requests, int(shell), Worker())
+    gc.freeze()
+    gc.enable()
     server.leftover()
     alive = os.open(f"/proc/self/fd/{_ALIVE}", os.O_WRONLY)
     os.close(_ALIVE)
     os.write(token, b"\n")
     os.close(token)
-    os.write(ready, b"ready\n")
-    os.close(ready)
+    os.write(told, b"ready\n")
+    os.close(told)
     server.run()
     os.close(alive)
     return 0
-
-
-if __name__ == "__main__":
-    code = main()
-    os._exit(code)

@@ -1,4 +1,4 @@
-r"""The server of one fish: ``python -m kycli.session.shells.fish VERSION SHELL``.
+r"""The server of one fish, which ``kycli.session.lean`` begins: VERSION SHELL.
 
 fish has neither sockets nor descriptors that stay open, but its functions all run in one process.
 So that process has two named pipes, in the directory of the user's sockets, which the functions
@@ -38,14 +38,15 @@ import select
 import sys
 import termios
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
 
 from kycli.session import places, protocol
 from kycli.session.loop import READABLE, Loop
 from kycli.session.shells.starting import start
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _US = b"\x1f"
 
@@ -310,22 +311,16 @@ def main(version: str, shell: str) -> int:
 
 
 def _serve(shell: int, ready: Callable[[str], None]) -> None:
-    import gc
     import signal
 
-    from kycli.session.loading import load_everything
     from kycli.session.pool import Pool
-    from kycli.session.server import Shell
+    from kycli.session.server import Shell, settle
 
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     process = Shell(shell)
     places.check_directory(places.directory(), create=True)
     places.remove_left_over()
-    load_everything()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
     pipes = Pipes(shell)
     pipes.make()
     try:
@@ -338,12 +333,9 @@ def _serve(shell: int, ready: Callable[[str], None]) -> None:
         )
         pool.start(1)
         ready(f"{os.getpid()}\n{requests}\n{token}")
+        settle(pool, process)
         while not pool.is_ending and not process.has_ended_within(_FOREVER, pool):
             pass
         pool.end()
     finally:
         pipes.remove()
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -112,7 +112,7 @@ function __kycli_start {
     if read -r -t 0 -u 61 && [[ -x $__kycli_python ]]; then
         {
             command exec {__kycli_q}<<<'' && command exec {__kycli_w}<>"/dev/fd/$__kycli_q" &&
-                ("$__kycli_python" -P -X utf8 -m kycli.session.shells.bash "$__kycli_version" \
+                ("$__kycli_python" -SP -X utf8 -c @BEGIN@ kycli.session.shells.bash "$__kycli_version" \
                     "$__kycli_shell" "$__kycli_w" </dev/null >/dev/null &)
         } 2>/dev/null || :
         __kycli_close "$__kycli_w"

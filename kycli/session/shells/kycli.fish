@@ -37,12 +37,12 @@ end
 # Start the server of this shell, and wait until it takes requests.
 function __kycli_start
     test -z "$__kycli_off" -a -x "$__kycli_python"; or return 1
-    set -l said ($__kycli_python -P -X utf8 -m kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
+    set -l said ($__kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
     set -l code $status
     if test $code = 3
         # The package was upgraded. The script of the new version does the rest.
         __kycli_plain kycli init fish 2>/dev/null | source
-        set said ($__kycli_python -P -X utf8 -m kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
+        set said ($__kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.fish $__kycli_version $fish_pid </dev/null 2>/dev/null)
         set code $status
     end
     if test $code != 0 -o (count $said) != 3

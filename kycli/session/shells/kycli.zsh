@@ -35,13 +35,13 @@ function _kycli_error {
 function _kycli_start {
     [[ -z $_kycli_off && -x $_kycli_python ]] || return 1
     # Stopped by the terminal it could not be.
-    $_kycli_python -P -X utf8 -m kycli.session.shells.zsh $_kycli_version $$ </dev/null &>/dev/null
+    $_kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.zsh $_kycli_version $$ </dev/null &>/dev/null
     case $? in
         0) return 0 ;;
         3) # The package was upgraded: what follows is done by the script of the new version.
             local _kycli_script=
             _kycli_script="$(_kycli_plain kycli init zsh 2>/dev/null)" && eval "$_kycli_script" &&
-                $_kycli_python -P -X utf8 -m kycli.session.shells.zsh $_kycli_version $$ \
+                $_kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.zsh $_kycli_version $$ \
                     </dev/null &>/dev/null && return 0
             ;;
         4) # It cannot start, and is not asked again.

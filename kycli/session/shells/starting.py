@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 STARTED, OTHER_VERSION, FAILED = 0, 3, 4
 """Exit codes: there is a server; the package has another version than the script; there is none.

@@ -1,4 +1,4 @@
-"""The server of one zsh: ``python -m kycli.session.shells.zsh VERSION SHELL``.
+"""The server of one zsh, which ``kycli.session.lean`` begins: VERSION SHELL.
 
 It is what the user's server is, on a socket of its own, and ends with the shell. The command starts
 it, and ends when callers can connect.
@@ -7,12 +7,11 @@ it, and ends when callers can connect.
 from __future__ import annotations
 
 import os
-import sys
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from kycli.session.shells.starting import start
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +36,3 @@ def _serve(shell: int, ready: Callable[[str], None]) -> None:
         return
     places.remove_left_over()
     server.run(lambda: ready("ready"))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kycli.session.shells import script
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
 

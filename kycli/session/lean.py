@@ -1,0 +1,58 @@
+"""Starting the server of a shell without the module ``site``, as that takes long.
+
+What lies beside the package is found without it. It is made up for before anything counts as
+missing, and after the first calls.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import NoReturn
+
+
+def command() -> str:
+    """Return the program for ``python -SP -X utf8 -c``, before a module and what it is given."""
+    import kycli
+
+    packages = os.path.dirname(os.path.dirname(os.path.abspath(kycli.__file__)))
+    return (
+        f"import gc,sys;gc.disable();sys.path.append({packages!a});"
+        "from kycli.session.lean import begin;begin()"
+    )
+
+
+class _Site:
+    """What is asked last for a module: it has ``site`` find more."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        from importlib.machinery import PathFinder
+
+        complete()
+        return PathFinder.find_spec(name, path, target)
+
+
+def begin() -> NoReturn:
+    """Run ``main`` of the module that the first argument names, and end with its exit code."""
+    sys.meta_path.append(_Site)
+    del sys.argv[0]
+    main = __import__(sys.argv[0], None, None, ("main",)).main
+    os._exit(main(*sys.argv[1:]))
+
+
+def complete() -> None:
+    """Do what ``site`` does, if that was left out."""
+    if _Site in sys.meta_path:
+        sys.meta_path.remove(_Site)
+        import site
+
+        site.main()
