@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
     from kycli.errors import KycliError
 
+_NEEDED = {"process": "a process of its own", "terminal": "a terminal"}
+"""What commands that are not run by value need."""
+
 _MOST_STORES = 8
 """How many databases are kept open."""
 
@@ -305,10 +308,10 @@ class CallEnvironment(Environment):
         calls = self._calls
         super().begin(command, {**calls.flags, **flags} if calls.flags else flags)
         self.may_change_config = bool(command.alone)
-        if command.alone == "process":
+        if command.alone in _NEEDED:
             raise UsageError(
                 f"'{command.called}' cannot be run in {calls.what}",
-                hint="it needs a process of its own",
+                hint=f"it needs {_NEEDED[command.alone]}",
             )
         if command.alone and calls.atomic:
             raise UsageError(

@@ -27,6 +27,7 @@ _BLOCK = 1 << 20
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from subprocess import Popen
     from typing import IO, BinaryIO, TextIO
 
@@ -151,6 +152,15 @@ class Environment:
     def child_stderr(self) -> IO[bytes] | None:
         """Where a program that the command runs writes its messages; None for this process's."""
         return None
+
+    child_input: int | None = None
+    """Standard input of a program that the command runs; None for that of this process."""
+
+    def terminal(self) -> AbstractContextManager[None]:
+        """Give the terminal to a program or a question, for the time of the block."""
+        from contextlib import nullcontext
+
+        return nullcontext()
 
     def is_watched(self) -> bool:
         """Whether ``status`` shows anything."""

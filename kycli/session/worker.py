@@ -308,7 +308,7 @@ class _Environment(CallEnvironment):
     def begin(self, command: Command, flags: dict[str, str]) -> None:
         if command.name not in _WITHOUT_DIRECTORY:
             self._calls.enter()
-        if command.alone and (command.alone == "process" or command.name not in SERVED):
+        if command.alone and (command.alone != "transaction" or command.name not in SERVED):
             raise Decline
         if "model" in flags:  # a module of the user's, which may be another one next time
             raise Decline

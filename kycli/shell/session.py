@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -274,9 +274,6 @@ class Session:
 class SessionEnvironment(Environment):
     """What one command line of a session works with."""
 
-    child_input: int | None = None
-    """Standard input of a command that needs a process of its own; None for that of this one."""
-
     def __init__(self, session: Session, **streams: Any) -> None:
         super().__init__(**streams)
         self.session = session
@@ -286,15 +283,12 @@ class SessionEnvironment(Environment):
         super().begin(command, {**session.flags, **flags})
         if command.name == "shell":
             raise UsageError("this is the shell already", hint="'exit' or ^D leaves it")
-        if command.alone and command.name != "use" and session.transaction is not None:
+        is_staged = command.alone in ("", "terminal") or command.name == "use"
+        if session.transaction is not None and not is_staged:
             raise UsageError(
                 f"'{command.called}' cannot be part of a transaction",
                 hint="'commit' or 'rollback' first",
             )
-
-    def terminal(self) -> AbstractContextManager[None]:
-        """Give the terminal to a program or a question, for the time of the block."""
-        return nullcontext()
 
     def page(self) -> None:
         if self._pager is None:

@@ -202,4 +202,4 @@ def test_a_batch_refuses_to_edit(path: str) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "process of its own" in done.stdout
+    assert "hint: it needs a terminal" in done.stdout

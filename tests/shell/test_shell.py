@@ -225,6 +225,32 @@ def test_a_transaction_is_rolled_back(start: Start, store: Kycore) -> None:
     assert len(store.get_history("old")) == 1
 
 
+def test_an_edit_is_staged(start: Start, store: Kycore) -> None:
+    store.save("motd", "Tea at five")
+    shell = start(variables={"VISUAL": "sed -i s/five/six/"})
+    shell.enter("begin")
+    shell.wait("transaction: 0 staged")
+    shell.enter("edit motd")
+    shell.wait("transaction: 1 staged")
+    shell.ask("kyg motd", "^Tea at six$")
+    assert store["motd"] == "Tea at five"
+    shell.ask("rollback", "^rolled back: 1 change$")
+    shell.ask("kyg motd", "^Tea at five$")
+
+
+def test_an_editor_has_the_terminal_and_is_interrupted(start: Start, store: Kycore) -> None:
+    store.save("motd", "Tea at five")
+    shell = start(variables={"VISUAL": "echo at work; sleep 60 #"})
+    shell.enter("begin")
+    shell.wait("transaction: 0 staged")
+    shell.enter("edit motd")
+    shell.wait("^at work$")
+    assert "[Scope" not in shell.bar
+    shell.type("c-c")
+    shell.wait("^interrupted$")
+    shell.ask("commit", "^committed: 0 changes$")
+
+
 def test_leaving_with_a_transaction_asks(start: Start, store: Kycore) -> None:
     store.save("old", "1")
     shell = start()

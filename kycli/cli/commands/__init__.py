@@ -110,8 +110,9 @@ class Command:
         short: its short form, if it has one.
         notes: the paragraphs of its help. ADDRESS becomes KEY in those of its short form.
         examples: command lines for its help.
-        alone: "process" for a command that needs a process of its own, "transaction" for one
-            that does more than a transaction of the store can take back, else "".
+        alone: "process" for a command that needs a process of its own, "terminal" for one that
+            gives the terminal to another program, "transaction" for one that does more than a
+            transaction of the store can take back, else "".
         full_name: what is typed: ``kycli get``, ``kyg`` or ``ky get``.
         is_short: whether its arguments are keys of the current scope, and not addresses.
         module: the one that the handler is in, once it was imported.

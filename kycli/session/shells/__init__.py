@@ -96,7 +96,7 @@ def _without_aliases(text: str) -> str:
 def names() -> list[str]:
     """Return the programs that become functions."""
     commands = all_commands().values()
-    short = [c.called for c in commands if c.is_short and c.alone != "process"]
+    short = [c.called for c in commands if c.is_short and c.alone not in ("process", "terminal")]
     return [*(name for name in short if name not in _PLAIN), KY, "kycli"]
 
 

@@ -299,12 +299,18 @@ def test_each_command_is_a_change_of_its_own_unless_atomic(call: Call, database:
     assert call("kycli", "scan").out == b"b=1\nn=1\n"
 
 
-@pytest.mark.parametrize("line", ["exec k", "run ls", "migrate", "batch", "kyc k"])
-def test_what_needs_a_process_of_its_own_is_refused(call: Call, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "needed"),
+    [
+        *((line, "a process of its own") for line in ("exec k", "run ls", "migrate", "kyc k")),
+        ("edit k", "a terminal"),
+    ],
+)
+def test_what_cannot_be_run_by_value_is_refused(call: Call, line: str, needed: str) -> None:
     _, (stored, answer) = typed(call, f"set k 'echo no'\n{line}\n")
     assert stored.code == 0
     assert answer.code == 1
-    assert "cannot be run in a batch\nhint: it needs a process of its own\n" in answer.err
+    assert f"cannot be run in a batch\nhint: it needs {needed}\n" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ fails, nothing is written. If the key was changed meanwhile, or the text cannot
 be the value, nothing is written either, and a message names the file that has
 the text.""",
         examples=("kycli edit alpha.prod.motd", "EDITOR=nano kycli edit user"),
-        alone="process",
+        alone="terminal",
     ),
     Command(
         "del",

@@ -40,7 +40,7 @@ def edit(env: Environment, arguments: list[str]) -> int:
         with open(path, "xb") as file:
             file.write(data)
         while True:
-            _run_editor(path)
+            _run_editor(env, path)
             with open(path, "rb") as stream:
                 edited = read_all(stream, path)
             if edited == data or (found is _MISSING and not edited.strip()):
@@ -76,7 +76,7 @@ def _file_name(key: str, ending: str) -> str:
     return name if name.endswith(ending) else name + ending
 
 
-def _run_editor(path: str) -> None:
+def _run_editor(env: Environment, path: str) -> None:
     """Have the user edit a file.
 
     Raises:
@@ -84,19 +84,24 @@ def _run_editor(path: str) -> None:
     """
     # As in git, the variable is a command of the shell, which may have arguments.
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    process = subprocess.Popen(["sh", "-c", f'{editor} "$@"', editor, path])
-    while True:
-        try:
-            status = process.wait()
-            break
-        except KeyboardInterrupt:
-            pass  # the editor has the terminal, and handles ^C itself
+    with env.terminal():
+        status = _finished(["sh", "-c", f'{editor} "$@"', editor, path], env.child_input)
     if status == 127:
         raise KycliError(f"cannot run the editor {editor!r}", hint="name another one in EDITOR")
     if status < 0 or status == INTERRUPTED:
         raise KeyboardInterrupt
     if status:
         raise KycliError(f"the editor {editor!r} exited with {status}; nothing was changed")
+
+
+def _finished(command: list[str], stdin: int | None) -> int:
+    """Run a program that has the terminal, and return its exit code."""
+    process = subprocess.Popen(command, stdin=stdin)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            pass  # the program handles ^C itself
 
 
 def _save(env: Environment, scope: str, key: str, found: Any, after: Any) -> None:
