@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kycli.errors import KycliError
-from kycli.shell.state import identity, is_database
+from kycli.shell.state import OccupiedError, identity, is_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 0.25
 """How often to look whether something was committed, by anybody."""
+
+_FEW = 1000
+"""How many staged changes are looked at one by one, before the keys are counted again."""
 
 _SHARE = 10
 """Counting may take one part in so many of the time."""
@@ -112,20 +115,30 @@ class FactFinder:
                 self._store, self._open, self._seen = state.open_reader(), here, None
             store = self._store
             assert store is not None
-            now = (here, scope, store.commit_mark())
+            # The transaction that is open tells of each of its changes; nobody else commits.
+            transaction, staged = state.transaction, state.staged
+            now = (here, scope, transaction or store.commit_mark())
             if now == self._seen or time.monotonic() < self._next_count:
                 return self.facts
             self._seen = now
             began = time.monotonic()
+            keys = store.count(scope=scope) if is_database(path) else 0
+            read = store
+            if transaction is not None and staged is not None:
+                keys = _keys_staged(store, keys, staged, transaction.before, scope)
+                read = staged
             facts = Facts(
-                store.count(scope=scope) if is_database(path) else 0,
-                store.schema(scope=scope) is not None,
-                store.caches().get(scope),
-                store.index_backlog() if is_database(path) else 0,
+                keys,
+                read.schema(scope=scope) is not None,
+                read.caches().get(scope),
+                read.index_backlog() if is_database(path) else 0,
                 "" if is_database(path) else "no database yet",
             )
             self._next_count = began + (time.monotonic() - began) * _SHARE
             return facts
+        except OccupiedError:
+            self._seen = None
+            return self.facts
         except KycliError as error:
             self._close()
             return Facts(problem=str(error).replace(f"{path}: ", ""))
@@ -137,3 +150,19 @@ class FactFinder:
                 store.close()
             except KycliError:
                 pass
+
+
+def _keys_staged(store: Kycore, keys: int, staged: Kycore, before: int, scope: str) -> int:
+    """Return how many keys a scope has in the open transaction.
+
+    Parameters:
+        store, keys: what is committed, and how many keys that are.
+        before: the position of the log at the beginning of the transaction.
+    """
+    page = staged.trail(seen=before, limit=_FEW, scope=scope)
+    if page.rest is not None:
+        return staged.count(scope=scope)  # on the main thread, where a command would wait for it
+    changed = {event.key for event in page.events}
+    return keys + sum(
+        staged.exists(key, scope=scope) - store.exists(key, scope=scope) for key in changed
+    )

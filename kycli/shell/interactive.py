@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from kycli.cli.env import INTERRUPTED, Environment
 from kycli.cli.failure import report
@@ -19,13 +21,14 @@ from kycli.shell.feed import Err, Feed, Out, harmless
 from kycli.shell.interface import Interface
 from kycli.shell.leaving import may_leave
 from kycli.shell.session import SessionEnvironment
-from kycli.shell.state import State
+from kycli.shell.state import READER_TIMEOUT_MS, OccupiedError, Staged, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from kycli.cli.commands import Command
+    from kycli.core.storage import Kycore
     from kycli.shell.session import Session
 
 _SWITCH_SECONDS = 0.001
@@ -57,7 +60,10 @@ class _Interactive:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        # What is to be done, and an item here for each: waiting for it is not disturbed by Ctrl-C.
+        self._todo: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._requests: deque[_Request] = deque()
+        self._questions: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         env = SessionEnvironment(session)
         database, scope = session.position(env)
         self.state = State(database, scope, self._submit)
@@ -68,9 +74,9 @@ class _Interactive:
             self.feed,
             self.facts,
             keys=env.config.shell_keys,
-            run=lambda words, line: self._requests.put(_Request(words, line)),
-            leave=lambda error=None: self._requests.put(_Request(None, error=error)),
-            has_more_to_do=lambda: not self._requests.empty(),
+            run=lambda words, line: self._request(_Request(words, line)),
+            leave=lambda error=None: self._request(_Request(None, error=error)),
+            has_more_to_do=lambda: bool(self._requests),
             interrupt=self._interrupt,
         )
         self._runs = False
@@ -83,7 +89,7 @@ class _Interactive:
         self.ui.start()
         self.facts.start()
         try:
-            while not self._step(self._requests.get()):
+            while not self._next():
                 pass
             return 0
         finally:
@@ -91,6 +97,41 @@ class _Interactive:
             self.facts.end()
             self.ui.end()
             signal.signal(signal.SIGINT, before)
+
+    def _request(self, request: _Request) -> None:
+        self._requests.append(request)
+        self._todo.put(None)
+
+    def _next(self) -> bool:
+        """Wait for something to do, and do it; return whether the shell ends."""
+        self._todo.get()
+        if self._requests:
+            return self._step(self._requests.popleft())
+        work, answer = self._questions.popleft()
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(work())
+            except Exception as error:
+                answer.set_exception(error)
+        return False
+
+    def _ask(self, work: Callable[[], Any]) -> Any:
+        """Have a function called on the main thread; called in another one, which waits.
+
+        Raises:
+            OccupiedError: when a command runs there.
+        """
+        if self.state.running or self._requests:
+            raise OccupiedError
+        answer: Future[Any] = Future()
+        self._questions.append((work, answer))
+        self._todo.put(None)
+        try:
+            return answer.result(READER_TIMEOUT_MS / 1000)
+        except TimeoutError:
+            if answer.cancel():
+                raise OccupiedError from None
+            return answer.result()
 
     def _step(self, request: _Request) -> bool:
         """Do what the user interface wants; return whether the shell ends."""
@@ -146,6 +187,11 @@ class _Interactive:
             state.database, state.scope = session.position(SessionEnvironment(session))
         except KycliError as error:
             report(error, ScreenEnvironment(self))
+        store = session.staged_store
+        if store is None:
+            state.staged = None
+        elif state.staged is None:
+            state.staged = cast("Kycore", Staged(store, self._ask))
         state.transaction = session.transaction
         state.code = self._code
         state.running = state.progress = ""
@@ -154,7 +200,7 @@ class _Interactive:
 
     def _submit(self, words: Sequence[str]) -> None:
         line = " ".join(map(quoted, words))
-        self._requests.put(_Request([*words], line))
+        self._request(_Request([*words], line))
 
     def _interrupt(self) -> None:
         """Stop the command that runs; called in the thread of the user interface."""

@@ -608,7 +608,10 @@ class Interface:
     # What completion looks at
 
     def _store(self, database: str | None) -> Kycore | None:
-        return None if database else self._state.reader()
+        state = self._state
+        if database:
+            return None
+        return state.committed() if state.is_occupied else state.reader()
 
     def _delimiter(self) -> str:
         from kycli.config import load_config

@@ -60,7 +60,6 @@ class Session:
         self.leaving = False
         self._kept: _Kept | None = None
         self._block: AbstractContextManager[Kycore] | None = None
-        self._before = 0  # the position of the log at the beginning of the transaction
 
     def run(self, words: list[str], env: SessionEnvironment) -> int:
         """Run a command line, and return its exit code; never raises.
@@ -97,8 +96,7 @@ class Session:
         self._block = store.transaction()  # Ctrl-C may come between any two of these lines
         try:
             self._block.__enter__()
-            self._before = store.trail(limit=1).newest
-            self.transaction = Transaction(time.monotonic(), 0)
+            self.transaction = Transaction(time.monotonic(), store.trail(limit=1).newest)
         finally:
             self.settle()
 
@@ -125,6 +123,11 @@ class Session:
         finally:
             self.settle()
         return transaction.changes
+
+    @property
+    def staged_store(self) -> Kycore | None:
+        """The store of the transaction, which is for the main thread alone; None without one."""
+        return None if self.transaction is None or self._kept is None else self._kept.store
 
     def settle(self) -> None:
         """Undo a transaction whose beginning or end was interrupted; nothing if there is none."""
@@ -154,7 +157,7 @@ class Session:
         if self.transaction is None or self._kept is None:
             return
         try:
-            changes = self._kept.store.trail(limit=1).newest - self._before
+            changes = self._kept.store.trail(limit=1).newest - self.transaction.before
             self.transaction = self.transaction._replace(changes=changes)
         except KycliError:
             self.abandon()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kycli.core.location import MEMORY
 from kycli.core.storage import Kycore
+from kycli.errors import KycliError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +22,12 @@ class Transaction(NamedTuple):
 
     Attributes:
         since: when it took the write lock, by ``time.monotonic``.
+        before: the position of the newest change of the log when it began.
         changes: how many changes it is of.
     """
 
     since: float
+    before: int
     changes: int = 0
 
 
@@ -32,6 +36,44 @@ class Identity(NamedTuple):
 
     device: int
     inode: int
+
+
+class OccupiedError(KycliError):
+    """A command runs on the main thread, which alone can read what is staged."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a command is running; what is staged can be read when it has ended",
+            hint="Ctrl-C stops it",
+        )
+
+
+class Staged:
+    """The store of the open transaction, which belongs to the main thread, for other threads.
+
+    It has the methods of the store; what is iterated comes as a list. They raise OccupiedError
+    while a command runs.
+
+    Parameters:
+        store: the store.
+        ask: has a function called on the main thread, and returns the result.
+    """
+
+    def __init__(self, store: Kycore, ask: Callable[[Callable[[], Any]], Any]) -> None:
+        self._store = store
+        self._ask = ask
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            def result() -> Any:
+                found = method(*arguments, **named)
+                return [*found] if isinstance(found, Iterator) else found
+
+            return self._ask(result)
+
+        return call
 
 
 class State:
@@ -49,6 +91,7 @@ class State:
         database: the path of the database, whether or not there is a file.
         scope: the current scope.
         transaction: the transaction that is open, or None.
+        staged: its store, for any thread; None without a transaction.
         running: the command line that is running, as it is shown, or "".
         progress: how far it is, or "".
         seconds: how long the last command took, or None before the first one.
@@ -60,6 +103,7 @@ class State:
         self.database = database
         self.scope = scope
         self.transaction: Transaction | None = None
+        self.staged: Kycore | None = None
         self.running = ""
         self.progress = ""
         self.seconds: float | None = None
@@ -93,15 +137,28 @@ class State:
         for callback in self._callbacks:
             callback()
 
+    @property
+    def is_occupied(self) -> bool:
+        """Whether a command runs in the open transaction, so that nothing else can read it."""
+        return self.staged is not None and bool(self.running)
+
     def reader(self) -> Kycore:
         """Return the store that the thread of the user interface reads from.
 
-        It sees what is committed, not what is staged in an open transaction. If the file was
-        replaced since, it is the new one. If there is no file, it is an empty store in memory.
+        It sees what is staged in an open transaction; while a command runs there, its methods
+        raise OccupiedError. Without a transaction, it is that of ``committed``.
         Do not keep it from one key to the next, and pass ``scope=state.scope``.
 
         Raises:
             KycliError: when the file is no database that can be read.
+        """
+        return self.staged or self.committed()
+
+    def committed(self) -> Kycore:
+        """Return the store that the thread of the user interface reads what is committed from.
+
+        If the file was replaced since, it is the new one. If there is no file, it is an empty
+        store in memory.
         """
         here = (self.database, identity(self.database))
         if self._reader is None or self._reads != here:

@@ -225,6 +225,41 @@ def test_a_transaction_is_rolled_back(start: Start, store: Kycore) -> None:
     assert len(store.get_history("old")) == 1
 
 
+def test_the_bar_and_completion_show_what_is_staged(start: Start, store: Kycore) -> None:
+    store.save_many({"kept": "1", "gone": "1", "document": {"old": 1}})
+    shell = start()
+    shell.enter("begin")
+    shell.wait("^.* 0 staged.*  3 keys")
+    shell.enter("set kinetic 1")
+    shell.enter("set kelp 1")
+    shell.enter("del gone")
+    shell.wait("^.* 3 staged.*  4 keys")
+    shell.enter("patch document '{\"fresh\": 2}'")
+    shell.enter("del kelp")
+    shell.wait("^.* 5 staged.*  3 keys")
+    shell.type("kyg k", "tab")
+    shell.wait("^ +kept\n +kinetic\n")
+    shell.type("c-c")
+    shell.type("kyg document.f", "tab")
+    shell.wait(r"> kyg document\.fresh")
+    shell.type("c-c")
+    shell.enter("set --scope alpha.new k 1")
+    shell.enter("use --here alpha.new")
+    shell.wait(r"^\[Scope: alpha.new\] .*  1 key\b")
+    shell.enter("rollback")
+    shell.wait(r"^\[Scope: alpha.new\]  0 keys")
+
+
+def test_many_staged_keys_are_counted(start: Start, store: Kycore) -> None:
+    store.save_many({f"k{number:04}": number for number in range(1500)})
+    shell = start()
+    shell.enter("begin")
+    shell.enter("del -y --prefix k")
+    shell.wait("^.* 1,500 staged.*  0 keys")
+    shell.enter("rollback")
+    shell.wait("  1,500 keys")
+
+
 def test_an_edit_is_staged(start: Start, store: Kycore) -> None:
     store.save("motd", "Tea at five")
     shell = start(variables={"VISUAL": "sed -i s/five/six/"})

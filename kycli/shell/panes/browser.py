@@ -27,7 +27,9 @@ from kycli.shell.panes.pane import Pane
 from kycli.shell.panes.picture import KEYS, SCOPES, VALUE, body
 from kycli.shell.panes.reading import Reader, problem_lines
 from kycli.shell.panes.text import Line, cut, fit, safe, width
+from kycli.shell.panes.trail import staged
 from kycli.shell.panes.worker import Worker
+from kycli.shell.state import OccupiedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +114,8 @@ class Browser(Pane):
         try:
             action()
         except KycliError as error:
-            self._reader.forget()
+            if not isinstance(error, OccupiedError):
+                self._reader.forget()
             self._reader.problem = f"{error}; {error.hint}" if error.hint else str(error)
         redraw()
         return True
@@ -148,7 +151,9 @@ class Browser(Pane):
         if looking.message:
             parts.append(safe(looking.message))
         if self.state.transaction is not None:
-            parts.append("staged changes are not shown")
+            parts.append(staged(self.state.transaction))
+            if looking.source == "words":
+                parts.append("found in what is committed")
         return " · ".join(parts)
 
     def _foot(self, columns: int) -> tuple[Line, int | None]:

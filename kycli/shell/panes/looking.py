@@ -114,12 +114,14 @@ class Looking:
 
         def done(found: Any) -> None:
             self._listing.end()
-            if isinstance(found, list) and found != self._all_scopes:
+            if not isinstance(found, list):
+                self._listing.is_wanted = True
+            elif found != self._all_scopes:
                 self._all_scopes = found
                 self._show_scopes()
                 self._redraw()
 
-        self._worker.ask("scopes", lambda store: store.scopes(), done)
+        self._worker.ask("scopes", lambda store: store.scopes(), done, is_staged=True)
 
     def filter_scopes(self, text: str) -> None:
         """List only scopes whose names hold a text; the first of them is looked at."""

@@ -8,7 +8,7 @@ from kycli.core.location import MEMORY
 from kycli.errors import KycliError
 from kycli.shell.panes.control import ERROR
 from kycli.shell.panes.text import Line, safe, wrapped
-from kycli.shell.state import identity, is_database
+from kycli.shell.state import OccupiedError, identity, is_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -50,6 +50,8 @@ class Reader:
                 is another one than the last time; returns whether to draw anew.
         """
         before = self.problem
+        if self._state.is_occupied:
+            return False  # what is shown stays until the command has ended
         try:
             if self._state.database != MEMORY and not is_database(self._state.database):
                 self._store = self._mark = None
@@ -59,7 +61,8 @@ class Reader:
                 )
                 return self.problem != before
             store = self._state.reader()
-            mark = store.commit_mark()
+            # The transaction that is open tells of each of its changes; nobody else commits.
+            mark = self._state.transaction or store.commit_mark()
             place = (self._state.database, identity(self._state.database))
             is_other = place != self._place
             # The shell closes its reader now and then. Another one has marks of its own.
@@ -71,6 +74,9 @@ class Reader:
             # Only what was read counts as seen.
             self._store, self._mark, self._place = store, mark, place
             self.problem = ""
+        except OccupiedError:
+            self._goes_on = True
+            return False
         except KycliError as error:
             self._store = self._mark = None
             self.problem = f"{error}; {error.hint}" if error.hint else str(error)

@@ -10,6 +10,7 @@ from prompt_toolkit.key_binding import KeyBindings
 
 from kycli.core.history.times import time_text
 from kycli.shell.panes.control import (
+    ALERT,
     CHOSEN,
     QUIET,
     TITLE,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from kycli.core.history.trail import Event
     from kycli.core.storage import Kycore
-    from kycli.shell.state import State
+    from kycli.shell.state import State, Transaction
 
 SIGNS = {
     "created": ("+", "fg:ansigreen"),
@@ -65,6 +66,7 @@ class TrailPane(Pane):
         self._events = Follower(state.scope)
         self._reader = Reader(state)
         self._fresh: list[tuple[float, int]] = []
+        self._transaction: float | None = None  # when the one began whose changes are listed
         self._height = 1
         self._control = PaneControl(self._draw, self._keys())
         self._window = window(self._control, 0.3, 12)
@@ -96,9 +98,12 @@ class TrailPane(Pane):
             redraw()
 
     def _read(self, store: Kycore, is_new: bool, is_other: bool) -> bool:
-        if is_other:
-            self._events.forget()
+        transaction = self.state.transaction
+        begun = None if transaction is None else transaction.since
+        if is_other or self._transaction not in (None, begun):
+            self._events.forget()  # of what was staged, nothing may be left
             is_new = True
+        self._transaction = begun
         if is_new:
             count = self._events.take_in(store)
             now = time.monotonic()
@@ -124,6 +129,9 @@ class TrailPane(Pane):
         self._height = body_height(lines)
         events = self._events
         note = " · newer changes: Home" if events.has_newer else ""
+        transaction = self.state.transaction
+        if transaction is not None:
+            note += f" · {staged(transaction)}"
         title = f" {self.title} · {safe(events.scope)} · times in UTC{note}"
         body = problem_lines(self._reader.problem, columns)
         if not body and not events.items:
@@ -135,6 +143,8 @@ class TrailPane(Pane):
             shown = events.view(self._height)
             for number, event in enumerate(shown, events.top):
                 line = event_line(event, columns)
+                if transaction is not None and event.position > transaction.before:
+                    line = [(ALERT, text) for _, text in line]
                 if number == events.at and has_focus(self._control):
                     line = [(CHOSEN, text) for _, text in line]
                 elif event.position in fresh:
@@ -180,6 +190,11 @@ class TrailPane(Pane):
             self._events.forget()
             self._reader.forget()
         self._events.go_first()
+
+
+def staged(transaction: Transaction) -> str:
+    """Return what the title of a pane says of the open transaction."""
+    return f"{transaction.changes:,} staged, 'diff' shows them"
 
 
 def event_line(event: Event, columns: int) -> Line:

@@ -37,13 +37,17 @@ class Worker:
         self._thread: Thread | None = None
         self._closed = False
 
-    def ask(self, name: str, work: Work, done: Done) -> None:
+    def ask(self, name: str, work: Work, done: Done, *, is_staged: bool = False) -> None:
         """Have work done; it replaces what was asked for by the same name before.
 
         Parameters:
             work: called with a store, in the thread.
             done: called with the result, or the KycliError, unless it was replaced meanwhile.
+            is_staged: whether the store is that of the transaction, if one is open. Then the
+                main thread does the work, so it must be short.
         """
+        if is_staged:
+            work = self._in_transaction(work)
         number = self._numbers[name] = self._numbers.get(name, 0) + 1
         try:
             loop = asyncio.get_running_loop()
@@ -102,6 +106,9 @@ class Worker:
     def _deliver(self, name: str, number: int, done: Done, result: Any) -> None:
         if self.is_wanted(name, number):
             done(result)
+
+    def _in_transaction(self, work: Work) -> Work:
+        return lambda store: work(self._state.staged or store)
 
     def _result(self, work: Work) -> Any:
         try:

@@ -350,10 +350,10 @@ def test_a_question_is_seen_on_a_tiny_screen(make: Make) -> None:
     assert driver.lines[-1] == " delete 'user.1'? y/n"
 
 
-def test_staged_changes_are_not_promised(make: Make) -> None:
+def test_the_title_tells_of_staged_changes(make: Make) -> None:
     driver = make()
-    driver.state.transaction = Transaction(0.0)
-    assert "staged changes are not shown" in driver.lines[0]
+    driver.state.transaction = Transaction(0.0, before=0, changes=1234)
+    assert driver.lines[0].strip().endswith("1,234 staged, 'diff' shows them")
 
 
 def test_pasting_is_typing_while_a_search_is_typed(make: Make) -> None:

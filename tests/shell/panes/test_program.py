@@ -129,16 +129,51 @@ def test_sizes_colours_and_a_lost_file(start: Start, store: Kycore, database: Pa
     assert not re.search(rb"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", shell.sent)
 
 
-def test_a_transaction_is_not_shown_before_it_is_committed(start: Start, store: Kycore) -> None:
+def test_panes_show_what_is_staged_until_it_is_rolled_back(start: Start, store: Kycore) -> None:
     store.save("k", "before")
-    shell = start(rows=30)
+    shell = start(rows=40)
     shell.type("F2")
-    shell.wait("before")
+    shell.wait("│ before")
+    shell.type("F3")
+    shell.wait("created +k +before")
     shell.type("esc")
     shell.enter("begin")
     shell.enter("set k after")
-    shell.wait("staged changes are not shown")
-    assert "│ before" in shell.text
-    shell.enter("commit")
     shell.wait("│ after")
-    shell.wait(lambda: "staged changes are not shown" not in shell.text)
+    shell.wait("overwritten +k +after")
+    assert shell.text.count("1 staged, 'diff' shows them") == 2
+    shell.enter("set --scope alpha.new k 1")
+    shell.wait("^ alpha.new")
+    shell.enter("rollback")
+    shell.wait("│ before")
+    shell.wait(lambda: not re.search("overwritten|alpha.new +│|2 staged, 'diff'", shell.text))
+    shell.enter("begin")
+    shell.enter("set k other")
+    shell.wait("overwritten +k +other")
+    shell.enter("commit")
+    shell.wait(lambda: "'diff' shows them" not in shell.text)
+    assert "│ other" in shell.text
+    assert not re.search("overwritten +k +after", shell.text)
+
+
+def test_panes_stay_as_they_are_while_a_command_runs_in_a_transaction(
+    start: Start, store: Kycore
+) -> None:
+    store.save_many({f"k{number}": "v" for number in range(3000)})
+    shell = start(rows=40)
+    shell.type("F2")
+    shell.wait("│ v")
+    shell.type("esc")
+    shell.enter("begin")
+    shell.enter("set k0 changed")
+    shell.wait("│ changed")
+    shell.enter("scan")  # held at the end of a screen, so it runs on
+    shell.wait("-- more --")
+    shell.settle(1)
+    assert "│ changed" in shell.text
+    shell.type("F2", "\x1b[B")
+    shell.wait("a command is running; what is staged can be read")
+    shell.type("c-c")
+    shell.wait("^interrupted$")
+    shell.wait("│ v")
+    assert store["k0"] == "v"
