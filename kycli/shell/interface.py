@@ -223,6 +223,9 @@ class Interface:
                 self._awake.set()
 
         self._left = left
+        self._state.is_away = True
+        for pane in self._panes:
+            pane.pause()
         try:
             loop.call_soon_threadsafe(
                 lambda: self._app.create_background_task(away()), context=self._app.context
@@ -239,6 +242,9 @@ class Interface:
         if self._left is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._left.set)
         self._left = None
+        self._state.is_away = False
+        for pane in self._panes:
+            pane.resume()
 
     def prompt_text(self) -> str:
         """Return what stands before a command line."""

@@ -39,11 +39,11 @@ class Identity(NamedTuple):
 
 
 class OccupiedError(KycliError):
-    """A command runs on the main thread, which alone can read what is staged."""
+    """A command runs that has the open transaction, or the database, to itself."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a command is running; what is staged can be read when it has ended",
+            "a command is running; the database can be read when it has ended",
             hint="Ctrl-C stops it",
         )
 
@@ -92,6 +92,7 @@ class State:
         scope: the current scope.
         transaction: the transaction that is open, or None.
         staged: its store, for any thread; None without a transaction.
+        is_away: whether a command has the terminal, and perhaps the database, to itself.
         running: the command line that is running, as it is shown, or "".
         progress: how far it is, or "".
         seconds: how long the last command took, or None before the first one.
@@ -104,6 +105,7 @@ class State:
         self.scope = scope
         self.transaction: Transaction | None = None
         self.staged: Kycore | None = None
+        self.is_away = False
         self.running = ""
         self.progress = ""
         self.seconds: float | None = None
@@ -159,7 +161,12 @@ class State:
 
         If the file was replaced since, it is the new one. If there is no file, it is an empty
         store in memory.
+
+        Raises:
+            OccupiedError: while a command has the database to itself.
         """
+        if self.is_away:
+            raise OccupiedError
         here = (self.database, identity(self.database))
         if self._reader is None or self._reads != here:
             self.close_reader()
@@ -168,7 +175,14 @@ class State:
         return self._reader
 
     def open_reader(self) -> Kycore:
-        """Open another store to read from, for another thread; the caller closes it."""
+        """Open another store to read from, for another thread; the caller closes it.
+
+        Raises:
+            KycliError: when the file is no database that can be read.
+            OccupiedError: while a command has the database to itself.
+        """
+        if self.is_away:
+            raise OccupiedError
         exists = is_database(self.database)
         return Kycore(
             self.database if exists else MEMORY,

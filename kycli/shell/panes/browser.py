@@ -87,6 +87,12 @@ class Browser(Pane):
         self._focus = KEYS
         self._reader.forget()
 
+    def pause(self) -> None:
+        self._worker.pause()
+
+    def resume(self) -> None:
+        self._worker.resume()
+
     def close(self) -> None:
         self._worker.close()
 

@@ -64,6 +64,12 @@ class Pane(ABC):
     def follow(self, scope: str) -> None:
         """Go to another scope, which has become the current one. Also called while hidden."""
 
+    def pause(self) -> None:  # noqa: B027 - most panes have nothing of their own open
+        """Close what the pane itself has open of the database; called by the main thread."""
+
+    def resume(self) -> None:  # noqa: B027
+        """Go on after ``pause``; called by the main thread, also without one."""
+
     @abstractmethod
     def close(self) -> None:
         """Stop what is under way: the shell ends."""

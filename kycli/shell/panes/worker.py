@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Condition, Thread
+from threading import Condition, RLock, Thread
 from typing import TYPE_CHECKING, Any
 
 from kycli.errors import KycliError
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     Work = Callable[[Kycore], Any]
     Done = Callable[[Any], None]
+
+
+_MOST_SECONDS = 10
+"""How long a command that wants the database to itself waits for work to end."""
 
 
 class Cancelled(Exception):
@@ -33,9 +37,13 @@ class Worker:
         self._state = state
         self._waiting: dict[str, tuple[Work, Done, int, asyncio.AbstractEventLoop]] = {}
         self._numbers: dict[str, int] = {}
-        self._changed = Condition()
+        # Entering a Condition is Python code: Ctrl-C in it would leave the lock held for good.
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
         self._thread: Thread | None = None
         self._closed = False
+        self._paused = False
+        self._works = False
 
     def ask(self, name: str, work: Work, done: Done, *, is_staged: bool = False) -> None:
         """Have work done; it replaces what was asked for by the same name before.
@@ -54,9 +62,9 @@ class Worker:
         except RuntimeError:
             done(self._result(work))
             return
-        with self._changed:
+        with self._lock:
             self._waiting[name] = work, done, number, loop
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread is None:
             # A daemon: leaving the shell does not wait for a search.
             self._thread = Thread(target=self._run, name="kycli-panes", daemon=True)
@@ -65,7 +73,7 @@ class Worker:
     def forget(self, name: str) -> None:
         """Drop what was asked for by a name: its result is not wanted any more."""
         self._numbers[name] = self._numbers.get(name, 0) + 1
-        with self._changed:
+        with self._lock:
             self._waiting.pop(name, None)
 
     def is_wanted(self, name: str, number: int) -> bool:
@@ -76,28 +84,43 @@ class Worker:
         number = self._numbers.get(name, 0) + 1
 
         def check(*progress: object) -> None:
-            if not self.is_wanted(name, number):
+            if self._paused or not self.is_wanted(name, number):
                 raise Cancelled
 
         return check
 
+    def pause(self) -> None:
+        """Have the work under way end, and begin none until ``resume``; waits for its end."""
+        with self._lock:
+            self._paused = True
+            self._changed.wait_for(lambda: not self._works, _MOST_SECONDS)
+
+    def resume(self) -> None:
+        with self._lock:
+            self._paused = False
+            self._changed.notify_all()
+
     def close(self) -> None:
         """End the thread; work that is under way ends at its next step."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._waiting.clear()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
+            with self._lock:
+                while (self._paused or not self._waiting) and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return
                 name = next(iter(self._waiting))
                 work, done, number, loop = self._waiting.pop(name)
+                self._works = True
             result = self._result(work)
+            with self._lock:
+                self._works = False
+                self._changed.notify_all()
             try:
                 loop.call_soon_threadsafe(self._deliver, name, number, done, result)
             except RuntimeError:

@@ -172,8 +172,24 @@ def test_panes_stay_as_they_are_while_a_command_runs_in_a_transaction(
     shell.settle(1)
     assert "│ changed" in shell.text
     shell.type("F2", "\x1b[B")
-    shell.wait("a command is running; what is staged can be read")
+    shell.wait("a command is running; the database can be read")
     shell.type("c-c")
     shell.wait("^interrupted$")
     shell.wait("│ v")
     assert store["k0"] == "v"
+
+
+def test_a_command_has_the_database_to_itself(start: Start, store: Kycore) -> None:
+    store.save_many({f"k{number}": "words to be indexed" for number in range(100_000)})
+    shell = start(rows=40)
+    store.save("listing", f"echo; echo open: $(ls -l /proc/{shell.pid}/fd | grep -c kycli.db)")
+    shell.type("F2")
+    shell.wait("browser · default")
+    shell.type("?", "words")
+    shell.wait("indexing: ")
+    shell.type("enter", "F2")
+    shell.enter("exec listing")
+    shell.wait("^open: 0$")
+    shell.type("F2")
+    shell.wait("search: words$")
+    assert "│ words to be indexed" in shell.text
