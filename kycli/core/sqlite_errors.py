@@ -76,6 +76,10 @@ WAL_WRITE_LOCK = 120
 """The byte of the ``-shm`` file that a writer locks (SQLite, "WAL-mode File Format")."""
 
 
+_LONGEST_COMMAND = 200
+"""How many bytes of a command line an error shows."""
+
+
 def translate(error: BaseException, path: str, timeout_ms: int) -> KycliError:
     """Return the kycli error for an error of APSW on the database ``path``."""
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
@@ -168,8 +172,12 @@ def _describe(pid: int) -> str:
         return "another process"
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+            line = file.read(_LONGEST_COMMAND + 1)
     except OSError:
-        command = ""
-    command = "".join(char if char.isprintable() else "?" for char in command)
+        line = b""
+    # Of a script on the command line, the lines are joined.
+    words = line[:_LONGEST_COMMAND].replace(b"\0", b" ").decode("utf-8", "replace").split()
+    command = "".join(char if char.isprintable() else "?" for char in " ".join(words))
+    if len(line) > _LONGEST_COMMAND:
+        command += "…"
     return f"process {pid} ({command})" if command else f"process {pid}"

@@ -122,6 +122,29 @@ def test_a_writer_that_waits_too_long_is_told_who_holds_the_lock(path: Path) -> 
         assert second.save("a", 2) == "overwritten"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the holder is read from /proc")
+def test_the_command_that_holds_the_lock_is_shown_on_one_line(path: Path) -> None:
+    script = """
+import sys
+from kycli import Kycore
+
+with Kycore(sys.argv[1]) as store, store.transaction():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", script, str(path), "\x1b[2J", "long" * 100]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with Kycore(path, busy_timeout_ms=50) as store, pytest.raises(BusyError) as caught:
+            store.save("a", 1)
+        holder.communicate()
+    shown = str(caught.value)
+    assert f"process {holder.pid} ({sys.executable} -c import sys from kycli import Ky" in shown
+    assert shown.isprintable()
+    assert shown.endswith("…) for over 0.05 s")
+
+
 def test_after_sqlite_rolled_back_by_itself_nothing_more_is_written(path: Path) -> None:
     """A full disk can roll back the whole transaction under an open block."""
     with Kycore(path) as store:
