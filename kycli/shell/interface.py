@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
-    from prompt_toolkit.layout import AnyContainer
+    from prompt_toolkit.layout import Container
 
     from kycli.core.storage import Kycore
     from kycli.shell.facts import FactFinder
@@ -110,6 +110,8 @@ _LEAST_BATCH = 4096
 _MOST_BATCH = 1 << 17
 _SHOWN_AFTER = 0.3
 _MENU_ROWS = 8
+_ROWS_FOR_ALL = 16
+"""How many rows a screen needs to have more than one pane."""
 
 
 class _Terminal(Vt100_Output):
@@ -164,7 +166,8 @@ class Interface:
         self._scope = state.scope
         self._panes: list[Pane] = []  # made when the first one is asked for
         self._shown: list[Pane] = []
-        self._pane_area: AnyContainer = Window(height=0)
+        self._entered: Pane | None = None  # the one that had the keys last
+        self._area: tuple[tuple[Pane, ...], Container] = (), Window(height=0)
         self._output = cast(_Terminal, _Terminal.from_pty(sys.stdout))
         self._output.enable_cpr = False  # it is not needed, and not every terminal answers
         self._style = Style.from_dict(STYLE)
@@ -283,6 +286,8 @@ class Interface:
 
     async def _pump(self) -> None:
         """Show what the commands print, and keep the screen up to date."""
+        # prompt_toolkit first looks at the size some time after it has begun.
+        drawn_for = self._output.get_size()
         while not self._ends:
             is_woken = True
             try:
@@ -308,10 +313,12 @@ class Interface:
                 await asyncio.sleep(_BATCH_SECONDS)
             elif (
                 is_woken
+                or drawn_for != size
                 or was_held != self._is_held
                 or self._state.running
                 or self._state.transaction is not None
             ):
+                drawn_for = size
                 self._app.invalidate()  # or time is shown, which goes on
 
     def _shows_time(self) -> bool:
@@ -352,8 +359,10 @@ class Interface:
         return sum(max(1, -(-width(line) // columns)) for line in text.split("\n")[:-1])
 
     def _page(self) -> None:
-        """Let one more screen of output pass."""
-        self._rows = max(1, self._output.get_size().rows - 4)
+        """Let as much of the output pass as there is room for above the prompt."""
+        size = self._output.get_size()
+        panes = self._pane_area().preferred_height(size.columns, size.rows).preferred
+        self._rows = max(1, size.rows - panes - 4)
 
     def _print_echo(self, echo: Echo) -> None:
         fragments: StyleAndTextTuples = [(self._prompt_style(), echo.prompt)]
@@ -385,18 +394,29 @@ class Interface:
         for pane in self._panes:
             if pane.toggle_key != key:
                 continue
-            if pane in self._shown and not self._app.layout.has_focus(pane.focus):
-                self._app.layout.focus(pane.focus)
-                return
             is_new = pane not in self._shown
-            shown = [p for p in self._panes if (p in self._shown) != (p is pane)]
-            self._shown = shown
-            self._pane_area = HSplit([p.container for p in shown]) if shown else Window(height=0)
+            if is_new or not self._app.layout.has_focus(pane.focus):
+                self._entered = pane
+            else:
+                self._entered = None
+            if is_new or self._entered is None:
+                self._shown = [p for p in self._panes if (p in self._shown) != (p is pane)]
             if is_new:
                 pane.refresh()
-                self._app.layout.focus(pane.focus)
-            else:
+            if self._entered is None:
                 self._focus_prompt()
+            else:
+                self._app.layout.focus(pane.focus)
+
+    def _pane_area(self) -> Container:
+        """Return what holds the panes; on a low screen that is one of them, the one last used."""
+        shown = tuple(self._shown)
+        if self._output.get_size().rows < _ROWS_FOR_ALL and len(shown) > 1:
+            shown = (self._entered if self._entered in shown else shown[0],)
+        if shown != self._area[0]:
+            area = HSplit([pane.container for pane in shown]) if shown else Window(height=0)
+            self._area = shown, area
+        return self._area[1]
 
     def _refresh_panes(self) -> None:
         for pane in self._shown:
@@ -442,7 +462,7 @@ class Interface:
                 [
                     self._input,
                     search,
-                    DynamicContainer(lambda: self._pane_area),
+                    DynamicContainer(self._pane_area),
                     running,
                     status,
                 ]

@@ -20,6 +20,12 @@ QUIET = "fg:ansibrightblack"
 ALERT = "bold fg:ansiyellow"
 ERROR = "bold fg:ansired"
 
+_LEAST = 4
+"""How many lines a pane needs: title, two lines, and what keys do or another line."""
+
+_ROWS_LEFT = 5
+"""How many rows of the screen a pane leaves."""
+
 Draw: TypeAlias = "Callable[[int, int], tuple[list[Line], int | None]]"
 """Called with columns and lines; returns the lines, and the column of the cursor in the last."""
 
@@ -57,10 +63,16 @@ class PaneControl(UIControl):
 
 
 def window(control: PaneControl, share: float, most: int) -> Window:
-    """Return the window of a pane, which takes a share of the screen, and few lines at most."""
+    """Return the window of a pane, which takes a share of the screen, and few lines at most.
+
+    It leaves room for the prompt, the bar and some output. If that makes it too low to be of
+    use, it takes a line, in which it says so.
+    """
 
     def height() -> Dimension:
-        wanted = max(1, min(most, int(get_app().output.get_size().rows * share)))
+        rows = get_app().output.get_size().rows
+        wanted = min(most, max(_LEAST, int(rows * share)), rows - _ROWS_LEFT)
+        wanted = wanted if wanted >= _LEAST else 1
         return Dimension(min=0, preferred=wanted, max=wanted)
 
     return Window(control, height=height, wrap_lines=False, always_hide_cursor=False)
@@ -78,6 +90,8 @@ def redraw() -> None:
 
 def frame(title: Line, body: list[Line], foot: Line, height: int) -> list[Line]:
     """Return title, body and foot as so many lines; without the latter where there is no room."""
+    if height == 1:
+        return [[(ALERT, " no room for this pane on so low a screen"), *title]]
     if height < 3:
         return body[:height]
     if height < 5:

@@ -193,3 +193,33 @@ def test_a_command_has_the_database_to_itself(start: Start, store: Kycore) -> No
     shell.type("F2")
     shell.wait("search: words$")
     assert "│ words to be indexed" in shell.text
+
+
+def test_panes_leave_room_on_a_low_screen(start: Start, store: Kycore) -> None:
+    store.save_many({f"k{number:03}": number for number in range(100)})
+    shell = start(rows=12)
+    shell.type("F2", "F3")
+    shell.wait("audit trail · default")
+    assert "browser" not in shell.text
+    shell.type("F2")
+    shell.wait("browser · default")
+    assert "audit trail" not in shell.text
+    shell.resize(100, 40)
+    shell.wait("audit trail · default")
+    shell.resize(100, 8)
+    shell.wait("no room for this pane on so low a screen browser")
+    shell.type("F2")
+    shell.wait("no room for this pane on so low a screen audit trail")
+    shell.type("F3", "F3")
+    shell.wait(lambda: "no room" not in shell.text)
+
+
+def test_a_result_is_held_where_panes_begin(start: Start, store: Kycore) -> None:
+    store.save_many({f"k{number:03}": number for number in range(100)})
+    shell = start(rows=24)
+    shell.type("F2")
+    shell.wait("browser · default")
+    shell.type("esc")
+    shell.enter("scan")
+    shell.wait("-- more --")
+    assert re.search(r"^default> scan\nk000=0$", shell.text, re.M)
