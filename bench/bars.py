@@ -130,6 +130,13 @@ BARS = (
         3,
         promised="issue 13",
     ),
+    Bar(
+        "shell: echo of a key while 1,000,000 rows stream",
+        "median",
+        None,
+        0.050,
+        promised="issue 13",
+    ),
     Bar(IN_ZSH, "zsh: $(kyg)", "zsh: /bin/true", 1, promised="issue 14"),
     Bar(IN_FISH, "fish: (kyg)", "fish: /bin/true", 0.5, promised="issue 14"),
 )
