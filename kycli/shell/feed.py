@@ -13,8 +13,13 @@ from kycli.cli.terminal import escaped, width
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kycli.shell.interrupts import Interrupts
+
 _MOST = 1 << 20
 """How many characters may wait; a command that has more to say waits, too."""
+
+_LOOK_SECONDS = 0.2
+"""How long the main thread waits before it looks whether Ctrl-C was pressed."""
 
 _UNUSUAL = re.compile(r"[^\n\t -~]")
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
@@ -39,10 +44,12 @@ class Feed:
 
     Parameters:
         wake: called when there is something to take.
+        interrupts: what Ctrl-C does to the main thread.
     """
 
-    def __init__(self, wake: Callable[[], object]) -> None:
+    def __init__(self, wake: Callable[[], object], interrupts: Interrupts) -> None:
         self._wake = wake
+        self._interrupts = interrupts
         # Entering a Condition is Python code: Ctrl-C in it would leave the lock held for good.
         self._lock = threading.RLock()
         self._change = threading.Condition(self._lock)
@@ -61,9 +68,8 @@ class Feed:
             return not self._dropping
         whole = "".join([*self._begun, head, newline])
         self._begun = [tail] if tail else []
-        with self._lock:
-            while self._size > _MOST and not self._dropping:
-                self._change.wait()
+        with self._interrupts.delayed(), self._lock:
+            self._wait_while(lambda: self._size > _MOST and not self._dropping)
             if self._dropping:
                 return False
             self._items.append(whole)
@@ -93,9 +99,12 @@ class Feed:
 
     def drain(self) -> None:
         """Wait until all whole lines are shown, or dropped."""
-        with self._lock:
-            while self._items:
-                self._change.wait()
+        with self._interrupts.delayed(), self._lock:
+            self._wait_while(lambda: bool(self._items))
+
+    def _wait_while(self, condition: Callable[[], bool]) -> None:
+        while condition() and not self._interrupts.is_pending:
+            self._change.wait(_LOOK_SECONDS)
 
     # The thread of the user interface
 
@@ -137,10 +146,10 @@ class Feed:
         return bool(self._items)
 
     def drop(self) -> None:
-        """Throw away what is waiting, and what is still to come of this command."""
+        """Throw away the output that is waiting, and what is still to come of this command."""
         with self._lock:
             self._dropping = True
-            self._items.clear()
+            self._items = deque(item for item in self._items if not isinstance(item, str))
             self._begun = []
             self._size = 0
             self._change.notify_all()

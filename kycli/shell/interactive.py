@@ -19,13 +19,13 @@ from kycli.shell.editing import quoted
 from kycli.shell.facts import FactFinder
 from kycli.shell.feed import Err, Feed, Out, harmless
 from kycli.shell.interface import Interface
+from kycli.shell.interrupts import Interrupts
 from kycli.shell.leaving import may_leave
 from kycli.shell.session import SessionEnvironment
 from kycli.shell.state import READER_TIMEOUT_MS, OccupiedError, Staged, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
 
     from kycli.cli.commands import Command
     from kycli.core.storage import Kycore
@@ -67,7 +67,8 @@ class _Interactive:
         env = SessionEnvironment(session)
         database, scope = session.position(env)
         self.state = State(database, scope, self._submit)
-        self.feed = Feed(lambda: self.ui.wake())
+        self._interrupts = Interrupts()
+        self.feed = Feed(lambda: self.ui.wake(), self._interrupts)
         self.facts = FactFinder(self.state, lambda: self.ui.wake())
         self.ui = Interface(
             self.state,
@@ -78,12 +79,12 @@ class _Interactive:
             leave=lambda error=None: self._request(_Request(None, error=error)),
             has_more_to_do=lambda: bool(self._requests),
             interrupt=self._interrupt,
+            interrupts=self._interrupts,
         )
-        self._runs = False
         self._code = 0
 
     def run(self) -> int:
-        before = signal.signal(signal.SIGINT, self._on_interrupt)
+        before = signal.signal(signal.SIGINT, self._interrupts.handle)
         switching = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self.ui.start()
@@ -146,12 +147,12 @@ class _Interactive:
         if not self.session.leaving:
             return False
         try:
-            self._runs = True
+            self._interrupts.are_allowed = True
             return may_leave(self.session, ScreenEnvironment(self))
         except KeyboardInterrupt:
             return False
         finally:
-            self._runs = False
+            self._interrupts.are_allowed = False
 
     def _run(self, words: list[str], line: str) -> None:
         state = self.state
@@ -159,7 +160,7 @@ class _Interactive:
         self.feed.echo(self.ui.prompt_text(), line)
         began = time.monotonic()
         try:
-            self._runs = True
+            self._interrupts.are_allowed = True
             try:
                 env = ScreenEnvironment(self)
                 state.pages = env.config.shell_pager == "on"
@@ -169,9 +170,9 @@ class _Interactive:
             if self._code == INTERRUPTED:
                 raise KeyboardInterrupt
             self.feed.finish()
-            self._runs = False
+            self._interrupts.are_allowed = False
         except KeyboardInterrupt:
-            self._runs = False
+            self._interrupts.are_allowed = False
             self._code = INTERRUPTED
             self.feed.drop()
             self.feed.say("interrupted")
@@ -205,10 +206,6 @@ class _Interactive:
     def _interrupt(self) -> None:
         """Stop the command that runs; called in the thread of the user interface."""
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._runs:
-            raise KeyboardInterrupt
 
 
 class ScreenEnvironment(SessionEnvironment):

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from kycli.core.storage import Kycore
     from kycli.shell.facts import FactFinder
     from kycli.shell.feed import Feed
+    from kycli.shell.interrupts import Interrupts
     from kycli.shell.panes import Pane
     from kycli.shell.state import State
 
@@ -133,6 +134,7 @@ class Interface:
         leave: called when the user wants to leave, with an error if there was one.
         has_more_to_do: returns whether what it was called with is still waiting.
         interrupt: called when the user wants to stop the command that runs.
+        interrupts: what Ctrl-C does to the main thread.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class Interface:
         leave: Callable[..., object],
         has_more_to_do: Callable[[], bool],
         interrupt: Callable[[], object],
+        interrupts: Interrupts,
     ) -> None:
         self._state = state
         self._feed = feed
@@ -154,6 +157,7 @@ class Interface:
         self._leave = leave
         self._has_more_to_do = has_more_to_do
         self._interrupt = interrupt
+        self._interrupts = interrupts
         self._rows: int | None = None  # that output may still fill before it is held
         self._is_held = False  # whether a long result waits for a key
         self._batch = 1 << 16
@@ -227,15 +231,16 @@ class Interface:
 
         self._left = left
         self._state.is_away = True
-        for pane in self._panes:
-            pane.pause()
         try:
-            loop.call_soon_threadsafe(
-                lambda: self._app.create_background_task(away()), context=self._app.context
-            )
-            while not entered.wait(0.2):
-                if not self._thread.is_alive():
-                    raise EOFError
+            with self._interrupts.delayed():
+                for pane in self._panes:
+                    pane.pause()
+                loop.call_soon_threadsafe(
+                    lambda: self._app.create_background_task(away()), context=self._app.context
+                )
+                while not entered.wait(0.2):
+                    if not self._thread.is_alive():
+                        raise EOFError
             yield
         finally:
             self.resume()
@@ -573,7 +578,7 @@ class Interface:
             self._buffer.reset()
             event.app.layout.focus(self._buffer)
 
-        @keys.add("c-d", filter=at_prompt & is_empty)
+        @keys.add("c-d", filter=at_prompt & is_empty & ~is_held)
         def leave(event: KeyPressEvent) -> None:
             self._leave()
             self._awake.set()
@@ -596,6 +601,7 @@ class Interface:
 
         @keys.add(" ", filter=at_prompt & is_empty & is_held)
         @keys.add("enter", filter=at_prompt & is_empty & is_held)
+        @keys.add("c-d", filter=at_prompt & is_empty & is_held)
         @keys.add("pagedown", filter=is_held)
         def more(event: KeyPressEvent) -> None:
             self._page()

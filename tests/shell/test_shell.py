@@ -356,6 +356,10 @@ def test_a_long_result_is_paged(start: Start, many: Kycore) -> None:
     assert "key000020" not in shell.text
     shell.type(" ")
     shell.wait("key000020")
+    shell.wait("^-- more --")
+    shell.type("c-d")  # as in other pagers: it does not leave
+    shell.wait("key000040")
+    shell.wait("^-- more --")
     shell.enter("kyg key000007")  # what comes next is wanted instead
     shell.wait("^x{20}$")
     assert "more" not in shell.text
