@@ -116,7 +116,7 @@ static int find_python(const char *script, char *path, size_t room)
 _Noreturn void run_python(const struct call *call)
 {
     char script[PATH_MAX] = "kycli", python[512];
-    char *first[] = {python, "-S", script, (char *)call->program}, *told[] = {CALLED};
+    char *first[] = {python, "-SP", script, (char *)call->program}, *told[] = {CALLED};
     char **words, **variables;
     sigset_t interrupt, blocked;
 
@@ -129,8 +129,8 @@ _Noreturn void run_python(const struct call *call)
         variables = copy(told, 1, call->variables);
         if (words && variables) {
             /*
-             * Without the module `site`, which takes long; the script makes up for it. Not for `ky`
-             * and `kycli`, which are any command, such as one that asks where Python is installed.
+             * Without the module `site`, which takes long; the script makes up for it. And without
+             * the directory of the script in the path, as no module is there. Not for `ky` and `kycli`, which are any command, such as one that asks where Python is installed.
              */
             if (!same(call->program, "ky") && !same(call->program, "kycli")
                 && !access(script, X_OK) && !find_python(script, python, sizeof python))

@@ -10,18 +10,7 @@ import sys
 import pytest
 from cli.harness import Call, program
 
-ENGINE = {
-    "apsw",
-    # Loaded by apsw itself.
-    "collections",
-    "collections.abc",
-    "_collections",
-    "itertools",
-    "keyword",
-    "operator",
-    "_operator",
-    "reprlib",
-}
+ENGINE = {"apsw"}
 OURS = {
     "kycli",
     "kycli.address",
