@@ -169,9 +169,19 @@ def too_many_digits(what: str) -> StorageError:
     )
 
 
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+"""Reads a document from where it begins; ``json.loads`` does more, and takes twice as long."""
+
+
 def loads(text: str) -> Any:
     """Return the document that ``dumps`` encoded."""
-    document = json.loads(text)
+    try:
+        document, end = _SCAN(text, 0)
+        is_whole = end == len(text)
+    except (StopIteration, TypeError):
+        is_whole = False
+    if not is_whole:
+        document = json.loads(text)  # it has blanks around it, or is wrong
     return _untagged(document) if '"$' in text else document
 
 

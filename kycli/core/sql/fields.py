@@ -241,19 +241,11 @@ class _Compiler:
     def narrowed(self, field: Field, comparisons: list[Comparison]) -> str:
         """Return the range of an index that holds all that comparisons of a field choose."""
         scalar = _indexed(field)
-        by: dict[str, Comparison] = {}
-        for comparison in comparisons:
-            by.setdefault(comparison.operator[0], comparison)
-        for operator in ("=", "i"):
-            if operator in by:
-                return self.compared(scalar, by[operator].operator, by[operator].values)
-        low, high = by.get(">"), by.get("<")
-        if low is None or high is None:
-            only = low or high
-            assert only is not None
+        only, *more = _ends(comparisons)
+        if not more:
             return self.compared(scalar, only.operator, only.values)
         return " AND ".join(
-            f"{scalar} {side.operator} {self.bind(side.values[0])}" for side in (low, high)
+            f"{scalar} {side.operator} {self.bind(side.values[0])}" for side in (only, *more)
         )
 
 
@@ -306,11 +298,12 @@ def plan(question: Question, indexes: dict[str, Field], most: int) -> Plan:
     for way in ways:
         index = way.comparisons[0].field
         narrowed = compiler.narrowed(index, way.comparisons)
+        rest = question._replace(condition=_without(question.condition, _chosen(way.comparisons)))
         for condition in way.only:
             narrowed += f" AND {compiler.condition(condition, value)}"
         gives_order = index if len(ways) == 1 else None
         arms.append(
-            _select(compiler, question, source + _by(question, index), value, narrowed, gives_order)
+            _select(compiler, rest, source + _by(question, index), value, narrowed, gives_order)
         )
     by = _by(question, reads[0])
     if not ways:
@@ -437,6 +430,35 @@ def _narrowing(comparison: Comparison) -> list[Comparison]:
         start = _literal_start(str(values[0]), "*?[")
         return _range(field, start, start)
     return []
+
+
+def _ends(comparisons: list[Comparison]) -> list[Comparison]:
+    """Return those of a field's comparisons that its index is read by: one, or two ends."""
+    by: dict[str, Comparison] = {}
+    for comparison in comparisons:
+        by.setdefault(comparison.operator[0], comparison)
+    for operator in ("=", "i"):
+        if operator in by:
+            return [by[operator]]
+    return [by[side] for side in (">", "<") if side in by]
+
+
+def _chosen(comparisons: list[Comparison]) -> list[Comparison]:
+    """Return those of a field's comparisons that are true of a row if its index leads to it."""
+    ends = _ends(comparisons)
+    if len(ends) == 1:
+        return ends
+    # Between ends of two types, there are values for which neither is true.
+    low, high = (isinstance(end.values[0], str) for end in ends)
+    return ends if low == high else []
+
+
+def _without(condition: Condition | None, known: list[Comparison]) -> Condition | None:
+    """Return what is left of a condition if these comparisons are known to be true."""
+    if condition is None:
+        return None
+    left = [item for item in _all_of(condition) if not any(item is each for each in known)]
+    return And(tuple(left)) if left else None
 
 
 def _of_like(comparison: Comparison) -> list[_Way]:

@@ -209,6 +209,12 @@ def agree(kv: Kycore, query: str | None, order: list[str], limit: int | None) ->
 )
 @example([({"a": True}, ""), ({"a": 1}, ""), ({"a": "1"}, "")], "a = 1", [], None, ["a"], True)
 @example([({"a": 5}, "large"), ({"a": 7}, "")], "a > 3", ["-a"], 1, ["a"], False)
+@example(
+    [({"a": 9}, ""), ({"a": "b"}, ""), ({"a": 5}, "")], "a > 3 and a < 'x'", [], None, ["a"], True
+)
+@example([({"a": 1}, "")], "a in ()", [], None, ["a"], True)
+@example([({"a": 5}, ""), ({"a": 9}, "")], "a > 3 and a > 7 and b is null", [], 1, ["a"], True)
+@example([({"a": 1}, ""), ({"a": 9}, "large")], "a in (1, true, 9)", ["a"], None, ["a"], True)
 def test_what_is_selected_is_what_python_selects(
     documents: list[tuple[Any, str]], query: str | None, order: list[str], limit: int | None,
     indexed: list[str], early: bool,
