@@ -133,7 +133,8 @@ cdef class _Listings(_Importing):
 
         Without an order they are sorted by key and come in pages, as from ``entries``. With one
         they are of one moment, and all that match are found before the first is returned;
-        values over 512 bytes are read one by one. What cannot be read is left out.
+        if there are many, SQLite keeps them in a temporary file meanwhile. Values over 512
+        bytes are read one by one. What cannot be read is left out.
 
         Parameters:
             where: the condition, such as ``"age > 30 and (city = 'Paris' or tags contains

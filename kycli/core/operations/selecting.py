@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from kycli.core.codec import decode, range_of
@@ -17,7 +18,7 @@ from kycli.core.documents.conditions import (
 from kycli.core.operations.entry import Entry
 from kycli.core.sql import fields as sql
 from kycli.core.sql.fields import FieldIndex, Plan, Question
-from kycli.errors import CorruptError, InvalidConditionError, MisuseError
+from kycli.errors import CorruptError, InvalidConditionError, KycliError, MisuseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def _question(
 
 
 def _answers(store: Kycore, question: Question, limit: int | None) -> Iterator[Entry]:
+    is_short = limit is not None and limit <= _NARROW_ROWS
+    # What a transaction takes back, it would take from under a listing that goes on after it.
+    if question.order and not is_short and not store._in_transaction():
+        yield from _spooled(store, question, limit)
+        return
     found = _at_once(store, question, limit)
     if found is not None:
         yield from _entries(store, found)
@@ -72,6 +78,20 @@ def _answers(store: Kycore, question: Question, limit: int | None) -> Iterator[E
             return
         first = page[-1][0] + "\0"
         left = None if left is None else left - len(page)
+
+
+def _spooled(store: Kycore, question: Question, limit: int | None) -> Iterator[Entry]:
+    """Yield entries as of one moment, sorted, of which SQLite keeps the rest on the disk."""
+    with store.snapshot():
+        table = sql.spool(store, _plan(store, question, limit))
+    try:
+        after = 0
+        while page := sql.spooled(store, table, after, _PAGE_ROWS):
+            yield from _entries(store, page)
+            after += len(page)
+    finally:
+        with suppress(KycliError):  # such as a store that is closed, and the table with it
+            sql.drop_spool(store, table)
 
 
 def _at_once(store: Kycore, question: Question, limit: int | None) -> list[tuple[Any, ...]] | None:

@@ -24,6 +24,7 @@ of a row; every number sorting before every text, and every text before every BL
 from __future__ import annotations
 
 from hashlib import blake2b
+from itertools import count
 from typing import Any, NamedTuple
 
 from kycli.core.documents.conditions import And, Comparison, Field, Not, Or
@@ -41,6 +42,8 @@ _BOOLEANS = {False: b"\0", True: b"\1"}
 _INDEXES = f"""
 SELECT name, sql FROM sqlite_schema
 WHERE type = 'index' AND tbl_name = 'kvstore' AND name GLOB '{_PREFIX}*' ORDER BY name"""
+_NUMBERS = count()  # of temporary tables
+_SPOOLED = "SELECT * FROM temp.{} WHERE rowid > ?1 AND rowid <= ?2 ORDER BY rowid"
 _LARGE = "SELECT value FROM audit_log WHERE id = ?1"
 
 _SPECIAL = {
@@ -518,6 +521,22 @@ def _weight(comparisons: list[Comparison]) -> int:
 def rows(store: Kycore, found: Plan) -> list[tuple[Any, ...]]:
     """Return the rows: key, stored value, kind, version, expiry, last change, home."""
     return store._query(found.sql, found.bindings)
+
+
+def spool(store: Kycore, found: Plan) -> str:
+    """Put the rows into a temporary table, which is on the disk if it is large; return its name."""
+    name = f"selected_{next(_NUMBERS)}"
+    store._query(f"CREATE TEMP TABLE {name} AS {found.sql}", found.bindings)
+    return name
+
+
+def spooled(store: Kycore, name: str, after: int, most: int) -> list[tuple[Any, ...]]:
+    """Return rows of a temporary table, those after the first so many."""
+    return store._query(_SPOOLED.format(name), (after, after + most))
+
+
+def drop_spool(store: Kycore, name: str) -> None:
+    store._query(f"DROP TABLE temp.{name}")
 
 
 def how(store: Kycore, found: Plan) -> list[tuple[int, int, str]]:

@@ -22,7 +22,7 @@ from kycli.core.documents.paths import MISSING
 from kycli.core.operations import patterns, selecting
 from kycli.core.operations.entry import Entry
 from kycli.core.sql.fields import FieldIndex
-from kycli.errors import InvalidConditionError, InvalidScopeError, MisuseError
+from kycli.errors import ClosedError, InvalidConditionError, InvalidScopeError, MisuseError
 
 BIG = 1 << 63
 
@@ -593,3 +593,42 @@ def test_statistics(store: Kycore) -> None:
     assert by[".in.zip"].nulls == 1
     assert by["on"].types == {"date": 1}
     assert store.statistics(scope="nothing").fields == []
+
+
+def test_a_sorted_listing_is_of_one_moment(store: Kycore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selecting, "_PAGE_ROWS", 2)
+    store.save_many({f"k{number}": {"rank": -number} for number in range(7)})
+    found = store.select(order="rank")
+    assert next(found).key == "k6"
+    with store.transaction():
+        store.save("k0", {"rank": -9})
+        store.delete("k3")
+        assert [entry.key for entry in store.select(order="rank")][:2] == ["k0", "k6"]
+    assert [entry.key for entry in found] == ["k5", "k4", "k3", "k2", "k1", "k0"]
+    assert store._query("SELECT name FROM temp.sqlite_schema") == []
+
+
+def test_a_sorted_listing_may_be_left(store: Kycore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selecting, "_PAGE_ROWS", 2)
+    store.save_many({f"k{number}": number for number in range(7)})
+    found = store.select(order="@value")
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    assert store._query("SELECT name FROM temp.sqlite_schema") == []
+    left = store.select(order="@value")
+    next(left)
+    store.close()
+    with pytest.raises(ClosedError):
+        list(left)
+
+
+def test_a_sorted_listing_outlives_a_transaction_that_is_rolled_back(
+    store: Kycore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "_PAGE_ROWS", 2)
+    store.save_many({f"k{number}": number for number in range(7)})
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        found = store.select(order="-@value")
+        assert next(found).key == "k6"
+        raise ZeroDivisionError
+    assert len(list(found)) == 6
