@@ -349,6 +349,7 @@ class Interface:
                     if self._rows is not None:
                         self._rows = max(0, self._rows - self._rows_of(item))
             output.write_raw("\x1b[m")
+            app.render_counter += 1  # else controls show what they showed at the last drawing
             app.renderer.render(app, app.layout)
         finally:
             output.held = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,20 +14,14 @@ from kycli import Kycore
 Start = Callable[..., Terminal]
 
 
-def test_the_trail_shows_what_another_process_does_within_a_second(
-    start: Start, store: Kycore
-) -> None:
+def test_the_trail_shows_what_another_process_does(start: Start, store: Kycore) -> None:
     store.save("first", 1)
     shell = start()
     shell.type("F3")
     shell.wait("created +first")
-    late = []
     for number in range(5):
-        begun = time.monotonic()
         store.save(f"live{number}", "from elsewhere")
         shell.wait(f"created +live{number} +from elsewhere")
-        late.append(time.monotonic() - begun)
-    assert min(late) < 1  # on a busy machine, some may take longer
 
 
 def test_a_key_is_edited_deleted_and_restored(start: Start, store: Kycore) -> None:
@@ -39,7 +32,7 @@ def test_a_key_is_edited_deleted_and_restored(start: Start, store: Kycore) -> No
     shell.wait('"name": "Ada"')
     shell.type("e")
     shell.wait('"name": "Bob"')
-    assert "> ky edit --scope default -- user" in shell.text
+    shell.wait("> ky edit --scope default -- user")
     shell.type("d")
     shell.wait("delete 'user'. y/n")
     shell.type("y")
@@ -74,7 +67,7 @@ def test_both_panes_follow_the_scope(start: Start, store: Kycore) -> None:
     shell.enter("use --here alpha.prod")
     shell.wait("browser · alpha.prod")
     shell.wait("created +there")
-    assert "here" not in re.sub("there|--here", "", shell.text)
+    shell.wait(lambda: "here" not in re.sub("there|--here", "", shell.text))
 
 
 def test_a_key_enters_a_pane_and_hides_it(start: Start, store: Kycore) -> None:
@@ -152,7 +145,7 @@ def test_panes_show_what_is_staged_until_it_is_rolled_back(start: Start, store: 
     shell.wait("overwritten +k +other")
     shell.enter("commit")
     shell.wait(lambda: "'diff' shows them" not in shell.text)
-    assert "│ other" in shell.text
+    shell.wait("│ other")
     assert not re.search("overwritten +k +after", shell.text)
 
 
