@@ -9,19 +9,21 @@ it, which is the pipe of requests, and a token.
 ``VERSION-SHELL.requests``
     A request is the byte US (0x1F), and fields that each end in US::
 
-        K1  ID  DIRECTORY  UMASK  STREAMS  PROGRAM  KIND  ENAME=VALUE...  AARGUMENT...  Z
+        K1  ID  DIRECTORY  UMASK  STREAMS  PROGRAM  KIND  AARGUMENT...  ENAME=VALUE...  Z
 
-    ID is the token and a letter. KIND is ``p`` to print the output, ``v`` for a variable, ``a`` for
-    a list. Variables begin with ``E``, arguments with ``A``. There is no length, because fish
-    cannot count bytes. Ctrl-C may stop fish in mid-request, so that a part of one may precede
-    another, and a whole one that nobody waits for any more.
+    ID is the token and a digit. DIRECTORY is the name that fish knows, and counts only where
+    ``/proc`` does not tell it. KIND is ``p`` to print the output, ``v`` for a variable, ``a`` for
+    a list. Arguments begin with ``A``, variables with ``E``. An argument with US in it is not sent.
+    There is no length, because fish cannot count bytes. Ctrl-C may stop fish in mid-request, so
+    that a part of one may precede another, and a whole one that nobody waits for any more.
 ``VERSION-SHELL.replies``
     A reply is one or more of these, each with a NUL at its end and US between the fields::
 
         ID  STATUS  MORE  WHAT  HOW  TEXT
 
     MORE is ``+`` when another one follows. WHAT is the stream that TEXT goes to, ``1`` or ``2``;
-    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing. HOW is ``t`` for the text
+    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` for what fish has to
+    do by hand. HOW is ``t`` for the text
     itself. fish reads pipes byte by byte, and files in blocks; so HOW is ``f`` when TEXT is the
     path of a file, and ``n`` when that has NUL bytes, which fish can hand to programs alone. Items
     in a file end in NUL. STATUS is that of ``kycli.session.protocol``.
@@ -113,12 +115,16 @@ class FishWorker(Loop):
         self._begun = b""
         self._files: list[str] = []
         self._is_current = False
+        self._has_proc = os.path.exists(f"/proc/{shell}/cwd")
+        self._cancelled = select.poll()
         # Only a pipe that is being read can be opened for writing alone. As soon as it is, a
         # reader need not wait, and is known by its coming and going.
         both = os.open(pipes.replies, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._replies = os.open(pipes.replies, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         os.close(both)
         fcntl.fcntl(self._replies, fcntl.F_SETOWN, os.getpid())
+        self._cancelled.register(self._replies, 0)
+        self._cancelled.register(requests, READABLE)
 
     def watch(self) -> None:
         # Level-triggered, a pipe that nobody writes to would be an event at all times.
@@ -135,13 +141,10 @@ class FishWorker(Loop):
     def is_cancelled(self) -> bool:
         if not self._is_current:
             return False
-        poller = select.poll()
-        poller.register(self._replies, 0)
-        poller.register(self._requests, READABLE)
         # POLLHUP of the requests is nothing: who has sent one closes the pipe at some time.
         return any(
             event & select.POLLERR if found == self._replies else event & READABLE
-            for found, event in poller.poll(0)
+            for found, event in self._cancelled.poll(0)
         )
 
     def _taken(self) -> list[bytes]:
@@ -157,6 +160,8 @@ class FishWorker(Loop):
             data += block
             if len(data) > protocol.MAX_FIELDS:
                 data = b""
+            if len(block) < _BLOCK:  # that was all, and more would be another event
+                break
         fields = data.split(_US)
         self._begun = data if fields[-2:] != [b"Z", b""] else b""
         if self._begun or b"K1" not in fields:
@@ -170,9 +175,12 @@ class FishWorker(Loop):
             return
         self._forget()
         self._drop_old_replies()
+        if self._has_proc:
+            directory = b"."
         status, chunks = self._run(directory, umask, streams, program, kind, rest)
         status, texts = _texts(kind, status, chunks, rest)
-        records = [_US.join([number, status, b".", b"0", b"t", b""])]
+        nothing = b"0" if status.isdigit() else b"h"
+        records = [_US.join([number, status, b".", nothing, b"t", b""])]
         if texts:
             mores = [b"+"] * (len(texts) - 1) + [b"."]
             records = [
@@ -194,6 +202,8 @@ class FishWorker(Loop):
         rest: list[bytes],
     ) -> tuple[bytes, list[tuple[int, bytes]]]:
         """Run a request; return its status and what it wrote."""
+        if b"EA" in b"".join([field[:1] for field in rest]):
+            return protocol.DECLINED, []  # a variable with US in it
         words = [
             field[1:].decode("utf-8", "surrogateescape") for field in rest if field[:1] == b"A"
         ]

@@ -11,7 +11,8 @@ set -g __kycli_python @PYTHON@
 set -g __kycli_bin @BIN@
 set -g __kycli_version @VERSION@
 set -g __kycli_base @RUNTIME@/@VERSION@-$fish_pid
-set -g __kycli_ring 1 2 3 4 5 6 7 8 9 a b c d e f g
+set -g __kycli_ring 1 2 3 4
+set -g __kycli_good
 set -g __kycli_variables KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME XDG_CONFIG_HOME XDG_DATA_HOME TZ TMPDIR LOGNAME USER NO_COLOR TERM
 set -q __kycli_door; or set -g __kycli_door
 set -q __kycli_token; or set -g __kycli_token
@@ -69,93 +70,119 @@ function __kycli_reads
     return 1
 end
 
-# Run a program: KIND PROGRAM WORDS. KIND is p to print what it writes, v to put that into
-# __kycli_value, and a to put its items there.
+# Run a program: KIND PROGRAM WORDS, none of which has the byte US. KIND is p to print what it
+# writes, v to put that into __kycli_value, and a to put its items there.
+#
+# fish takes some microseconds for each command. So what holds as a rule is asked for at once.
 function __kycli_call
-    set __kycli_kind $argv[1]
-    set -e argv[1]
-    if contains -- --here $argv; and not contains -- -- $argv
-        if test $argv[1] = kyuse; or contains -- use $argv
-            __kycli_here $argv
+    set -l __kycli_streams ppp
+    # Variables that are set are exported, as a rule.
+    set -qu $__kycli_variables
+    if not test $status = 13 -a -z "$__kycli_busy" -a -p "$__kycli_door" -a ! -t 0 -a ! -t 1 -a ! -t 2
+        # An event handler that runs within a call must not read its reply.
+        if test "$__kycli_busy" = $fish_pid
+            __kycli_by_hand $argv
             return
         end
-    end
-    # An event handler that runs within a call must not read its reply.
-    if test "$__kycli_busy" = $fish_pid
-        __kycli_by_hand $__kycli_kind $argv
-        return
-    end
-    set -lx __kycli_busy $fish_pid
-    # All that are set are exported, as a rule; to ask for each of them takes time.
-    set -qu $__kycli_variables
-    if test $status = 13
-        set __kycli_fields EKYCLI_SCOPE=$KYCLI_SCOPE EKYCLI_DB_PATH=$KYCLI_DB_PATH EKYCLI_CONFIG=$KYCLI_CONFIG EKYCLI_DEBUG=$KYCLI_DEBUG EHOME=$HOME EXDG_CONFIG_HOME=$XDG_CONFIG_HOME EXDG_DATA_HOME=$XDG_DATA_HOME ETZ=$TZ ETMPDIR=$TMPDIR ELOGNAME=$LOGNAME EUSER=$USER ENO_COLOR=$NO_COLOR ETERM=$TERM A$argv[2..]
-    else
-        set __kycli_fields A$argv[2..]
+        if not test -p "$__kycli_door"; and not __kycli_start
+            __kycli_by_hand $argv
+            return
+        end
+        __kycli_look_at_streams $argv
         for __kycli_name in $__kycli_variables
-            set -qx $__kycli_name; and set -a __kycli_fields E$__kycli_name="$$__kycli_name"
+            set -qx $__kycli_name; or set -f $__kycli_name
         end
     end
-    set -qx COLUMNS; and set -a __kycli_fields ECOLUMNS=$COLUMNS
+    set -lx __kycli_busy $fish_pid
+    set -qx COLUMNS; and set -l __kycli_columns ECOLUMNS=$COLUMNS
+    set -g __kycli_ring $__kycli_ring[2..] $__kycli_ring[1]
+    begin
+        echo -ns -- \x1fK1\x1f$__kycli_token$__kycli_ring[1]\x1f$PWD\x1f$umask\x1f$__kycli_streams\x1f$argv[2]\x1f$argv[1]\x1f A$argv[3..]\x1f EKYCLI_SCOPE=$KYCLI_SCOPE\x1f EKYCLI_DB_PATH=$KYCLI_DB_PATH\x1f EKYCLI_CONFIG=$KYCLI_CONFIG\x1f EKYCLI_DEBUG=$KYCLI_DEBUG\x1f EHOME=$HOME\x1f EXDG_CONFIG_HOME=$XDG_CONFIG_HOME\x1f EXDG_DATA_HOME=$XDG_DATA_HOME\x1f ETZ=$TZ\x1f ETMPDIR=$TMPDIR\x1f ELOGNAME=$LOGNAME\x1f EUSER=$USER\x1f ENO_COLOR=$NO_COLOR\x1f ETERM=$TERM\x1f $__kycli_columns\x1f Z\x1f
+        while read -z -d \x1f __kycli_got __kycli_status __kycli_more __kycli_what __kycli_how __kycli_text
+            switch "$__kycli_got$__kycli_more"
+                case $__kycli_token$__kycli_ring[1].
+                    break
+                case $__kycli_token$__kycli_ring[1]+
+                    set -a __kycli_whats $__kycli_what
+                    set -a __kycli_hows $__kycli_how
+                    set -a __kycli_texts "$__kycli_text"
+            end
+        end
+    end >>$__kycli_door <$__kycli_base.replies
+    switch "$__kycli_got$__kycli_what$__kycli_how$__kycli_texts"
+        case $__kycli_token$__kycli_ring[1]1t
+            echo -n -- "$__kycli_text"
+        case $__kycli_token$__kycli_ring[1]vt
+            set -g __kycli_value "$__kycli_text"
+        case $__kycli_token$__kycli_ring[1]0t
+        case $__kycli_token$__kycli_ring[1]ht
+            set -e -l __kycli_busy
+            __kycli_by_hand $argv
+            return
+        case $__kycli_token$__kycli_ring[1]'*'
+            # What several lists say about the same text is at the same place in them.
+            set -a __kycli_whats $__kycli_what
+            set -a __kycli_hows $__kycli_how
+            set -a __kycli_texts "$__kycli_text"
+            set -g __kycli_value
+            for __kycli_what in $__kycli_whats
+                __kycli_put $__kycli_what $__kycli_hows[1] "$__kycli_texts[1]"
+                set -e __kycli_hows[1]
+                set -e __kycli_texts[1]
+            end
+        case '*'
+            if __kycli_reads $argv[2..]
+                set -e -l __kycli_busy
+                __kycli_by_hand $argv
+                return
+            end
+            __kycli_error "the server ended before it answered, so whether '$argv[2]' was done is not known" "look, and do it again if it was not"
+            return
+    end
+    return $__kycli_status
+end
+
+# Set __kycli_streams of the caller: KIND PROGRAM WORDS.
+function __kycli_look_at_streams --no-scope-shadowing
     set __kycli_streams p p p
     test -t 0; and set __kycli_streams[1] t
     # The builtin test knows the descriptors of fish, and not where this function writes to. kys without
     # flags writes nothing. fish forgets a Ctrl-C that meets a program at its end, so there is none then.
-    if test -t 1; and test $__kycli_kind = p; and not status is-command-substitution
-        if test $argv[1] != kys; or string match -q -- '-*' $argv
+    if test -t 1; and test $argv[1] = p; and not status is-command-substitution
+        if test $argv[2] != kys; or string match -q -- '-*' $argv[3..]
             command test -t 1; and set __kycli_streams[2] t
         end
     end
     test -t 2; and set __kycli_streams[3] t
-    if string match -q '*'\x1f'*' -- $argv $__kycli_fields
-        __kycli_by_hand $__kycli_kind $argv
-        return
-    end
-    set __kycli_where .
-    test -e /proc/$fish_pid/cwd; or set __kycli_where $PWD
+    set __kycli_streams (string join '' $__kycli_streams)
+end
 
-    set __kycli_status
-    if test -p "$__kycli_door"; or __kycli_start
-        set -g __kycli_ring $__kycli_ring[2..-1] $__kycli_ring[1]
-        set __kycli_id $__kycli_token$__kycli_ring[1]
-        begin
-            echo -ns -- \x1fK1\x1f$__kycli_id\x1f$__kycli_where\x1f$umask\x1f$__kycli_streams[1]$__kycli_streams[2]$__kycli_streams[3]\x1f$argv[1]\x1f$__kycli_kind\x1f $__kycli_fields\x1f Z\x1f
-            while read -z -d \x1f __kycli_got __kycli_code __kycli_more __kycli_what __kycli_how __kycli_text
-                if test "$__kycli_got$__kycli_more" = $__kycli_id.
-                    set __kycli_status $__kycli_code
-                    break
-                else if test "$__kycli_got$__kycli_more" = $__kycli_id+
-                    set -a __kycli_whats $__kycli_what
-                    set -a __kycli_hows $__kycli_how
-                    set -a __kycli_texts "$__kycli_text"
-                end
-            end
-        end >>$__kycli_door <$__kycli_base.replies
-        if test -z "$__kycli_status"; and not __kycli_reads $argv
-            __kycli_error "the server ended before it answered, so whether '$argv[1]' was done is not known" "look, and do it again if it was not"
+# Run a program whose words may ask for more than to print: PROGRAM WORDS.
+function __kycli_special --no-scope-shadowing
+    if contains -- "$argv[2]" -v -a
+        __kycli_into $argv
+    else if contains -- $argv[1] ky kycli; and contains -- "$argv[3]" -v -a
+        __kycli_into $argv[1] $argv[3..4] $argv[2] $argv[5..]
+    else if __kycli_is_here $argv
+        __kycli_here $argv
+    else if string match -q '*'\x1f'*' -- $argv
+        __kycli_by_hand p $argv
+    else
+        __kycli_call p $argv
+    end
+end
+
+# Whether words set the scope of this shell.
+function __kycli_is_here
+    contains -- --here $argv; and not contains -- -- $argv; or return
+    switch $argv[1]
+        case kyuse
+            return 0
+        case ky kycli
+            contains -- use $argv
             return
-        end
     end
-    if contains -- "$__kycli_status" '' '?' '<'
-        set -e -l __kycli_busy
-        __kycli_by_hand $__kycli_kind $argv
-        return
-    end
-    if test "$__kycli_what$__kycli_how$__kycli_texts" = 1t
-        echo -n -- "$__kycli_text"
-        return $__kycli_status
-    end
-    # What several lists say about the same text is at the same place in them.
-    set -a __kycli_whats $__kycli_what
-    set -a __kycli_hows $__kycli_how
-    set -a __kycli_texts "$__kycli_text"
-    set -g __kycli_value
-    for __kycli_what in $__kycli_whats
-        __kycli_put $__kycli_what $__kycli_hows[1] "$__kycli_texts[1]"
-        set -e __kycli_hows[1]
-        set -e __kycli_texts[1]
-    end
-    return $__kycli_status
+    return 1
 end
 
 # Put a text of a reply where it belongs: WHAT HOW TEXT.
@@ -214,29 +241,31 @@ function __kycli_here
     set -gx KYCLI_SCOPE $__kycli_value
 end
 
-# Run a program, and put what it writes into a variable: PROGRAM -v NAME WORDS, or -a. With ky and
-# kycli these may stand after the verb.
+# Run a program, and put what it writes into a variable: PROGRAM -v NAME WORDS, or -a.
 function __kycli_into --no-scope-shadowing
-    if not contains -- "$argv[2]" -v -a
-        set argv $argv[1] $argv[3..4] $argv[2] $argv[5..]
-    end
-    if test (count $argv) -lt 3
+    if not set -q argv[3]
         __kycli_error "$argv[2] needs a value: $argv[2] NAME" "as in: $argv[1] $argv[2] NAME KEY"
         return
     end
-    # Setting it is tried where that does no harm.
-    if string match -q '__kycli_*' -- $argv[3]; or test "$argv[3]" = argv; or not begin
-            true
-            set -l -- $argv[3]
-        end 2>/dev/null
-        __kycli_error "$argv[2]: '$argv[3]' is no variable that can be set" "as in: $argv[1] $argv[2] NAME KEY"
-        return
+    if not contains -- $argv[3] $__kycli_good
+        # Setting it is tried where that does no harm.
+        if string match -q '__kycli_*' -- $argv[3]; or test "$argv[3]" = argv; or not begin
+                true
+                set -l -- $argv[3]
+            end 2>/dev/null
+            __kycli_error "$argv[2]: '$argv[3]' is no variable that can be set" "as in: $argv[1] $argv[2] NAME KEY"
+            return
+        end
+        set -g __kycli_good $argv[3] $__kycli_good[1..9]
     end
     set -g __kycli_value
-    if test $argv[2] = -v
-        __kycli_call v $argv[1] $argv[4..]
-    else
-        __kycli_call a $argv[1] $argv[4..]
+    switch "$argv[2]$argv"
+        case '*'\x1f'*'
+            __kycli_by_hand (string sub -s 2 -- $argv[2]) $argv[1] $argv[4..]
+        case '-v*'
+            __kycli_call v $argv[1] $argv[4..]
+        case '*'
+            __kycli_call a $argv[1] $argv[4..]
     end
     set -l __kycli_status $status
     if set -q $argv[3]
@@ -248,13 +277,15 @@ function __kycli_into --no-scope-shadowing
 end
 
 for __kycli_name in @NAMES@
-    set -l __kycli_set 'contains -- "$argv[1]" -v -a'
-    contains -- $__kycli_name ky kycli; and set __kycli_set 'contains -- -v $argv[1..2]; or contains -- -a $argv[1..2]'
+    set -l __kycli_words "'-v*' '-a*' '*'\x1f'*'"
+    contains -- $__kycli_name ky kycli; and set -a __kycli_words "'* -v*' '* -a*'"
+    contains -- $__kycli_name kyuse ky kycli; and set -a __kycli_words "'*--here*'"
     eval "function $__kycli_name --no-scope-shadowing
-        if $__kycli_set
-            __kycli_into $__kycli_name \$argv
-        else
-            __kycli_call p $__kycli_name \$argv
+        switch \"\$argv\"
+            case $__kycli_words
+                __kycli_special $__kycli_name \$argv
+            case '*'
+                __kycli_call p $__kycli_name \$argv
         end
     end"
 end
