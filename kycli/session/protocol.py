@@ -263,7 +263,8 @@ def reply(status: bytes, chunks: list[tuple[int, bytes]]) -> bytes:
     """
     if len(chunks) == 1:
         ((stream, data),) = chunks
-        return b"%b\x001\0%d\0%d\0%b" % (status, stream, len(data), data)
+        # zsh knows where the digits of most are.
+        return b"%b\x001\0%d\0%08d\0%b" % (status, stream, len(data), data)
     parts = [b"%b\0%d\0" % (status, len(chunks))]
     for stream, data in chunks:
         parts += (b"%d\0%d\0" % (stream, len(data)), data)

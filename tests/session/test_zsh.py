@@ -151,7 +151,7 @@ def test_subshells_pipelines_jobs_and_options() -> None:
     assert said[0] == "1"
     assert said[1:] == [
         *(value, value, "2 value", "value value", *[value] * 9),
-        *("+zsh:17> kyg key", "+zsh:17> set +x", "2", "not left", value, "vclosed 1"),
+        *("+zsh:17> kyg key", "+zsh:17> set +x", "0", "not left", value, "vclosed 1"),
         *("kycli: cannot write to standard output: No space left on device", "full 1"),
         "on on 1",
     ]

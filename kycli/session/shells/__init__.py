@@ -21,9 +21,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from kycli.cli.commands import KY, all_commands
 from kycli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -32,6 +36,18 @@ VARIABLES = (
     *("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TZ", "TMPDIR", "LOGNAME", "USER"),
 )
 """The variables that bash sends with each request, in this order."""
+
+VARIABLES_ZSH = (
+    *("KYCLI_SCOPE", "KYCLI_DB_PATH", "KYCLI_CONFIG", "KYCLI_DEBUG", "HOME", "XDG_CONFIG_HOME"),
+    *("XDG_DATA_HOME", "TZ", "TMPDIR", "LOGNAME", "USER", "NO_COLOR", "TERM", "COLUMNS"),
+)
+"""The variables that zsh sends with each request, if they are exported."""
+
+_ZSH_OPTIONS = (
+    *("extended_glob", "no_multibyte", "no_err_exit", "no_err_return", "no_xtrace"),
+    *("local_traps", "no_aliases"),
+)
+"""The options of the functions of zsh, whatever those of the user are."""
 
 _READING = (
     *("get", "exists", "count", "keys", "scan", "ls", "query", "search", "history", "diff"),
@@ -74,23 +90,22 @@ def script(shell: str, *, export: bool = False) -> str:
         "@NAMES@": " ".join(names()),
         "@EXPORT@": "1" if export else "''",
         "@READING@": _reading(),
-        "@VARIABLES@": "\x1f".join(map(_sent_by_bash, VARIABLES)),
+        "@VARIABLES@": _SENT[shell](),
+        "@TYPES@": ":".join(f"${{(t){name}}}" for name in VARIABLES_ZSH),
     }
     for word, value in words.items():
         text = text.replace(word, value)
-    return _without_aliases(text) if shell == "zsh" else text
+    return _emulated(text) if shell == "zsh" else text
 
 
-def _without_aliases(text: str) -> str:
-    """Return a script of zsh so that the user's aliases do not get into its definitions.
+def _emulated(text: str) -> str:
+    """Return a script of zsh whose functions run with options of their own.
 
-    What ``eval`` is given is parsed as a whole, and aliases are replaced then. Quoted words are
-    none.
+    It is also read with them, so that the user's aliases do not get into its definitions. Quoted
+    words are no aliases.
     """
-    return (
-        "_kycli_aliases=${options[aliases]-}\n'builtin' 'setopt' 'no_aliases'\n"
-        f"'builtin' 'eval' {quoted('zsh', text)}\n"
-    )
+    options = " ".join(f"-o {option}" for option in _ZSH_OPTIONS)
+    return f"'builtin' 'emulate' zsh {options} -c {quoted('zsh', text)}\n"
 
 
 def names() -> list[str]:
@@ -109,6 +124,13 @@ def _sent_by_bash(name: str) -> str:
     if name == "TZ":  # an empty one is a zone
         return "${TZ+x$TZ}"
     return f"${{{name}:+${{{name}@a}}=${name}}}" if name.startswith("KYCLI_") else f"${{{name}-}}"
+
+
+_SENT: dict[str, Callable[[], str]] = {
+    "bash": lambda: "\x1f".join(map(_sent_by_bash, VARIABLES)),
+    "zsh": lambda: " ".join(VARIABLES_ZSH),
+    "fish": str,
+}
 
 
 def _reading() -> str:

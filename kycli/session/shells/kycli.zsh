@@ -7,11 +7,8 @@
 # runs the command.
 
 typeset -g _kycli_python=@PYTHON@ _kycli_bin=@BIN@ _kycli_version=@VERSION@
-typeset -g _kycli_runtime=@RUNTIME@ _kycli_off= _kycli_failures=0
-typeset -ga _kycli_variables=(
-    KYCLI_SCOPE KYCLI_DB_PATH KYCLI_CONFIG KYCLI_DEBUG HOME XDG_CONFIG_HOME XDG_DATA_HOME TZ TMPDIR
-    LOGNAME USER NO_COLOR TERM COLUMNS
-)
+typeset -g _kycli_runtime=@RUNTIME@ _kycli_socket=@RUNTIME@/@VERSION@-$$.sock _kycli_off= _kycli_failures=0
+typeset -g _kycli_types= _kycli_exported=
 
 # Run a program as a process, in the place of its function.
 function _kycli_plain {
@@ -31,13 +28,21 @@ function _kycli_error {
     return 1
 }
 
+# Connect to a server that is started first, unless another process of this shell was faster.
+function _kycli_connect {
+    _kycli_start && [[ -O $_kycli_runtime && ! -h $_kycli_runtime ]] && zsocket $_kycli_socket 2>/dev/null
+}
+
 # Start the server of this shell, and wait until it listens.
 function _kycli_start {
     [[ -z $_kycli_off && -x $_kycli_python ]] || return 1
     # Stopped by the terminal it could not be.
     $_kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.zsh $_kycli_version $$ </dev/null &>/dev/null
     case $? in
-        0) return 0 ;;
+        0)
+            _kycli_failures=0
+            return 0
+            ;;
         3) # The package was upgraded: what follows is done by the script of the new version.
             local _kycli_script=
             _kycli_script="$(_kycli_plain kycli init zsh 2>/dev/null)" && eval "$_kycli_script" &&
@@ -57,132 +62,136 @@ function _kycli_start {
     return 1
 }
 
+# Take note which variables are exported, as what expands to their number, with one more, and to them.
+function _kycli_look_at_variables {
+    local _kycli_name= _kycli_count=1
+    _kycli_exported= _kycli_types=$_kycli_text
+    for _kycli_name in @VARIABLES@; do
+        if [[ ${(Pt)_kycli_name} == *export* ]]; then
+            _kycli_exported+="$_kycli_name=\$$_kycli_name"$'\0' _kycli_count=$(( _kycli_count + 1 ))
+        fi
+    done
+    _kycli_exported=$_kycli_count$'\0'$_kycli_exported
+}
+
 # Run a program with its words by the server.
 #
-# zsh needs three system calls for every builtin, function and array, and none for [[ ]], (( )), if and
-# plain assignments. That is why this function is long, and has strings where arrays would do.
+# In $( ) this runs in a process that was just forked, where whatever is touched first costs a page.
+# So this function is long, has few variables and no loop, and what is rare stands in others.
 function _kycli_call {
-    emulate -L zsh -o extended_glob -o no_multibyte -o no_err_exit -o no_err_return -o no_xtrace -o local_traps
-    local REPLY= _kycli_kind= _kycli_variable= _kycli_status= _kycli_sent= _kycli_try= _kycli_rest= \
-        _kycli_name= _kycli_text= _kycli_mask=0077 _kycli_where=. _kycli_given= _kycli_count=0 \
-        _kycli_stream= _kycli_size=
+    local REPLY= _kycli_kind= _kycli_variable= _kycli_status= _kycli_stream= _kycli_text= _kycli_rest= \
+        _kycli_mask=0077 _kycli_where=. _kycli_here= _kycli_sent=
     # -v stands after the name of the function, or after the verb.
-    if [[ $2 == -[va] || $1 == (ky|kycli) && $3 == -[va] ]]; then
+    if [[ $2 == -[va] || $3 == -[va] && $1 == (ky|kycli) ]]; then
         if [[ $2 == -[va] ]]; then
-            _kycli_count=2
+            _kycli_rest=2
         else
-            _kycli_count=3
+            _kycli_rest=3
         fi
-        if ! _kycli_may_set $1 "${@[$_kycli_count,$_kycli_count + 1]}"; then
+        _kycli_kind=$argv[_kycli_rest] _kycli_variable=$argv[_kycli_rest+1]
+        # Most set a plain variable.
+        if [[ $_kycli_variable != [a-z]## || $parameters[$_kycli_variable] != (|scalar(|-local)) ]] &&
+            ! _kycli_may_set $1 "${@[$_kycli_rest,$_kycli_rest + 1]}"; then
             return 1
         fi
-        _kycli_kind=$argv[_kycli_count] _kycli_variable=$argv[_kycli_count+1]
-        argv[_kycli_count,_kycli_count+1]=()
+        argv[_kycli_rest,_kycli_rest+1]=()
         if [[ $_kycli_kind == -a ]]; then
             argv[2,1]=(-0)
         fi
-        _kycli_count=0
     fi
-    for _kycli_name in $_kycli_variables; do
-        if [[ ${(Pt)_kycli_name} == *export* ]]; then
-            _kycli_given+=$_kycli_name=${(P)_kycli_name}$'\0' _kycli_count=$(( _kycli_count + 1 ))
-        fi
-    done
     case $1 in
         kyg|kys|kyd|kyl|kyv|kypush|kyrem|kypatch) ;; # they create no file, or one whose mode is known
         kyuse|ky|kycli)
             _kycli_mask=
             if (( ${argv[(Ie)--here]} && ! ${argv[(Ie)--]} )) && [[ $1 == kyuse || -n ${(M)argv:#use} ]]; then
-                _kycli_kind=here _kycli_given+=$'KYCLI_HERE=1\0' _kycli_count=$(( _kycli_count + 1 ))
+                _kycli_kind=here _kycli_here=KYCLI_HERE=1
             fi
             ;;
         *) _kycli_mask= ;;
     esac
-    if [[ . -ef $PWD ]]; then # else it was renamed or replaced, and the server asks /proc
-        _kycli_where=$PWD
-    fi
-    for _kycli_name in 0 1 2; do
-        if [[ -t $_kycli_name ]]; then
-            _kycli_text+=t
-        elif [[ -e /dev/fd/$_kycli_name ]]; then
-            _kycli_text+=p
-        else
-            _kycli_text+=-
-        fi
-    done
     if [[ "$*" == *$'\0'* ]]; then
         _kycli_error 'an argument holds a NUL byte' 'give bytes on standard input: printf … | kys KEY -'
         return 1
     fi
-    _kycli_rest=$'\0'${_kycli_text}o$'\0'$1$'\0'$_kycli_count$'\0'$_kycli_given$(( $# - 1 ))$'\0'
+    if [[ . -ef $PWD ]]; then # else it was renamed or replaced, and the server asks /proc
+        _kycli_where=$PWD
+    fi
+    # Descriptors that are closed are told when they are used.
+    if [[ -t 0 ]]; then
+        _kycli_rest=$'\0t'
+    else
+        _kycli_rest=$'\0p'
+    fi
+    if [[ -t 1 && -z $_kycli_kind ]]; then
+        _kycli_rest+=t
+    else
+        _kycli_rest+=p
+    fi
+    if [[ -t 2 ]]; then
+        _kycli_rest+=to$'\0'
+    else
+        _kycli_rest+=po$'\0'
+    fi
+    # To ask for the attributes of each variable takes longer than all the rest.
+    _kycli_text=@TYPES@
+    if [[ $_kycli_text != "$_kycli_types" ]]; then
+        _kycli_look_at_variables
+    fi
+    _kycli_rest+=$1$'\0'"${(e)_kycli_exported}"$_kycli_here$'\0'$(( $# - 1 ))$'\0'
     if (( $# > 1 )); then
         _kycli_rest+=${(pj:\0:)argv[2,-1]}$'\0'
     fi
     _kycli_rest+=$'-\0'
     _kycli_text=$sysparams[pid]$'\0'$_kycli_where$'\0'$_kycli_mask
     # If the umask counts, it is printed at the end of the text: three digits and a newline.
-    _kycli_size=$(( $#_kycli_text + $#_kycli_rest + (! $#_kycli_mask) * 4 ))
-    _kycli_given=$'KYCLI1\0'$_kycli_size$'\0'$_kycli_text
+    _kycli_text=$'KYCLI1\0'$(( $#_kycli_text + $#_kycli_rest + (! $#_kycli_mask) * 4 ))$'\0'$_kycli_text
 
     trap '' PIPE
-    for _kycli_try in 1 2; do
+    {
         # Whoever could make this directory could read what is sent.
-        if [[ -O $_kycli_runtime && ! -h $_kycli_runtime && -S $_kycli_runtime/$_kycli_version-$$.sock ]]; then
-            {
-                if {
-                    zsocket $_kycli_runtime/$_kycli_version-$$.sock && if [[ -n $_kycli_mask ]]; then
-                        syswrite -o $REPLY -- "$_kycli_given$_kycli_rest"
-                    else
-                        # There is no other way to learn the umask without a process.
-                        syswrite -o $REPLY -- "$_kycli_given" && umask >&$REPLY &&
-                            syswrite -o $REPLY -- "$_kycli_rest"
-                    fi
-                } 2>/dev/null; then
-                    _kycli_sent=1 _kycli_text=
-                    if sysread -i $REPLY _kycli_text; then
-                        # Most replies are a chunk, and short.
-                        _kycli_rest=${_kycli_text[1,30]}
-                        _kycli_status=${_kycli_rest%%$'\0'*} _kycli_rest=${_kycli_rest#*$'\0'}
-                        _kycli_count=${_kycli_rest%%$'\0'*} _kycli_rest=${_kycli_rest#*$'\0'}
-                        _kycli_stream=${_kycli_rest%%$'\0'*} _kycli_rest=${_kycli_rest#*$'\0'}
-                        _kycli_size=${_kycli_rest%%$'\0'*}
-                        _kycli_try=$(( $#_kycli_status + $#_kycli_stream + $#_kycli_size + 5 ))
-                        if [[ $_kycli_count != 1 || $_kycli_size != <-> ]] ||
-                            (( $#_kycli_text != _kycli_try + _kycli_size )); then
-                            _kycli_status=
-                            _kycli_receive "$@"
-                            return
-                        fi
-                        _kycli_text=${_kycli_text:$_kycli_try}
-                        exec {REPLY}>&-
-                        REPLY=
-                    fi
+        if [[ -O $_kycli_runtime && ! -h $_kycli_runtime ]] && zsocket $_kycli_socket 2>/dev/null ||
+            _kycli_connect; then
+            if [[ -n $_kycli_mask ]]; then
+                syswrite -o $REPLY -- "$_kycli_text$_kycli_rest" && _kycli_sent=1
+            else
+                # There is no other way to learn the umask without a process.
+                syswrite -o $REPLY -- "$_kycli_text" && umask >&$REPLY 2>/dev/null &&
+                    syswrite -o $REPLY -- "$_kycli_rest" && _kycli_sent=1
+            fi
+            _kycli_text=
+            if [[ -n $_kycli_sent ]] && sysread -i $REPLY _kycli_text; then
+                # Most replies are a chunk, and short: see protocol.reply().
+                if [[ $_kycli_text[2,4] != $'\0'1$'\0' ]] ||
+                    (( $#_kycli_text != 15 + $_kycli_text[7,14] )); then
+                    _kycli_receive "$@"
+                    return
                 fi
-            } always {
-                # zsh forgets a Ctrl-C that it meets in here. So this has something to do only after
-                # one, and where the server has gone.
-                if [[ -n $REPLY ]]; then
-                    { exec {REPLY}>&- } 2>/dev/null
-                    REPLY=
-                fi
-            }
+                _kycli_status=$_kycli_text[1] _kycli_stream=$_kycli_text[5]
+                _kycli_text=$_kycli_text[16,-1]
+                exec {REPLY}>&-
+                REPLY=
+            fi
         fi
-        if [[ -n $_kycli_sent || $_kycli_try == 2 ]] || ! _kycli_start; then
-            break
+    } always {
+        # zsh forgets a Ctrl-C that it meets in here. So this has something to do only after
+        # one, and where the server has gone.
+        if [[ -n $REPLY ]]; then
+            { exec {REPLY}>&- } 2>/dev/null
+            REPLY=
         fi
-    done
+    }
     if [[ -z $_kycli_status ]]; then
         _kycli_failed "$@"
         return
     fi
-    if [[ $_kycli_kind == -v && $_kycli_stream == 1 ]]; then
-        _kycli_put "$@"
-    elif [[ -z $_kycli_kind || $_kycli_stream == 2 ]]; then
+    if [[ -z $_kycli_kind ]]; then
         syswrite -o $_kycli_stream -- "$_kycli_text" || _kycli_unwritten $_kycli_stream
-        if [[ -n $_kycli_kind ]]; then
-            _kycli_text=
-            _kycli_put "$@"
-        fi
+    elif [[ $_kycli_kind$_kycli_stream == -v1 ]] && (( ! ${argv[(Ie)--raw]} )); then
+        : ${(P)_kycli_variable::=${_kycli_text%$'\n'}}
+    elif [[ $_kycli_stream == 2 ]]; then
+        syswrite -o 2 -- "$_kycli_text"
+        _kycli_text=
+        _kycli_put "$@"
     else
         _kycli_put "$@"
     fi
@@ -353,9 +362,7 @@ if zmodload zsh/net/socket zsh/system zsh/parameter 2>/dev/null; then
         functions[$_kycli_name]="_kycli_call $_kycli_name \"\$@\""
     done
     unset _kycli_name
+    _kycli_text=@TYPES@
+    _kycli_look_at_variables # so that no subshell has to do it
+    unset _kycli_text
 fi
-
-if [[ ${_kycli_aliases-} == on ]]; then # see script() in __init__.py
-    setopt aliases
-fi
-unset _kycli_aliases
