@@ -134,7 +134,7 @@ def test_panes_show_what_is_staged_until_it_is_rolled_back(start: Start, store: 
     shell.enter("set k after")
     shell.wait("│ after")
     shell.wait("overwritten +k +after")
-    assert shell.text.count("1 staged, 'diff' shows them") == 2
+    shell.wait(lambda: shell.text.count("1 staged, 'diff' shows them") == 2)
     shell.enter("set --scope alpha.new k 1")
     shell.wait("^ alpha.new")
     shell.enter("rollback")
