@@ -205,7 +205,7 @@ def test_a_server_that_is_killed_is_started_again_and_no_write_is_repeated() -> 
         kys key value
         kill -9 $(pgrep -f "shells[.]zsh [^ ]* $$"); sleep 0.1
         kyg key; kycli incr n >/dev/null
-        (while kill -0 $$; do sleep 0.11; kill -9 $(pgrep -f "shells[.]zsh [^ ]* $$"); done) &>/dev/null &
+        (while kill -0 $$; do sleep 0.11; kill -9 $(pgrep -f "shells[.]zsh [^ ]* $$") || :; done) &>/dev/null &
         killer=$! done=0
         repeat 60; do
             if kycli incr n >/dev/null 2>>said; then (( ++done )); fi

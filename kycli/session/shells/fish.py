@@ -22,11 +22,11 @@ it, which is the pipe of requests, and a token.
         ID  STATUS  MORE  WHAT  HOW  TEXT
 
     MORE is ``+`` when another one follows. WHAT is the stream that TEXT goes to, ``1`` or ``2``;
-    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` for what fish has to
-    do by hand. HOW is ``t`` for the text
-    itself. fish reads pipes byte by byte, and files in blocks; so HOW is ``f`` when TEXT is the
-    path of a file, and ``n`` when that has NUL bytes, which fish can hand to programs alone. Items
-    in a file end in NUL. STATUS is that of ``kycli.session.protocol``.
+    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` for what fish has
+    to do by hand. HOW is ``t`` for the text itself. fish reads pipes byte by byte, and files in
+    blocks; so HOW is ``f`` when TEXT is the path of a file, and ``n`` when that has NUL bytes,
+    which fish can hand to programs alone. Items in a file end in NUL. STATUS is that of
+    ``kycli.session.protocol``.
 
 A caller that does not wait any more has closed the pipe of replies, or sends another request; then
 its command is interrupted.
