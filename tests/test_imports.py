@@ -86,14 +86,14 @@ def circle_of(start: str, edges: dict[str, set[str]]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("name", [name for name in TREES if part(name) != "core"])
-def test_no_module_imports_itself_in_a_circle(name: str) -> None:
+def test_no_module_imports_itself_in_a_circle() -> None:
     edges = {
         source: {target for target in targets if (source, target) not in ALLOWED}
         for source, targets in EDGES.items()
         if part(source) != "core"
     }
-    assert circle_of(name, edges) == []
+    for name in edges:
+        assert circle_of(name, edges) == []
 
 
 def test_circles_are_found() -> None:
@@ -108,11 +108,12 @@ def test_what_is_allowed_is_there(edge: tuple[str, str]) -> None:
     assert target in EDGES[source]
 
 
-@pytest.mark.parametrize("name", [name for name in TREES if part(name) in LEVELS])
-def test_imports_point_from_the_command_line_to_the_errors(name: str) -> None:
-    level = LEVELS[part(name)]
-    wrong = [module for module in EDGES[name] if LEVELS.get(part(module), level + 1) > level]
-    assert wrong == []
+def test_imports_point_from_the_command_line_to_the_errors() -> None:
+    for name in TREES:
+        level = LEVELS.get(part(name))
+        if level is not None:
+            wrong = [m for m in EDGES[name] if LEVELS.get(part(m), level + 1) > level]
+            assert wrong == [], name
 
 
 def test_the_frame_of_the_command_line_imports_no_command() -> None:

@@ -74,11 +74,17 @@ def test_a_wrong_answer_is_recorded(lab: Lab, wrong: bool, wrong_after: bool) ->
     assert [result.correct for result in lab.results] == [False, True]
 
 
+LONG = ("mixed load", "client: kyg without", "client: xargs", "shell loop: $(get) in zsh")
+"""What takes seconds even at its smallest, and is run like others that do not."""
+
+
 def parameter(benchmark: Benchmark) -> Any:
     """Return a benchmark as a parameter; those that start many processes run alone."""
     name = benchmark.groups[0]
     many = name.startswith(("mixed load", "command line", "incr: 8 processes"))
-    return pytest.param(benchmark, id=name, marks=[pytest.mark.alone] if many else [])
+    marks = [pytest.mark.alone] if many else []
+    marks += [pytest.mark.soak] if name.startswith(LONG) else []
+    return pytest.param(benchmark, id=name, marks=marks)
 
 
 @pytest.mark.parametrize("benchmark", [parameter(each) for each in run.BENCHMARKS])

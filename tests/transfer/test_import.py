@@ -366,7 +366,7 @@ def test_a_hundred_killed_imports(tmp_path: Path, batch: int) -> None:
 @pytest.mark.parametrize("batch", [0, 500])
 def test_a_killed_import(path: Path, tmp_path: Path, batch: int) -> None:
     file = tmp_path / "a.csv"
-    count = 60_000
+    count = 30_000
     file.write_text("key,value\n" + "".join(f"{n},{n * n}\n" for n in range(count)))
     kept = 0
     for attempt in range(40):

@@ -78,13 +78,22 @@ sys.stdout.buffer.write(b"\\0".join(os.environb[name.encode()] for name in sys.a
 # Stored commands
 
 
-@pytest.mark.parametrize("word", [*HOSTILE, "-h", "--", "-0", "--dry-run", "-d", "x" * 1000])
-def test_arguments_arrive_as_they_are(run: Call, call: Call, word: str) -> None:
+FLAGS = ["-n", "--help", "-h", "--", "-0", "--dry-run", "-d"]
+
+
+def test_arguments_arrive_as_they_are(run: Call, call: Call) -> None:
     call("kys", "show", "printf '[%s]'")
-    done = run("kyc", "show", word, "second one", word)
-    assert done == (0, f"[{word}][second one][{word}]".encode(), "")
-    assert run("kycli", "exec", "show", word).out == f"[{word}]".encode()
-    assert run("kycli", "kyc", "show", word).out == f"[{word}]".encode()
+    words = [*HOSTILE, *FLAGS, "x" * 1000, "second one", *HOSTILE]
+    shown = "".join(f"[{word}]" for word in words).encode()
+    assert run("kyc", "show", *words) == (0, shown, "")
+    assert run("kycli", "exec", "show", *words).out == shown
+    assert run("kycli", "kyc", "show", *words).out == shown
+
+
+@pytest.mark.parametrize("word", [*FLAGS, ""])
+def test_what_looks_like_a_flag_arrives_as_it_is(run: Call, call: Call, word: str) -> None:
+    call("kys", "show", "printf '[%s]'")
+    assert run("kyc", "show", word) == (0, f"[{word}]".encode(), "")
 
 
 def test_arguments_need_not_be_utf8(run: Call, call: Call) -> None:
@@ -95,16 +104,17 @@ def test_arguments_need_not_be_utf8(run: Call, call: Call) -> None:
     assert run("kyc", b"\xff").failed_clearly
 
 
-@pytest.mark.parametrize("word", HOSTILE)
-def test_a_dry_run_prints_what_a_shell_would_run(
-    run: Call, call: Call, home: Path, word: str
-) -> None:
+def test_a_dry_run_prints_what_a_shell_would_run(run: Call, call: Call, home: Path) -> None:
     call("kys", "show", "printf '[%s]'")
-    shown = call("kyc", "--dry-run", "show", word, "second")
-    assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith(b"printf '[%s]' ")
+    for words in ([word, "second"] for word in HOSTILE):
+        shown = call("kyc", "--dry-run", "show", *words)
+        assert (shown.code, shown.err) == (0, "")
+        assert shown.out.startswith(b"printf '[%s]' ")
+        again = subprocess.run(["sh", "-c", shown.out], capture_output=True, check=True)
+        assert again.stdout == "".join(f"[{word}]" for word in words).encode()
+    shown = call("kyc", "--dry-run", "show", *HOSTILE)
     again = subprocess.run(["sh", "-c", shown.out], capture_output=True, check=True)
-    assert again.stdout == run("kyc", "show", word, "second").out
+    assert again.stdout == run("kyc", "show", *HOSTILE).out
     assert not (home / "pwned").exists()
 
 

@@ -104,6 +104,6 @@ def listing(shell: Shell) -> str:
     return "\t" if shell.name == "bash" else ""
 
 
-@pytest.mark.parametrize("start", HOSTILE)
-def test_hostile_keys_arrive_as_they_are(shell: Shell, start: str) -> None:
-    assert shell.completed(f"kyg {start}\t") == [HOSTILE[start]]
+def test_hostile_keys_arrive_as_they_are(shell: Shell) -> None:
+    for start, key in HOSTILE.items():
+        assert shell.completed(f"kyg {start}\t") == [key]

@@ -583,7 +583,14 @@ def test_json_patch_that_does_not_fit_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "document", [{"a": [1]}, {"text": "x" * 1000}, {"x" * 1000: 1}, [[1]]], ids=["list", *"tmn"]
+    "document",
+    [
+        {"a": [1]},
+        [[1]],
+        pytest.param({"text": "x" * 1000}, marks=pytest.mark.soak),
+        pytest.param({"x" * 1000: 1}, marks=pytest.mark.soak),
+    ],
+    ids=["list", *"ntm"],
 )
 def test_copies_that_double_a_document_again_and_again_are_refused(
     store: Kycore, document: Any
