@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kycli.session import control, places, protocol
@@ -101,11 +99,3 @@ def children(pid: int) -> list[int]:
     """Return the workers of a server."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(word) for word in file.read().split()]
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from session.clients import Place, short_directory
 
 from kycli.session import control
 
@@ -42,3 +43,10 @@ def served(home: Path) -> Iterator[None]:
     control.start()
     yield
     control.stop()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A copy of the native client, and a place for the socket of a server."""
+    with short_directory() as directory:
+        yield Place(directory)

@@ -11,15 +11,18 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cli.harness import BIN, Result
+from session.clients import until
 
 SECONDS = 60
 """How long a test waits for what must happen."""
+
+wait_for = until
 
 FLAGS = {
     "zsh": ["-f", "-o", "no_zle", "-o", "no_prompt_sp", "-i"],
@@ -72,14 +75,6 @@ def servers(shell: str, pid: int | None = None) -> list[int]:
         if is_server and (pid is None or words[-2] == b"%d" % pid):
             found.append(int(name))
     return found
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Wait until a function returns something true."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 class Terminal:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 
 import pytest
-from session.clients import Place, native, short_directory
+from session.clients import Place, native, run
 
 from kycli.session import protocol
 
@@ -16,12 +15,6 @@ pytestmark = native
 
 BOUND = 1 << 20
 """What is longer than this is Python's to read."""
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with short_directory() as directory:
-        yield Place(directory)
 
 
 def counting(request: protocol.Request, _: socket.socket) -> bytes:
@@ -97,21 +90,15 @@ def test_input_that_nobody_asks_for_is_left_alone(place: Place) -> None:
 
     with place.serving(answer):
         script = f"{place.bin}/kys a; {place.bin}/kys b; cat"
-        done = subprocess.run(
-            ["sh", "-c", script], input=b"all of it\n", capture_output=True,
-            env={**os.environ, **place.environ},
-        )  # fmt: skip
-    assert done.stdout == b"all of it\n"
+        done = run("sh", "-c", script, stdin=b"all of it\n", environ=place.environ)
+    assert done.out == b"all of it\n"
 
 
 def test_a_loop_that_reads_lines_keeps_its_input(place: Place) -> None:
     place.script.write_text("#!/bin/sh\nexit 0\n")
     script = f"while read line; do echo $line; {place.bin}/kys $line; done"
-    done = subprocess.run(
-        ["bash", "-c", script], input=b"1\n2\n3\n", capture_output=True,
-        env={**os.environ, **place.environ},
-    )  # fmt: skip
-    assert done.stdout == b"1\n2\n3\n"
+    done = run("bash", "-c", script, stdin=b"1\n2\n3\n", environ=place.environ)
+    assert done.out == b"1\n2\n3\n"
 
 
 def test_a_pipe_is_fed_no_further_than_python_reads(place: Place) -> None:

@@ -33,12 +33,6 @@ from kycli.session import protocol
 pytestmark = native
 
 
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with short_directory() as directory:
-        yield Place(directory)
-
-
 class Waiting:
     """A server whose command runs until the caller cancels it; then it needs a moment to end."""
 
@@ -54,6 +48,19 @@ class Waiting:
         time.sleep(self.delay)
         self.ended = time.monotonic()
         return protocol.reply(b"130", [])
+
+
+class Held:
+    """A server whose command ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.taken = threading.Event()
+        self.released = threading.Event()
+
+    def __call__(self, request: protocol.Request, _: socket.socket) -> bytes:
+        self.taken.set()
+        self.released.wait(60)
+        return protocol.reply(b"0", [(1, b"done\n")])
 
 
 def interrupted(process: subprocess.Popen[bytes]) -> None:
@@ -125,24 +132,17 @@ def test_an_interrupt_that_the_caller_does_not_want_is_none(place: Place, how: s
     prefix = "trap '' INT" if how == "ignored" else ":"
     if how == "blocked":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    released = threading.Event()
-    taken = threading.Event()
-
-    def answer(request: protocol.Request, _: socket.socket) -> bytes:
-        taken.set()
-        released.wait(60)
-        return protocol.reply(b"0", [(1, b"done\n")])
-
+    server = Held()
     try:
-        with place.serving(answer):
+        with place.serving(server):
             process = subprocess.Popen(
                 ["sh", "-c", f"{prefix}; {command}"], stdin=-3, stdout=-1, stderr=-1,
                 env={**os.environ, **place.environ},
             )  # fmt: skip
-            taken.wait(60)
+            server.taken.wait(60)
             process.send_signal(signal.SIGINT)
             time.sleep(0.05)
-            released.set()
+            server.released.set()
             assert process.communicate(timeout=60) == (b"done\n", b"")
             assert process.returncode == 0
     finally:
@@ -195,23 +195,16 @@ def test_other_signals_end_it_and_so_the_request(place: Place, number: signal.Si
 
 
 def test_stopping_and_going_on_changes_nothing(place: Place) -> None:
-    released = threading.Event()
-    taken = threading.Event()
-
-    def answer(request: protocol.Request, _: socket.socket) -> bytes:
-        taken.set()
-        released.wait(60)
-        return protocol.reply(b"0", [(1, b"done\n")])
-
-    with place.serving(answer):
+    server = Held()
+    with place.serving(server):
         process = place.start("kys", "a")
-        taken.wait(60)
+        server.taken.wait(60)
         for _ in range(20):
             process.send_signal(signal.SIGSTOP)
             process.send_signal(signal.SIGCONT)
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
-        released.set()
+        server.released.set()
         time.sleep(0.05)
         process.send_signal(signal.SIGCONT)
         assert process.communicate(timeout=60) == (b"done\n", b"")
@@ -283,11 +276,12 @@ def interrupt_loops(shell: str, environ: dict[str, str], times: int, longest: fl
             assert terminal.read(0.01), terminal.shown
         terminal.read(chance.uniform(0, longest))
         terminal.press()
-        ended = terminal.ends_within(2)
+        seconds = 1 if shell == "bash" else 30
+        ended = terminal.ends_within(seconds)
         first += ended
         while not ended:  # bash goes on when it sees the interrupt after the command's end
             terminal.press()
-            ended = terminal.ends_within(2)
+            ended = terminal.ends_within(seconds)
         terminal.close()
         shown = terminal.shown.replace(b"begun", b"").replace(b"^C", b"").strip()
         assert shown == b"", shown
@@ -295,31 +289,35 @@ def interrupt_loops(shell: str, environ: dict[str, str], times: int, longest: fl
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("times", [20, pytest.param(150, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("shell", ["bash", "dash"])
-def test_loops_end_at_a_ctrl_c_and_say_nothing(server: dict[str, str], shell: str) -> None:
+def test_loops_end_at_a_ctrl_c_and_say_nothing(
+    server: dict[str, str], shell: str, times: int
+) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    first = interrupt_loops(shell, server, 150, 0.1)
-    assert int(run(BIN / "kyg", "k", environ=server).out) > 1  # the last one got somewhere
+    first = interrupt_loops(shell, server, times, 0.1)
+    assert int(run(BIN / "kyg", "k", environ=server).out) > 0  # they got somewhere
     if shell == "dash":
-        assert first == 150
+        assert first == times
     else:
-        assert first >= 75  # the others are bash's own race, which /bin/echo shows too
+        assert first > 0  # the others are bash's own race, which /bin/echo shows too
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("times", [10, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 def test_loops_end_without_a_server_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, times: int
 ) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     monkeypatch.setenv("HOME", str(tmp_path))
     environ = {"XDG_RUNTIME_DIR": "/nowhere"}
     assert run(BIN / "kys", "k", "v", environ=environ).code == 0
-    first = interrupt_loops(shell, environ, 60, 0.15)
+    first = interrupt_loops(shell, environ, times, 0.15)
     if shell == "dash":
-        assert first == 60
+        assert first == times
 
 
 def test_a_wait_for_a_lock_ends_at_a_ctrl_c(server: dict[str, str], tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from session.callers import ask, children, connect, facts, read, request, server, until
+from session.callers import ask, children, connect, facts, read, request, server
+from session.clients import until
 
 from kycli import Kycore
 from kycli.errors import KycliError
@@ -312,8 +313,12 @@ def test_a_waiting_worker_holds_nobody_up(database: Path) -> None:
 # Cancelling
 
 
-def wait_until_running(number: int = 1) -> None:
-    until(lambda: facts()["busy"] == number)
+def begun(*words: str) -> socket.socket:
+    """Return the connection of a request, when it is being run."""
+    connection = connect()
+    connection.sendall(request(*words))
+    until(lambda: facts()["busy"] == 1)
+    return connection
 
 
 @pytest.mark.usefixtures("served")
@@ -321,9 +326,7 @@ def wait_until_running(number: int = 1) -> None:
 def test_a_wait_for_a_lock_is_cancelled(database: Path, how: str) -> None:
     ask("kys", "key", "value")
     with locked(database):
-        connection = connect()
-        connection.sendall(request("kys", "cancelled", "value"))
-        wait_until_running()
+        connection = begun("kys", "cancelled", "value")
         if how == "byte":
             connection.sendall(b"\0")
             assert read(connection) == ("130", [])
@@ -351,9 +354,7 @@ def test_a_caller_that_goes_away_in_the_middle_harms_nobody(database: Path) -> N
 def test_an_end_of_the_callers_side_does_not_cancel_what_has_begun(database: Path) -> None:
     ask("kys", "key", "value")
     with locked(database):
-        connection = connect()
-        connection.sendall(request("kys", "key", "later"))
-        wait_until_running()
+        connection = begun("kys", "key", "later")
         connection.shutdown(socket.SHUT_WR)
         time.sleep(0.05)
         assert facts()["busy"] == 1
@@ -407,9 +408,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_caller_hears_nothing(databa
     ask("kys", "key", "value")
     for _ in range(3):
         with locked(database):
-            connection = connect()
-            connection.sendall(request("kys", "key", "killed"))
-            wait_until_running()
+            connection = begun("kys", "key", "killed")
             kill(*children(server()))
             assert read(connection) is None
             connection.close()
@@ -442,9 +441,7 @@ def test_a_killed_server_has_acknowledged_nothing_that_is_lost(database: Path) -
 def test_a_stop_in_mid_request_lets_it_end(database: Path) -> None:
     ask("kys", "key", "value")
     with locked(database):
-        connection = connect()
-        connection.sendall(request("kys", "key", "last"))
-        wait_until_running()
+        connection = begun("kys", "key", "last")
         stopping = subprocess.Popen([*KYCLI, "stop"], stderr=subprocess.DEVNULL)
         until(lambda: not os.path.exists(places.socket_path()))
     assert read(connection) == ("0", [])
@@ -459,9 +456,7 @@ def test_a_stop_cancels_what_does_not_end(database: Path) -> None:
     ask("kys", "key", "value")
     ask("kycli", "config", "set", "busy_timeout_ms", "60000")
     with locked(database):
-        connection = connect()
-        connection.sendall(request("kys", "key", "never"))
-        wait_until_running()
+        connection = begun("kys", "key", "never")
         assert run("stop").returncode == 0
         assert read(connection) == ("130", [])
         connection.close()

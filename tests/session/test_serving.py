@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,25 +12,19 @@ from typing import Any
 
 import pytest
 from session.callers import ask, connect, read, request, variables
+from session.clients import running_server, short_directory
 
 from kycli import Kycore
 from kycli.cli.commands import all_commands
-from kycli.session import control, protocol
+from kycli.session import protocol
 from kycli.session.worker import READING, SERVED
 
 
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[str]:
     """The runtime directory of a server that serves all tests of this module."""
-    directory = tempfile.mkdtemp(prefix="kycli-test-")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", directory)
-        control.start()
-    yield directory
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", directory)
-        control.stop()
-    shutil.rmtree(directory)
+    with short_directory() as directory, running_server(directory):
+        yield str(directory)
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,6 @@ Make = Callable[..., Driver]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "kycli.db")
-
-
-@pytest.fixture
 def kv(path: str) -> Iterator[Kycore]:
     with Kycore(path, command="kys") as store:
         store.save("user.1", {"name": "Ada", "age": 36})

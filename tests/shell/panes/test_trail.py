@@ -14,11 +14,6 @@ from kycli.shell.panes.trail import TrailPane
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "kycli.db")
-
-
-@pytest.fixture
 def kv(path: str) -> Iterator[Kycore]:
     with Kycore(path, command="kys") as store:
         yield store
