@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
+import re
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +34,7 @@ try:
 except InvalidArgument:
     settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile(
-        "steady", settings.get_profile("random"), derandomize=True, max_examples=50
+        "steady", settings.get_profile("random"), derandomize=True, max_examples=30
     )
     settings.load_profile("steady")
 
@@ -40,7 +44,7 @@ def examples(most: int) -> int:
 
     More of what is the same in each run would show nothing new.
     """
-    return max(1, most // 3) if settings().derandomize else most
+    return max(1, most // 4) if settings().derandomize else most
 
 
 @pytest.fixture
@@ -87,10 +91,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
             raise pytest.UsageError("this pytest-xdist and this pytest ignore groups of tests")
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
     """Keep the garbage collector from looking at thousands of tests again and again."""
+    gc.disable()
+    result = yield
+    gc.enable()
     gc.collect()
     gc.freeze()
+    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    if config.option.dist != "loadgroup":
+        return None
+    from scheduling import Scheduler
+
+    return Scheduler(config, log)
+
+
+MEMORY = "/dev/shm"
+ROOM = 2 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the tests write into memory where there is room; the long ones write to the disk.
+
+    Nearly each test makes a database, and waits for the disk again and again. What a killed
+    process leaves is the same in both.
+    """
+    is_short = config.option.markexpr == "not soak"
+    if is_short and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 
 def shares_a_fixture(item: pytest.Function) -> bool:
@@ -115,6 +148,33 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+_directories = itertools.count(1)
+
+
+@pytest.fixture
+def tmp_path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """An empty directory, which stays if the test fails.
+
+    For each of pytest's own, the names of all that were made before are read.
+    """
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{next(_directories)}"
+    path.mkdir(mode=0o700)
+    failed = request.session.testsfailed
+    yield path
+    if request.session.testsfailed == failed:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def disk_path() -> Iterator[Path]:
+    """An empty directory that is not below /dev, where the servers do nothing for a caller."""
+    with tempfile.TemporaryDirectory(prefix="kycli-test-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

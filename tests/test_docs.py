@@ -19,6 +19,11 @@ DOCUMENTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
 @pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    return disk_path
+
+
+@pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return an empty home that is also the working directory, with the commands on PATH."""
     # Not below the home: the path of a socket has no more than some 100 bytes.

@@ -14,6 +14,11 @@ from session.clients import Place, short_directory
 from kycli.session import control
 
 
+@pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    return disk_path
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home directory; the path of a socket may be no longer than some 100 bytes."""
