@@ -40,12 +40,11 @@ from operations import (
     shell,
     transfer,
     writes,
-    zsh_fish,
 )
 
 MODULES = (
     reads, writes, schemas, history, search, fields, opening, processes, commands, client, loops,
-    zsh_fish, calls, completion, shell, growth, migration, transfer,
+    calls, completion, shell, growth, migration, transfer,
 )  # fmt: skip
 """In the order in which a reader asks for them."""
 BENCHMARKS: tuple[Benchmark, ...] = tuple(

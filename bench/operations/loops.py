@@ -1,7 +1,10 @@
 """Loops of shells: whole scripts, of so many calls each, by shell function and by programs.
 
-A script has its store beside it, where ``k`` is ``the value``, and its own start in its time. To
-add a shell, add its scripts: each shell's are compared with what starting a program costs there.
+A script has its store beside it, where ``k`` is ``the value``, and its own start in its time: for
+functions that is ``kycli init`` and the shell's server. Functions that read make 10,000 calls, so
+that the start, which STARTING takes apart, is a small part of them. Programs cost the same from the
+first call to the last, and make 1,000. To add a shell, add its scripts: each shell's are compared
+with what starting a program costs there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +26,9 @@ from kycli import Kycore
 VARIABLE = "shell loop: a value into a variable, per call"
 SUBSTITUTION = "shell loop: $(get), per call"
 SAVING = "shell loop: 1,000 sets, per set"
+ZSH = "shell loop: $(get) in zsh, per call"
+FISH = "shell loop: (get) in fish, per call"
+STARTING = "shell loop: its start"
 VALUE = "the value"
 
 
@@ -34,6 +41,7 @@ class Script(NamedTuple):
         text: the script. ``CALLS`` is how many calls it makes.
         needs: another program that it runs.
         prints: what it prints at its end.
+        most: how many calls it makes in a run that is not a smoke test.
     """
 
     name: str
@@ -41,8 +49,10 @@ class Script(NamedTuple):
     text: str
     needs: str = "kyg"
     prints: str = ""
+    most: int = 1_000
 
 
+_MANY = 10_000
 _BASH = ("bash", "--norc", "-c")
 _INIT = 'eval "$(kycli init bash)"\n'
 _LOOP = "for ((i = 0; i < CALLS; i++)); do %s; done\n"
@@ -59,15 +69,52 @@ _INSERT = (
     'ON CONFLICT (key) DO UPDATE SET value = excluded.value"'
 )
 
+_ZSH = ("zsh", "-f", "-c")
+_ZSH_INIT = 'eval "$(kycli init zsh)"\n'
+_ZSH_LOOP = "repeat CALLS; do %s; done\nprint -r -- $x\n"
+_FISH = ("fish", "--no-config", "-c")
+_FISH_INIT = "kycli init fish | source\n"
+_FISH_LOOP = "for i in (seq CALLS); %s; end\necho $x\n"
+
 SCRIPTS: dict[str, list[Script]] = {
     VARIABLE: [
-        Script("bash: kyg -v", _BASH, _INIT + _LOOP % "kyg -v x k" + 'echo "$x"', prints=VALUE),
+        Script(
+            "bash: kyg -v",
+            _BASH,
+            _INIT + _LOOP % "kyg -v x k" + 'echo "$x"',
+            prints=VALUE,
+            most=_MANY,
+        ),
         _TRUE,
         _SQLITE,
     ],
     SUBSTITUTION: [
-        Script("bash: $(kyg)", _BASH, _INIT + _LOOP % "x=$(kyg k)" + 'echo "$x"', prints=VALUE),
+        Script(
+            "bash: $(kyg)",
+            _BASH,
+            _INIT + _LOOP % "x=$(kyg k)" + 'echo "$x"',
+            prints=VALUE,
+            most=_MANY,
+        ),
         _TRUE,
+    ],
+    ZSH: [
+        Script("zsh: $(kyg)", _ZSH, _ZSH_INIT + _ZSH_LOOP % "x=$(kyg k)", prints=VALUE, most=_MANY),
+        Script("zsh: kyg -v", _ZSH, _ZSH_INIT + _ZSH_LOOP % "kyg -v x k", prints=VALUE, most=_MANY),
+        Script("zsh: /bin/true", _ZSH, _ZSH_LOOP % "x=$(/bin/true)", "true"),
+    ],
+    FISH: [
+        Script(
+            "fish: (kyg)",
+            _FISH,
+            _FISH_INIT + _FISH_LOOP % "set x (kyg k)",
+            prints=VALUE,
+            most=_MANY,
+        ),
+        Script(
+            "fish: kyg -v", _FISH, _FISH_INIT + _FISH_LOOP % "kyg -v x k", prints=VALUE, most=_MANY
+        ),
+        Script("fish: /bin/true", _FISH, _FISH_LOOP % "set x (/bin/true)", "true"),
     ],
     SAVING: [
         Script(
@@ -85,12 +132,30 @@ SCRIPTS: dict[str, list[Script]] = {
             "value {last}",
         ),
     ],
+    STARTING: [
+        Script("bash", _BASH, ":"),
+        Script("bash: python -c pass", _BASH, "python -c pass", "python"),
+        Script("bash: kycli init", _BASH, "kycli init bash >/dev/null"),
+        Script("bash: the functions", _BASH, _INIT),
+        Script("bash: and a call", _BASH, f"{_INIT}kyg k", prints=VALUE),
+        Script("zsh", _ZSH, ":"),
+        Script("zsh: the functions", _ZSH, _ZSH_INIT),
+        Script("zsh: and a call", _ZSH, f"{_ZSH_INIT}kyg k", prints=VALUE),
+        Script("fish", _FISH, "true"),
+        Script("fish: the functions", _FISH, _FISH_INIT),
+        Script("fish: and a call", _FISH, f"{_FISH_INIT}kyg k", prints=VALUE),
+    ],
 }
 
 
 def _environment(directory: Path) -> dict[str, str]:
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    return {"HOME": str(directory), "PATH": path, "KYCLI_DB_PATH": str(directory / "store.db")}
+    return {
+        "HOME": str(directory),
+        "XDG_RUNTIME_DIR": str(directory),
+        "PATH": path,
+        "KYCLI_DB_PATH": str(directory / "store.db"),
+    }
 
 
 def _prepare(directory: Path) -> None:
@@ -105,53 +170,74 @@ def _prepare(directory: Path) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _ways(lab: Lab, group: str, calls: int) -> Iterator[Way]:
+def _ways(lab: Lab, group: str) -> Iterator[Way]:
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
     for script in SCRIPTS[group]:
-        path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-        if not all(shutil.which(name, path=path) for name in (script.shell[0], script.needs)):
+        if all(shutil.which(name, path=path) for name in (script.shell[0], script.needs)):
+            yield _way(lab, script, lab.at_most(script.most))
+        else:
             lab.missing.add(script.name)
-            continue
-        directory = Path(tempfile.mkdtemp(dir=lab.directory))
-        _prepare(directory)
-        command = [*script.shell, script.text.replace("CALLS", str(calls))]
-        environment = _environment(directory)
 
-        def work(
-            command: list[str] = command,
-            directory: Path = directory,
-            environment: dict[str, str] = environment,
-        ) -> str:
-            done = subprocess.run(
-                command,
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                check=True,
-                text=True,
-            )
-            return done.stdout.strip()
 
-        def right(said: str, _: object, script: Script = script) -> bool:
-            return said == script.prints.format(last=calls - 1)
+def _way(lab: Lab, script: Script, calls: int) -> Way:
+    """Return the way to run a script; its figure is the time of one of its calls."""
+    directory = Path(tempfile.mkdtemp(dir=lab.directory))
+    _prepare(directory)
+    command = [*script.shell, script.text.replace("CALLS", str(calls))]
+    environment = _environment(directory)
+    said: list[str] = []
 
-        yield Way(script.name, work, right=right)
+    def work() -> float:
+        begin = time.perf_counter()
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        took = time.perf_counter() - begin
+        said[:] = [done.stdout.strip()]
+        return took / (calls if "CALLS" in script.text else 1)
+
+    wanted = [script.prints.format(last=calls - 1)]
+    return Way(script.name, work, right=lambda *_: said == wanted, figure=True)
+
+
+def _measure(lab: Lab, group: str, rounds: int = 7) -> None:
+    most = max(script.most for script in SCRIPTS[group])
+    lab.measure(group, _ways(lab, group), rounds=rounds, size=lab.at_most(most))
 
 
 @benchmark(VARIABLE, peers=False)
 def into_a_variable(lab: Lab) -> None:
-    calls = lab.at_most(1_000)
-    lab.measure(VARIABLE, _ways(lab, VARIABLE, calls), rounds=7, size=calls)
+    _measure(lab, VARIABLE)
 
 
 @benchmark(SUBSTITUTION, peers=False)
 def by_substitution(lab: Lab) -> None:
-    calls = lab.at_most(1_000)
-    lab.measure(SUBSTITUTION, _ways(lab, SUBSTITUTION, calls), rounds=7, size=calls)
+    _measure(lab, SUBSTITUTION)
+
+
+@benchmark(ZSH, peers=False)
+def in_zsh(lab: Lab) -> None:
+    _measure(lab, ZSH)
+
+
+@benchmark(FISH, peers=False)
+def in_fish(lab: Lab) -> None:
+    _measure(lab, FISH)
 
 
 @benchmark(SAVING, peers=False)
 def saving(lab: Lab) -> None:
     """Values that change with each call; the sqlite3 shell with WAL and synchronous=NORMAL."""
-    calls = lab.at_most(1_000)
-    lab.measure(SAVING, _ways(lab, SAVING, calls), rounds=5, size=calls)
+    _measure(lab, SAVING, rounds=5)
+
+
+@benchmark(STARTING, peers=False)
+def starting(lab: Lab) -> None:
+    """What a script has in its time beside its calls."""
+    _measure(lab, STARTING, rounds=15)
