@@ -124,14 +124,17 @@ def saving(lab: Lab) -> None:
 
 @benchmark(LOOP, peers=False)
 def loop(lab: Lab) -> None:
-    """Each `kys` changes the value, so that each is a commit."""
+    """Each `kys` changes the value, so that each is a commit; no program can beat TRUE."""
     calls = lab.at_most(1_000)
     scripts = Scripts(lab, server=True)
 
     def saves(_: list[str], first: int) -> bool:
         return scripts.run("kyg k") == [f"value {first + calls}"]
 
-    ways = [scripts.loop("kys", 'kys k "value $i"', calls, saves, shell="bash")]
+    ways = [
+        scripts.loop("kys", 'kys k "value $i"', calls, saves, shell="bash"),
+        scripts.loop(TRUE, TRUE, calls, shell="bash"),
+    ]
     for shell in started(lab, SqliteProgram):
         line = f'sqlite3 {shell.path} "{INSERT}"'
         ways.append(scripts.loop(f"{shell.name}, INSERT", line, calls, shell="bash"))
