@@ -105,20 +105,30 @@ def reading(lab: Lab) -> None:
     lab.measure(READING, ways, rounds=15, size=calls)
 
 
-@benchmark(SAVING, peers=False)
-def saving(lab: Lab) -> None:
-    calls = lab.at_most(100)
-    scripts = Scripts(lab, server=True)
+def saving_ways(
+    lab: Lab, scripts: Scripts, calls: int, *, shell: str = "sh", note: str = ""
+) -> list[Way]:
+    """Return ways of changing a value, each time in a commit of its own.
+
+    Parameters:
+        note: what is added to the name of the other program.
+    """
 
     def saves(_: list[str], first: int) -> bool:
         return scripts.run("kyg k") == [f"value {first + calls}"]
 
-    ways = [
-        scripts.loop("kys", 'kys k "value $i"', calls, saves),
-        scripts.loop(TRUE, TRUE, calls),
-    ]
-    for shell in started(lab, SqliteProgram):
-        ways.append(scripts.loop(shell.name, f'sqlite3 {shell.path} "{INSERT}"', calls))
+    ways = [scripts.loop("kys", 'kys k "value $i"', calls, saves, shell=shell)]
+    for program in started(lab, SqliteProgram):
+        line = f'sqlite3 {program.path} "{INSERT}"'
+        ways.append(scripts.loop(f"{program.name}{note}", line, calls, shell=shell))
+    return ways
+
+
+@benchmark(SAVING, peers=False)
+def saving(lab: Lab) -> None:
+    calls = lab.at_most(100)
+    scripts = Scripts(lab, server=True)
+    ways = [*saving_ways(lab, scripts, calls), scripts.loop(TRUE, TRUE, calls)]
     lab.measure(SAVING, ways, rounds=9, size=calls)
 
 
@@ -127,17 +137,8 @@ def loop(lab: Lab) -> None:
     """Each `kys` changes the value, so that each is a commit; no program can beat TRUE."""
     calls = lab.at_most(1_000)
     scripts = Scripts(lab, server=True)
-
-    def saves(_: list[str], first: int) -> bool:
-        return scripts.run("kyg k") == [f"value {first + calls}"]
-
-    ways = [
-        scripts.loop("kys", 'kys k "value $i"', calls, saves, shell="bash"),
-        scripts.loop(TRUE, TRUE, calls, shell="bash"),
-    ]
-    for shell in started(lab, SqliteProgram):
-        line = f'sqlite3 {shell.path} "{INSERT}"'
-        ways.append(scripts.loop(f"{shell.name}, INSERT", line, calls, shell="bash"))
+    ways = saving_ways(lab, scripts, calls, shell="bash", note=", INSERT")
+    ways.append(scripts.loop(TRUE, TRUE, calls, shell="bash"))
     lab.measure(LOOP, ways, rounds=3, size=calls, warmup=0)
 
 

@@ -14,13 +14,11 @@ from kycli.shell.panes.control import (
     ALERT,
     QUIET,
     TITLE,
-    PaneControl,
     body_height,
     frame,
     has_focus,
     help_line,
     redraw,
-    window,
 )
 from kycli.shell.panes.looking import Looking
 from kycli.shell.panes.pane import Pane
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prompt_toolkit.key_binding.key_processor import KeyPressEvent
-    from prompt_toolkit.layout import AnyContainer
 
     from kycli.core.storage import Kycore
     from kycli.shell.panes.looking import Source
@@ -57,6 +54,8 @@ class Browser(Pane):
 
     title = "browser"
     toggle_key = "f2"
+    share = 0.55
+    most = 40
 
     def __init__(self, state: State, leave: Callable[[], None]) -> None:
         super().__init__(state, leave)
@@ -69,16 +68,6 @@ class Browser(Pane):
         self._question: tuple[str, list[str]] | None = None
         self._height = 1
         self._drawn = ""
-        self._control = PaneControl(self._draw, self._keys())
-        self._window = window(self._control, 0.55, 40)
-
-    @property
-    def container(self) -> AnyContainer:
-        return self._window
-
-    @property
-    def focus(self) -> PaneControl:
-        return self._control
 
     def follow(self, scope: str) -> None:
         self._looking.scope = scope
@@ -128,11 +117,11 @@ class Browser(Pane):
 
     # Drawing
 
-    def _draw(self, columns: int, lines: int) -> tuple[list[Line], int | None]:
+    def draw(self, columns: int, lines: int) -> tuple[list[Line], int | None]:
         self._height = body_height(lines)
         shown = problem_lines(self._reader.problem, columns)
         if not shown:
-            active = has_focus(self._control)
+            active = has_focus(self.control)
             try:
                 shown = body(self._looking, self._focus, columns, self._height, active)
             except KycliError as error:
@@ -193,7 +182,7 @@ class Browser(Pane):
 
     # Keys
 
-    def _keys(self) -> KeyBindings:
+    def keys(self) -> KeyBindings:
         keys = KeyBindings()
         asking = Condition(lambda: self._question is not None)
         typing = Condition(lambda: self._question is None and self._typed is not None)

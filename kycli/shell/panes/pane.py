@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from kycli.shell.panes.control import PaneControl, window
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.layout import AnyContainer
     from prompt_toolkit.layout.layout import FocusableElement
 
+    from kycli.shell.panes.text import Line
     from kycli.shell.state import State
 
 REFRESH_SECONDS = 0.25
@@ -32,24 +36,38 @@ class Pane(ABC):
     Attributes:
         title: its name, for the help.
         toggle_key: the key that shows and hides it, as prompt_toolkit names keys.
+        share, most: how high it is: a share of the screen, and so many lines at most.
+        control: what draws it.
     """
 
     title: ClassVar[str]
     toggle_key: ClassVar[str]
+    share: ClassVar[float]
+    most: ClassVar[int]
 
     def __init__(self, state: State, leave: Callable[[], None]) -> None:
         self.state = state
         self.leave = leave
+        self.control = PaneControl(self.draw, self.keys())
+        self._window = window(self.control, self.share, self.most)
 
     @property
-    @abstractmethod
     def container(self) -> AnyContainer:
         """What to put into the layout, with its key bindings; it says how high it wants to be."""
+        return self._window
 
     @property
-    @abstractmethod
     def focus(self) -> FocusableElement:
         """What gets the focus when the pane is entered."""
+        return self.control
+
+    @abstractmethod
+    def draw(self, columns: int, lines: int) -> tuple[list[Line], int | None]:
+        """Return the lines, and the column of the cursor in the last of them."""
+
+    @abstractmethod
+    def keys(self) -> KeyBindings:
+        """Return what keys do; called before the pane is made."""
 
     @abstractmethod
     def refresh(self) -> None:

@@ -14,13 +14,11 @@ from kycli.shell.panes.control import (
     CHOSEN,
     QUIET,
     TITLE,
-    PaneControl,
     body_height,
     frame,
     has_focus,
     help_line,
     redraw,
-    window,
 )
 from kycli.shell.panes.following import Follower
 from kycli.shell.panes.pane import Pane
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prompt_toolkit.key_binding.key_processor import KeyPressEvent
-    from prompt_toolkit.layout import AnyContainer
 
     from kycli.core.history.trail import Event
     from kycli.core.storage import Kycore
@@ -60,6 +57,8 @@ class TrailPane(Pane):
 
     title = "audit trail"
     toggle_key = "f3"
+    share = 0.3
+    most = 12
 
     def __init__(self, state: State, leave: Callable[[], None]) -> None:
         super().__init__(state, leave)
@@ -68,16 +67,6 @@ class TrailPane(Pane):
         self._fresh: list[tuple[float, int]] = []
         self._transaction: float | None = None  # when the one began whose changes are listed
         self._height = 1
-        self._control = PaneControl(self._draw, self._keys())
-        self._window = window(self._control, 0.3, 12)
-
-    @property
-    def container(self) -> AnyContainer:
-        return self._window
-
-    @property
-    def focus(self) -> PaneControl:
-        return self._control
 
     def follow(self, scope: str) -> None:
         self._events.follow(scope)
@@ -125,7 +114,7 @@ class TrailPane(Pane):
 
     # Drawing
 
-    def _draw(self, columns: int, lines: int) -> tuple[list[Line], int | None]:
+    def draw(self, columns: int, lines: int) -> tuple[list[Line], int | None]:
         self._height = body_height(lines)
         events = self._events
         note = " · newer changes: Home" if events.has_newer else ""
@@ -145,7 +134,7 @@ class TrailPane(Pane):
                 line = event_line(event, columns)
                 if transaction is not None and event.position > transaction.before:
                     line = [(ALERT, text) for _, text in line]
-                if number == events.at and has_focus(self._control):
+                if number == events.at and has_focus(self.control):
                     line = [(CHOSEN, text) for _, text in line]
                 elif event.position in fresh:
                     line = [(f"{style} bold", text) for style, text in line]
@@ -155,7 +144,7 @@ class TrailPane(Pane):
 
     # Keys
 
-    def _keys(self) -> KeyBindings:
+    def keys(self) -> KeyBindings:
         keys = KeyBindings()
 
         def moves(*names: str) -> Callable[[Callable[[], None]], None]:
