@@ -62,11 +62,11 @@ def _parse_toml(text: str, path: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # "what is wrong (at line 3, column 5)" or "what is wrong (at end of document)"
-        problem, _, place = str(error).removesuffix(")").rpartition(" (at ")
-        if place == "end of document":
+        problem, _, position = str(error).removesuffix(")").rpartition(" (at ")
+        if position == "end of document":
             last = text.rpartition("\n")[2]
-            place = f"line {text.count(chr(10)) + 1}, column {len(last) + 1}"
-        raise ConfigError(f"{path}, {place}: not TOML: {problem}", hint=_TOML_FORM) from None
+            position = f"line {text.count(chr(10)) + 1}, column {len(last) + 1}"
+        raise ConfigError(f"{path}, {position}: not TOML: {problem}", hint=_TOML_FORM) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not usable TOML: {_excess(error)}") from None
 

@@ -88,12 +88,12 @@ def flag_value(line: Line, name: str, current: str, surroundings: Surroundings) 
         return [candidate.after(current[:start]) for candidate in found]
     if not line.arguments:
         return []
-    place, key = _located(line, line.arguments[0], surroundings)
+    scope, key = _located(line, line.arguments[0], surroundings)
     if name == "path":
-        return documents.whole_paths(store, place, key, current)
+        return documents.whole_paths(store, scope, key, current)
     if name in ("at-version", "if-version", "versions"):
         head = current[: current.rfind(".") + 1]
-        found = _versions(store, place, key, current[len(head) :])
+        found = _versions(store, scope, key, current[len(head) :])
         return [candidate.after(head) for candidate in found]
     return []
 
@@ -101,12 +101,12 @@ def flag_value(line: Line, name: str, current: str, surroundings: Surroundings) 
 def argument(
     line: Line, command: Command, current: str, surroundings: Surroundings
 ) -> list[Candidate]:
-    """Return what the argument at this place may be."""
+    """Return what the argument at this position may be."""
     expected = command.arguments.split()
-    place = len(line.arguments)
-    if not expected or (place >= len(expected) and not expected[-1].strip("[]").endswith("...")):
+    position = len(line.arguments)
+    if not expected or (position >= len(expected) and not expected[-1].strip("[]").endswith("...")):
         return []
-    word = expected[min(place, len(expected) - 1)].strip("[]").removesuffix("...")
+    word = expected[min(position, len(expected) - 1)].strip("[]").removesuffix("...")
     if line.foreign:
         return _files(current)
     simple = _simple_argument(line, command, word, current)
@@ -122,7 +122,7 @@ def argument(
         given = {*line.arguments, *line.later}
         return [each for each in _keys(line, command, current, surroundings, store)
                 if each.text not in given]  # fmt: skip
-    if word == "PROJECT.NAMESPACE" and command.takes("prefix") and place == 0:
+    if word == "PROJECT.NAMESPACE" and command.takes("prefix") and position == 0:
         return _listing(line, current, surroundings, store)
     if word == "PREFIX" and line.arguments and not _is_fixed(line):
         listed = _listed(line.arguments[0], surroundings.delimiter())
@@ -222,8 +222,8 @@ def _keys(
     found = keys.addresses(store, scope, delimiter, current)
     if has_past:
         head = current[: current.rfind(delimiter) + 1]
-        place, _ = _located(line, f"{head}key", surroundings)
-        gone = keys.deleted(store, place, current[len(head) :], delimiter)
+        scope, _ = _located(line, f"{head}key", surroundings)
+        gone = keys.deleted(store, scope, current[len(head) :], delimiter)
         found += [candidate.after(head) for candidate in gone]
     return found
 

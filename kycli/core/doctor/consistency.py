@@ -244,11 +244,11 @@ def misfits(store: Kycore) -> list[Misfit]:
 def _wrong_digests(store: Kycore) -> int:
     """Return how many large values have another digest; each is read by itself."""
     wrong = 0
-    place: tuple[str, str] = ("", "")
-    while rows := store._query(_LARGE, place):
+    last: tuple[str, str] = ("", "")
+    while rows := store._query(_LARGE, last):
         scope, key, noted, value = rows[0]
         wrong += isinstance(value, (str, bytes)) and digest(value) != noted
-        place = scope, key
+        last = scope, key
     return wrong
 
 

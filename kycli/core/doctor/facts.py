@@ -111,11 +111,11 @@ def _kind_of(path: str) -> str | None:
     try:
         with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
             for line in mounts:
-                _, place, found, *_ = line.split()
-                place = place.replace("\\040", " ")
-                is_above = path == place or path.startswith(place.rstrip("/") + "/")
-                if is_above and len(place) >= len(best):
-                    best, kind = place, found
+                _, mount, found, *_ = line.split()
+                mount = mount.replace("\\040", " ")
+                is_above = path == mount or path.startswith(mount.rstrip("/") + "/")
+                if is_above and len(mount) >= len(best):
+                    best, kind = mount, found
     except (OSError, ValueError):
         return None
     return kind

@@ -130,8 +130,8 @@ class Pages:
         rows: list[Row] = []
         children: list[int] = []
         is_whole = True
-        for place in range(first, first + 2 * count, 2):
-            at = int.from_bytes(data[place : place + 2], "big")
+        for offset in range(first, first + 2 * count, 2):
+            at = int.from_bytes(data[offset : offset + 2], "big")
             try:
                 if at < first + 2 * count or at >= self._usable:
                     raise DamagedError

@@ -566,8 +566,8 @@ cdef class _Delegates(_Watching):
         """
         from kycli.core.search import searching as search
 
-        place = self._checked_scope(scope)
-        hits = search.search(self, query, place, check_limit(limit), keys_only=keys_only)
+        checked = self._checked_scope(scope)
+        hits = search.search(self, query, checked, check_limit(limit), keys_only=keys_only)
         return [hit.key for hit in hits] if keys_only else {hit.key: hit.value for hit in hits}
 
     def search_hits(self, query, *, scope=None, all_scopes=False, limit=100, keys_only=False,
@@ -584,9 +584,9 @@ cdef class _Delegates(_Watching):
 
         if all_scopes and scope is not None:
             raise MisuseError("search_hits takes a scope or all_scopes, not both")
-        place = self._checked_scope(scope)
+        checked = self._checked_scope(scope)
         check_callable(progress, "progress")
-        return search.search(self, query, None if all_scopes else place, check_limit(limit),
+        return search.search(self, query, None if all_scopes else checked, check_limit(limit),
                              keys_only=keys_only, snippets=snippets, progress=progress)
 
     def update_index(self, *, progress=None):

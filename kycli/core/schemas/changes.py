@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from kycli.core.schemas.types import EXACT, Type, describe
 
 
-def narrowings(old: Type, new: Type, *, kept: bool, place: str = "") -> Iterator[str]:
+def narrowings(old: Type, new: Type, *, kept: bool, path: str = "") -> Iterator[str]:
     """Yield why values that meet ``old`` may not meet ``new``; nothing when all of them do.
 
     Parameters:
         kept: whether unknown members were stored, which a new member may contradict.
     """
-    where = place or "the value"
+    where = path or "the value"
     if new.name == "any":
         return
     if old.optional and not new.optional:
@@ -35,26 +35,26 @@ def narrowings(old: Type, new: Type, *, kept: bool, place: str = "") -> Iterator
     if gone:
         yield f"{where} may not be {gone[0]!r} any more"
     if old.items is not None and new.items is not None:
-        yield from narrowings(old.items, new.items, kept=kept, place=f"{place}[]")
+        yield from narrowings(old.items, new.items, kept=kept, path=f"{path}[]")
     for name, member in new.fields.items():
-        inner = f"{place}.{name}" if place else name
+        inner = f"{path}.{name}" if path else name
         before = old.fields.get(name)
         if before is not None:
             if member.required and not before.required:
                 yield f"{inner} must be given"
-            yield from narrowings(before.type, member.type, kept=kept, place=inner)
+            yield from narrowings(before.type, member.type, kept=kept, path=inner)
         elif member.required:
             yield f"{inner} is new and must be given"
         elif kept:
             yield f"{inner} is new, and values may hold an unknown member of that name"
 
 
-def removed(old: Type, new: Type, place: str = "") -> Iterator[str]:
+def removed(old: Type, new: Type, path: str = "") -> Iterator[str]:
     """Yield the members that ``old`` has and ``new`` does not."""
     if old.items is not None and new.items is not None:
-        yield from removed(old.items, new.items, f"{place}[]")
+        yield from removed(old.items, new.items, f"{path}[]")
     for name, member in old.fields.items():
-        inner = f"{place}.{name}" if place else name
+        inner = f"{path}.{name}" if path else name
         after = new.fields.get(name)
         if after is None:
             yield inner

@@ -50,36 +50,36 @@ _SYNONYMS = {
 }
 
 
-def parse(definition: Any, place: str = "", depth: int = 0) -> Type:
+def parse(definition: Any, path: str = "", depth: int = 0) -> Type:
     """Return the type that a definition in the short form describes.
 
     Raises:
-        SchemaError: with the place in the definition, when it is wrong.
+        SchemaError: with the path in the definition, when it is wrong.
     """
     if depth > MAX_DEPTH:
-        raise fault(place, f"it is nested more than {MAX_DEPTH} levels deep")
+        raise fault(path, f"it is nested more than {MAX_DEPTH} levels deep")
     if isinstance(definition, str):
-        return _Text(definition, place).type_alone()
+        return _Text(definition, path).type_alone()
     if isinstance(definition, list):
         if len(definition) != 1:
             raise fault(
-                place,
+                path,
                 f"a list of {len(definition)} types",
                 hint='a list is written as ["str"] or as "list[str]"',
             )
-        return Type("list", items=parse(definition[0], f"{place}[]", depth + 1))
+        return Type("list", items=parse(definition[0], f"{path}[]", depth + 1))
     if isinstance(definition, dict):
-        return Type("object", fields=_fields(definition, place, depth))
-    raise fault(place, f"{json.dumps(definition)} is no type", hint=_TYPES)
+        return Type("object", fields=_fields(definition, path, depth))
+    raise fault(path, f"{json.dumps(definition)} is no type", hint=_TYPES)
 
 
 _TYPES = f"types are {', '.join(_NAMES[:-1])} and enum(a,b), an object lists its members"
 
 
-def _fields(definition: dict[str, Any], place: str, depth: int) -> dict[str, Field]:
+def _fields(definition: dict[str, Any], path: str, depth: int) -> dict[str, Field]:
     fields = {}
     for name, inner in definition.items():
-        where = f"{place}.{name}" if place else name
+        where = f"{path}.{name}" if path else name
         if not name:
             raise fault(where, "a member has an empty name")
         if isinstance(inner, str):
@@ -100,13 +100,13 @@ def _optional(kind: Type) -> Type:
 class _Text:
     """Reads the text of a type from left to right."""
 
-    def __init__(self, text: str, place: str) -> None:
+    def __init__(self, text: str, path: str) -> None:
         self.text = text
-        self.place = place
+        self.path = path
         self.at = 0
 
     def fault(self, problem: str, hint: str | None = None) -> SchemaError:
-        return fault(self.place, f"{self.text!r}: {problem}", hint=hint)
+        return fault(self.path, f"{self.text!r}: {problem}", hint=hint)
 
     def type_alone(self) -> Type:
         kind = self.type()

@@ -96,9 +96,9 @@ def as_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def fault(place: str, problem: str, *, hint: str | None = None) -> SchemaError:
-    """Return the error for a definition that is wrong at a place, such as ``address.zip``."""
-    return SchemaError(f"the schema is wrong at {place or 'its top'}: {problem}", hint=hint)
+def fault(path: str, problem: str, *, hint: str | None = None) -> SchemaError:
+    """Return the error for a definition that is wrong at a path, such as ``address.zip``."""
+    return SchemaError(f"the schema is wrong at {path or 'its top'}: {problem}", hint=hint)
 
 
 def describe(kind: Type) -> str:

@@ -98,33 +98,33 @@ class TreeValidator:
 
     def _problems(self, error: ValidationError) -> Iterator[FieldProblem]:
         for found in error.errors(include_url=False, include_context=False):
-            place, expected = self._expected(found["loc"], found["type"], found["msg"])
+            path, expected = self._expected(found["loc"], found["type"], found["msg"])
             given = None if found["type"] == "missing" else shown(found["input"])
-            yield FieldProblem(place, expected, given)
+            yield FieldProblem(path, expected, given)
 
     def _expected(self, loc: tuple[int | str, ...], fault: str, message: str) -> tuple[str, str]:
         kind: Type | None = self._kind
-        place = ""
+        path = ""
         for step in loc:
             if kind is None:
                 break
             if isinstance(step, int):
-                place += f"[{step}]"
+                path += f"[{step}]"
                 kind = kind.items
             elif kind.name == "object":
-                place += f".{step}" if place else step
+                path += f".{step}" if path else step
                 member = kind.fields.get(step)
                 kind = member.type if member else None
             elif kind.name == "dict" and step != "[key]":
-                place += f".{step}" if place else step
+                path += f".{step}" if path else step
                 kind = kind.items
         if fault == "extra_forbidden":
-            return place, "no such member"
+            return path, "no such member"
         if kind is None:
-            return place, message
+            return path, message
         if kind.name == "object":
-            return place, "an object"
-        return place, describe(kind)
+            return path, "an object"
+        return path, describe(kind)
 
 
 class DocumentValidator:
@@ -150,8 +150,8 @@ class DocumentValidator:
             value = _read(value)
         try:
             problems = tuple(
-                FieldProblem(place, rule, shown(given))
-                for place, rule, given in self._problems(value)
+                FieldProblem(path, rule, shown(given))
+                for path, rule, given in self._problems(value)
             )
         except (ValueError, RecursionError):  # bytes inside of a document, or half a surrogate
             problems = (FieldProblem("", "JSON", shown(value)),)
@@ -207,20 +207,20 @@ class _Builder:
             strict=strict, extra=EXTRA[extra], protected_namespaces=(), validate_default=False
         )
 
-    def annotation(self, kind: Type, place: str) -> Any:
-        made = self._bare(kind, place)
+    def annotation(self, kind: Type, path: str) -> Any:
+        made = self._bare(kind, path)
         return Optional[made] if kind.optional and kind.name != "any" else made  # noqa: UP045
 
-    def _bare(self, kind: Type, place: str) -> Any:
+    def _bare(self, kind: Type, path: str) -> Any:
         if kind.name == "object":
-            return self._model(kind, place)
+            return self._model(kind, path)
         if kind.name == "enum":
             return Annotated[Literal[kind.choices], BeforeValidator(_Choice(kind.choices))]
         if kind.name == "any":
             return Any
         if kind.name in ("list", "dict"):
             assert kind.items is not None
-            items = self.annotation(kind.items, f"{place}[]")
+            items = self.annotation(kind.items, f"{path}[]")
             made: Any = list[items] if kind.name == "list" else dict[str, items]  # type: ignore[valid-type]
         else:
             made = (_STRICT if self._strict else _LAX).get(kind.name, _TYPES[kind.name])
@@ -234,13 +234,13 @@ class _Builder:
             limits[high] = kind.maximum
         if kind.pattern is not None:
             limits["pattern"] = kind.pattern
-            _check_pattern(kind.pattern, place)
+            _check_pattern(kind.pattern, path)
         return Annotated[made, Field(**limits)] if limits else made
 
-    def _model(self, kind: Type, place: str) -> type[BaseModel]:
+    def _model(self, kind: Type, path: str) -> type[BaseModel]:
         members: dict[str, Any] = {}
         for number, (name, member) in enumerate(kind.fields.items()):
-            annotation = self.annotation(member.type, f"{place}.{name}" if place else name)
+            annotation = self.annotation(member.type, f"{path}.{name}" if path else name)
             default = member.default
             if default is MISSING:
                 default = None if member.type.optional else ...
@@ -253,15 +253,15 @@ class _Builder:
                 )
             else:
                 members[_attribute(name, number)] = annotation, Field(default, **settings)
-        made: type[BaseModel] = create_model(place or "Value", __config__=self._config, **members)
+        made: type[BaseModel] = create_model(path or "Value", __config__=self._config, **members)
         return made
 
-    def check_defaults(self, kind: Type, place: str) -> None:
+    def check_defaults(self, kind: Type, path: str) -> None:
         """Refuse a default that the member's own type does not allow."""
         if kind.items is not None:
-            self.check_defaults(kind.items, f"{place}[]")
+            self.check_defaults(kind.items, f"{path}[]")
         for name, member in kind.fields.items():
-            where = f"{place}.{name}" if place else name
+            where = f"{path}.{name}" if path else name
             self.check_defaults(member.type, where)
             if member.default is MISSING:
                 continue
@@ -325,13 +325,13 @@ def _attribute(name: str, number: int) -> str:
     return f"member_{number}"
 
 
-def _check_pattern(pattern: str, place: str) -> None:
+def _check_pattern(pattern: str, path: str) -> None:
     try:
         TypeAdapter(Annotated[str, Field(pattern=pattern)])
     except (CoreSchemaError, PydanticUserError) as error:
         reason = " ".join(str(error).split("\n")[1:]).strip()
         raise fault(
-            place,
+            path,
             f"the regular expression /{pattern}/ cannot be used: {reason}",
             hint="expressions are those of Rust's regex: no lookaround, no backreferences",
         ) from None

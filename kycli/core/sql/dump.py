@@ -151,11 +151,11 @@ def _page_end(sizes: list[tuple[Any, int]]) -> Any:
     """Return the last of the rows that make a page."""
     total = 0
     last = sizes[0][0]
-    for place, size in sizes:
+    for row, size in sizes:
         total += size
         if total > PAGE_BYTES:
             break
-        last = place
+        last = row
     return last
 
 

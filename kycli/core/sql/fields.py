@@ -168,11 +168,11 @@ class _Compiler:
         self._bound: dict[tuple[type, Any], str] = {}
 
     def bind(self, value: Literal) -> str:
-        place = self._bound.get((type(value), value))
-        if place is None:
+        parameter = self._bound.get((type(value), value))
+        if parameter is None:
             self.bindings.append(_BOOLEANS[value] if isinstance(value, bool) else value)
-            place = self._bound[type(value), value] = f"?{len(self.bindings)}"
-        return place
+            parameter = self._bound[type(value), value] = f"?{len(self.bindings)}"
+        return parameter
 
     def condition(self, tree: Condition, value: str) -> str:
         """Return what is 1 where a condition is true of the value, and else 0."""

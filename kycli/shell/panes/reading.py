@@ -30,13 +30,13 @@ class Reader:
         self._state = state
         self._store: Kycore | None = None
         self._mark: Hashable = None
-        self._place: object = None
+        self._database: object = None
         self._goes_on = True
         self.problem = ""
 
     def forget(self) -> None:
         """Have everything read again."""
-        self._store = self._mark = self._place = None
+        self._store = self._mark = self._database = None
 
     def go_on(self) -> None:
         """Have the next call read, whether or not anything was committed."""
@@ -63,8 +63,8 @@ class Reader:
             store = self._state.reader()
             # The transaction that is open tells of each of its changes; nobody else commits.
             mark = self._state.transaction or store.commit_mark()
-            place = (self._state.database, identity(self._state.database))
-            is_other = place != self._place
+            database = (self._state.database, identity(self._state.database))
+            is_other = database != self._database
             # The shell closes its reader now and then. Another one has marks of its own.
             is_new = is_other or store is not self._store or mark != self._mark
             if not (is_new or self._goes_on or before):
@@ -72,7 +72,7 @@ class Reader:
             self._goes_on = False
             changed = read(store, is_new or bool(before), is_other)
             # Only what was read counts as seen.
-            self._store, self._mark, self._place = store, mark, place
+            self._store, self._mark, self._database = store, mark, database
             self.problem = ""
         except OccupiedError:
             self._goes_on = True

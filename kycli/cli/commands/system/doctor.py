@@ -91,10 +91,10 @@ def _save(env: Environment) -> int:
 
     env.close()
     path, _ = database_path(env.config, env.flags.get("db"))
-    place = os.path.realpath(path)
-    remove_abandoned_aside(place, "salvaged")
+    target = os.path.realpath(path)
+    remove_abandoned_aside(target, "salvaged")
     with progress(env, "reading pages") as show:
-        done = salvage(place, name_aside(place, "salvaged"), show, env.command)
+        done = salvage(target, name_aside(target, "salvaged"), show, env.command)
     problems = _problems_of(env, done.path)
     if env.choice("json", "jsonl", "null") in ("json", "jsonl"):
         data = {**done._asdict(), "lost_keys": [key._asdict() for key in done.lost_keys]}
@@ -111,10 +111,10 @@ def _save(env: Environment) -> int:
     ):
         env.note(f"to use it: kycli backup --restore {shlex.quote(done.path)}")
         return 1
-    os.chmod(done.path, os.stat(place).st_mode & 0o777)
-    aside = name_aside(place, "damaged")
-    put_in_place(done.path, place, aside, env.config.busy_timeout_ms)
-    env.note(f"{tilde(place)} is what was saved; the damaged database is kept: {tilde(aside)}")
+    os.chmod(done.path, os.stat(target).st_mode & 0o777)
+    aside = name_aside(target, "damaged")
+    put_in_place(done.path, target, aside, env.config.busy_timeout_ms)
+    env.note(f"{tilde(target)} is what was saved; the damaged database is kept: {tilde(aside)}")
     return 0
 
 

@@ -14,7 +14,7 @@ cdef int PROGRESS_ROWS = 4096
 
 
 @cython.final
-cdef class _Place:
+cdef class _Target:
     """A scope that rows are imported into."""
 
     cdef str scope
@@ -45,7 +45,7 @@ cdef class _Importing(_Declaring):
         """
         cdef Kycore store = <Kycore>self
         cdef _Session db = store._db
-        cdef str place = store._checked_scope(scope)
+        cdef str into = store._checked_scope(scope)
         cdef int64_t count = 0
         cdef int64_t era
         cdef object lifetime = None if ttl is None else parse_ttl(ttl)
@@ -56,9 +56,9 @@ cdef class _Importing(_Declaring):
         with _Transaction(db, store):
             db.use_native_statements()
             store._enlarge_page_cache()
-            bulk = _BulkWriter(store, place, store._lifetime_in(place, lifetime))
+            bulk = _BulkWriter(store, into, store._lifetime_in(into, lifetime))
             outer, db.bulk = db.bulk, bulk
-            enforcer = self._enforcer(place)
+            enforcer = self._enforcer(into)
             era = db.declarations.era
             try:
                 for pair in items:
@@ -70,9 +70,9 @@ cdef class _Importing(_Declaring):
                         raise WrongTypeError(
                             f"save_many takes pairs of key and value, not {type(pair).__name__}"
                         ) from None
-                    key = store._key(place, key)
+                    key = store._key(into, key)
                     if db.declarations.era != era:  # the iterable may have changed the schema
-                        enforcer = self._enforcer(place)
+                        enforcer = self._enforcer(into)
                         era = db.declarations.era
                     if enforcer is not None:
                         value = enforcer.validate(key, value)
@@ -422,7 +422,7 @@ cdef class _Import:
     cdef int policy
     cdef object on_rejected
     cdef object on_progress
-    cdef dict places            # by scope
+    cdef dict targets            # by scope
     cdef int64_t read
     cdef int64_t created
     cdef int64_t overwritten
@@ -444,34 +444,34 @@ cdef class _Import:
         self.policy = _POLICIES.index(on_conflict)
         self.on_rejected = rejected
         self.on_progress = progress
-        self.places = {}
+        self.targets = {}
 
     cdef run(self, rows):
         cdef _Session db = self.store._db
         cdef int64_t now = self.store._now()
-        cdef _Place place = self.place_of(None)
+        cdef _Target target = self.target_of(None)
         db.use_native_statements()
         db.fetch(_BULK_CACHE, ())
         try:
             for row in rows:
                 if type(row) is Pack:
-                    self.run_pack(db, <Pack>row, place)
+                    self.run_pack(db, <Pack>row, target)
                     continue
                 if self.read % BULK_ROWS == 0:
                     now = self.store._now()
-                self.take(db, now, row, place)
+                self.take(db, now, row, target)
         finally:
-            for place in self.places.values():
-                place.bulk.release()
-        for place in self.places.values():
-            place.bulk.flush()
-            self.created += place.bulk.created
-            self.overwritten += place.bulk.overwritten
-            self.unchanged += place.bulk.unchanged
+            for target in self.targets.values():
+                target.bulk.release()
+        for target in self.targets.values():
+            target.bulk.flush()
+            self.created += target.bulk.created
+            self.overwritten += target.bulk.overwritten
+            self.unchanged += target.bulk.unchanged
         if self.on_progress is not None:
             self.on_progress(self.read)
 
-    cdef take(self, _Session db, int64_t now, row, _Place place):
+    cdef take(self, _Session db, int64_t now, row, _Target target):
         if self.read % BULK_ROWS == 0:
             PyErr_CheckSignals()
             with nogil:
@@ -480,66 +480,66 @@ cdef class _Import:
                 self.on_progress(self.read)
         self.read += 1
         if self.on_rejected is None:
-            self.add(db, now, row, place)
+            self.add(db, now, row, target)
             return
         try:
-            self.add(db, now, row, place)
+            self.add(db, now, row, target)
         except (InputError, WrongTypeError, ConflictError) as error:
             self.rejections += 1
             self.on_rejected(error)
 
-    cdef run_pack(self, _Session db, Pack pack, _Place place):
+    cdef run_pack(self, _Session db, Pack pack, _Target target):
         cdef int64_t now = self.store._now()
         cdef Py_ssize_t before
         if (self.policy != OVERWRITE or self.on_rejected is not None
-                or self.store._declared(place.scope).fold_keys):
+                or self.store._declared(target.scope).fold_keys):
             for row in pack:
-                self.take(db, now, row, place)
+                self.take(db, now, row, target)
             return
-        if db.bulk is not place.bulk:
+        if db.bulk is not target.bulk:
             if db.bulk is not None:
                 db.bulk.flush()
-            db.bulk = place.bulk
+            db.bulk = target.bulk
         while pack.at < pack.count:
-            if (place.enforcer is None and self.on_progress is not None
+            if (target.enforcer is None and self.on_progress is not None
                     and self.read % PROGRESS_ROWS == 0):
                 self.on_progress(self.read)
-            self.hold(db, place)
-            if place.enforcer is not None:
+            self.hold(db, target)
+            if target.enforcer is not None:
                 for row in pack:
-                    self.take(db, now, row, place)
+                    self.take(db, now, row, target)
                 return
             before = pack.at
-            place.bulk.add_pack(
+            target.bulk.add_pack(
                 pack, min(pack.count, before + PROGRESS_ROWS - self.read % PROGRESS_ROWS))
             self.read += pack.at - before
 
-    cdef int hold(self, _Session db, _Place place) except -1:
-        """Hold a place to its schema, which what is called meanwhile may have changed."""
-        if place.era != db.declarations.era:
-            place.enforcer = self.store._enforcer(place.scope)
-            place.era = db.declarations.era
+    cdef int hold(self, _Session db, _Target target) except -1:
+        """Hold a target to its schema, which what is called meanwhile may have changed."""
+        if target.era != db.declarations.era:
+            target.enforcer = self.store._enforcer(target.scope)
+            target.era = db.declarations.era
         return 0
 
-    cdef _Place place_of(self, scope):
-        cdef _Place place = self.places.get(scope)
-        if place is None:
-            place = _Place()
-            place.scope = self.scope if scope is None else check_scope(scope)
-            place.era = -1
-            self.hold(self.store._db, place)
-            place.takes_ttl = True
-            place.lifetime = self.ttl
-            if is_named(place.scope):
-                place.lifetime = self.store._lifetime_in(place.scope, None)
-                place.takes_ttl = place.lifetime is not None
+    cdef _Target target_of(self, scope):
+        cdef _Target target = self.targets.get(scope)
+        if target is None:
+            target = _Target()
+            target.scope = self.scope if scope is None else check_scope(scope)
+            target.era = -1
+            self.hold(self.store._db, target)
+            target.takes_ttl = True
+            target.lifetime = self.ttl
+            if is_named(target.scope):
+                target.lifetime = self.store._lifetime_in(target.scope, None)
+                target.takes_ttl = target.lifetime is not None
                 if self.ttl is not None:
-                    place.lifetime = self.store._lifetime_in(place.scope, self.ttl)
-            place.bulk = _BulkWriter(self.store, place.scope, place.lifetime, IMPORTED)
-            self.places[scope] = place
-        return place
+                    target.lifetime = self.store._lifetime_in(target.scope, self.ttl)
+            target.bulk = _BulkWriter(self.store, target.scope, target.lifetime, IMPORTED)
+            self.targets[scope] = target
+        return target
 
-    cdef add(self, _Session db, int64_t now, row, _Place place):
+    cdef add(self, _Session db, int64_t now, row, _Target target):
         cdef Py_ssize_t size = 0, count
         cdef object expires_at = None, updated_at = None, found
         cdef int kind
@@ -552,18 +552,18 @@ cdef class _Import:
             raise WrongTypeError(f"a row to import has 2 to 5 items, not {count}")
         if count > 2:
             if row[2] is not None:
-                place = self.place_of(check_scope(row[2]))
+                target = self.target_of(check_scope(row[2]))
             if count > 3:
                 expires_at = row[3]
             if count > 4:
                 updated_at = row[4]
                 if updated_at is not None:
                     check_count(updated_at, "the time of the last change")
-        key = self.store._key(place.scope, row[0])
+        key = self.store._key(target.scope, row[0])
         value = row[1]
-        self.hold(db, place)
-        if place.enforcer is not None:
-            value = place.enforcer.validate(key, value)
+        self.hold(db, target)
+        if target.enforcer is not None:
+            value = target.enforcer.validate(key, value)
         if type(value) is str:
             try:
                 PyUnicode_AsUTF8AndSize(value, &size)
@@ -576,32 +576,32 @@ cdef class _Import:
             kind, stored, size = encode(value)
         if type(expires_at) is float and expires_at == _NEVER:
             expires_at = None
-            never = self.ttl is None and place.lifetime is not None
+            never = self.ttl is None and target.lifetime is not None
         if expires_at is not None:
-            if not place.takes_ttl:
-                self.store._lifetime_in(place.scope, 1)  # which raises
+            if not target.takes_ttl:
+                self.store._lifetime_in(target.scope, 1)  # which raises
             if check_count(expires_at, "the time of expiry") <= now:
                 self.skipped += 1
                 return
         elif self.policy == OVERWRITE and not never:
-            if db.bulk is not place.bulk:
+            if db.bulk is not target.bulk:
                 if db.bulk is not None:
                     db.bulk.flush()
-                db.bulk = place.bulk
-            place.bulk.add(key, kind, stored, size)
+                db.bulk = target.bulk
+            target.bulk.add(key, kind, stored, size)
             return
-        elif place.lifetime is not None and not never:
-            expires_at = now + <int64_t>place.lifetime
+        elif target.lifetime is not None and not never:
+            expires_at = now + <int64_t>target.lifetime
         if self.policy != OVERWRITE:
-            found = self.store._live_row(now, place.scope, key)
+            found = self.store._live_row(now, target.scope, key)
             if found is not None:
                 if self.policy == REFUSE:
                     raise ConflictError(
-                        f"the key {key!r} exists already in scope {place.scope!r}",
+                        f"the key {key!r} exists already in scope {target.scope!r}",
                         hint="skip or overwrite it (--on-conflict skip, --on-conflict overwrite)",
                     )
                 if self.policy == SKIP or updated_at is None or updated_at <= found[5]:
                     self.skipped += 1
                     return
-        place.bulk.count(_write_row(
-            db, now, place.scope, key, stored, kind, size <= INLINE_MAX, expires_at, IMPORTED))
+        target.bulk.count(_write_row(
+            db, now, target.scope, key, stored, kind, size <= INLINE_MAX, expires_at, IMPORTED))

@@ -35,9 +35,9 @@ cdef tuple _take_in(Kycore store, tuple sql, tuple bindings, int64_t last, int64
                     lowest = id if lowest == 0 else min(lowest, id)
                     continue
                 count += 1
-                key, place = rows.at(1), rows.at(0)
-                if place != scope:  # else the same object, which is bound already
-                    scope = place
+                key, row_scope = rows.at(1), rows.at(0)
+                if row_scope != scope:  # else the same object, which is bound already
+                    scope = row_scope
                 number = 0 if rows.is_null(3) else rows.int_at(3)
                 if not rows.is_null(4):
                     kind, value = rows.int_at(4), rows.at(5)
