@@ -118,6 +118,7 @@ class SocketWorker(Loop):
         if len(self._connections) >= self._most:
             self._make_room()
         descriptor = caller.fileno()
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, self._pid)
         connection = self._connections[descriptor] = _Connection(caller)
         # Most have sent their request by now, and close the connection after the reply.
         self._serve(connection)
@@ -193,7 +194,6 @@ class SocketWorker(Loop):
         self._current = caller
         try:
             # From here on, what the caller sends, or its end, is a signal.
-            fcntl.fcntl(descriptor, fcntl.F_SETOWN, self._pid)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, _ASYNC)
             if _next_byte(caller) is not None:
                 return DECLINE  # withdrawn before it began

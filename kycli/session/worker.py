@@ -303,7 +303,11 @@ class _Environment(CallEnvironment):
     def input_of(self, stdin: bytes | None) -> BinaryIO:
         if stdin is not None:
             return super().input_of(stdin)
-        return cast("BinaryIO", _Terminal() if self._streams[0] == "t" else _NotSent())
+        kind = _Terminal if self._streams[0] == "t" else _NotSent
+        stream = _REFUSING.get(kind)
+        if stream is None or stream.closed:
+            stream = _REFUSING[kind] = kind()
+        return cast("BinaryIO", stream)
 
     def begin(self, command: Command, flags: dict[str, str]) -> None:
         if command.name not in _WITHOUT_DIRECTORY:
@@ -374,3 +378,7 @@ class _Terminal(_NotSent):
 
     def isatty(self) -> bool:
         return True
+
+
+_REFUSING: dict[type[_NotSent], _NotSent] = {}
+"""One stream of each kind, for all requests: nothing can be read from it."""

@@ -115,12 +115,13 @@ class Command:
             transaction of the store can take back, else "".
         full_name: what is typed: ``kycli get``, ``kyg`` or ``ky get``.
         is_short: whether its arguments are keys of the current scope, and not addresses.
+        limits: how many arguments it takes at least and at most, once somebody has asked.
         module: the one that the handler is in, once it was imported.
     """
 
     __slots__ = (
         *("alone", "also", "arguments", "examples", "flags", "full_name", "handler", "meanings"),
-        *("is_short", "module", "n", "name", "notes", "repeatable", "short", "summary"),
+        *("is_short", "limits", "module", "n", "name", "notes", "repeatable", "short", "summary"),
     )
 
     def __init__(
@@ -155,6 +156,7 @@ class Command:
         self.examples = examples
         self.is_short = name.startswith(KY)
         self.full_name = name if self.is_short else f"kycli {name}"
+        self.limits: tuple[int, float] | None = None
         self.module: ModuleType | None = None
 
     def in_scope(self, full_name: str) -> Command:
@@ -168,6 +170,7 @@ class Command:
             arguments = self.arguments.removeprefix("[PROJECT.NAMESPACE] ")
             command.arguments = arguments.replace("ADDRESS", "KEY")
             command.flags = [flag for flag in self.flags if flag != "ns-delim"]
+            command.limits = None
         if self.short:
             command.flags = command.flags + self.short.flags
             command.examples = self.short.examples
@@ -224,6 +227,12 @@ class Command:
         Raises:
             UsageError: naming what is missing, unknown or too much.
         """
+        if self.limits is None:
+            words = self.arguments.split()
+            least = len([word for word in words if word[0] != "["])
+            self.limits = least, float("inf") if "..." in self.arguments else len(words)
+        if self.limits[0] <= len(arguments) <= self.limits[1] and _PART not in self.arguments:
+            return
         expected = self.arguments.split()
         required = [word for word in expected if word[0] != "["]
         if len(arguments) < len(required):
