@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from prompt_toolkit.application import Application, in_terminal
@@ -294,11 +294,9 @@ class Interface:
         # prompt_toolkit first looks at the size some time after it has begun.
         drawn_for = self._output.get_size()
         while not self._ends:
-            is_woken = True
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), _TICK_SECONDS)
-            except TimeoutError:
-                is_woken = False
+            is_woken = self._awake.is_set()  # perhaps only as the time was over
             self._awake.clear()
             if self._is_hidden:
                 continue
