@@ -5,11 +5,23 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 from cli.harness import run_program
-from session.terminals import interrupt_often, needs, script, servers, terminal, wait_for
+from session.terminals import (
+    INITS,
+    SECONDS,
+    environment,
+    interrupt_often,
+    needs,
+    script,
+    servers,
+    terminal,
+    wait_for,
+)
 
 pytestmark = [needs("zsh"), pytest.mark.alone]
 
@@ -220,6 +232,80 @@ def test_a_server_that_is_killed_is_started_again_and_no_write_is_repeated() -> 
         "kycli: the server ended before it answered, so whether 'kycli' was done is not known",
         "hint: look, and do it again if it was not",
     }
+
+
+STATES = {
+    "before it reads": (False, b""),
+    "before it answers": (True, b""),
+    "in the status": (True, b"0"),
+    "in the head": (True, b"0\x001\x001\x0000"),
+    "in the text": (True, b"0\x001\x001\x0000000010\x00the"),
+    "in a long text": (True, b"0\x001\x001\x0000100000\x00" + b"x" * 20_000),
+    "between texts": (True, b"0\x002\x001\x003\x00abc"),
+    "without a status": (True, b"\x001\x001\x00"),
+    "with no numbers": (True, b"0\x00x\x00y\x00z\x00"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_call_ends_when_the_server_ends(state: str) -> None:
+    reads, said = STATES[state]
+    runtime = Path(os.environ["XDG_RUNTIME_DIR"], "kycli")
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    text = (
+        f"{INITS['zsh']}; _kycli_python=/nowhere; command kys k v; print -r $_kycli_socket; read go"
+    )
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        subprocess.Popen(
+            ["zsh", "-f", "-c", f"{text}; kyg k; kys k w; print $?"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+        ) as shell,
+    ):
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        listener.bind(shell.stdout.readline().rstrip())
+        listener.listen()
+        shell.stdin.write(b"\n")
+        shell.stdin.flush()
+        for _ in range(2):
+            caller, _ = listener.accept()
+            with caller:
+                if reads:
+                    caller.recv(4096)
+                caller.sendall(said)
+        lines = shell.communicate(timeout=SECONDS)[0].decode().splitlines()
+    assert lines[0] == "v"
+    assert lines[1:] in (
+        [
+            "kycli: the server ended before it answered, so whether 'kys' was done is not known",
+            "hint: look, and do it again if it was not",
+            "1",
+        ],
+        # It ended before it was sent all.
+        ["0"],
+    )
+
+
+def test_a_server_that_is_stopped_does_not_stop_the_shell() -> None:
+    said = check(
+        """
+        kys key value; _kycli_patience=0.5
+        stop() { kill -STOP $(pgrep -f "shells[.]zsh [^ ]* $$") }
+        stop; kyg key; kyg key
+        stop; kyg -v got key; print $got; kyg key
+        stop; kys key other || print $?
+        """
+    )
+    assert said == [
+        *["value"] * 4,
+        "kycli: the server ended before it answered, so whether 'kys' was done is not known",
+        "hint: look, and do it again if it was not",
+        "1",
+    ]
 
 
 def test_what_a_server_cannot_do_is_done_by_the_command() -> None:

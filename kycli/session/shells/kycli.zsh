@@ -9,6 +9,7 @@
 typeset -g _kycli_python=@PYTHON@ _kycli_bin=@BIN@ _kycli_version=@VERSION@
 typeset -g _kycli_runtime=@RUNTIME@ _kycli_socket=@RUNTIME@/@VERSION@-$$.sock _kycli_off= _kycli_failures=0
 typeset -g _kycli_types= _kycli_exported=
+typeset -g _kycli_patience=15 # the seconds after which it is looked whether the server is stopped
 
 # Run a program as a process, in the place of its function.
 function _kycli_plain {
@@ -159,7 +160,8 @@ function _kycli_call {
                     syswrite -o $REPLY -- "$_kycli_rest" && _kycli_sent=1
             fi
             _kycli_text=
-            if [[ -n $_kycli_sent ]] && sysread -i $REPLY _kycli_text; then
+            if [[ -n $_kycli_sent ]] &&
+                { sysread -t $_kycli_patience -i $REPLY _kycli_text || _kycli_wait $? _kycli_text 8192 }; then
                 # Most replies are a chunk, and short: see protocol.reply().
                 if [[ $_kycli_text[2,4] != $'\0'1$'\0' ]] ||
                     (( $#_kycli_text != 15 + $_kycli_text[7,14] )); then
@@ -198,6 +200,18 @@ function _kycli_call {
     return $_kycli_status
 }
 
+# Go on with a sysread that ended with a status: STATUS VARIABLE BYTES. While nothing comes, a server
+# that is stopped is killed, which ends the connection; any other one may take its time.
+function _kycli_wait {
+    local -i _kycli_ended=$1
+    while (( _kycli_ended == 4 )); do
+        $_kycli_python -SP -X utf8 -c @BEGIN@ kycli.session.shells.stopped $$ </dev/null &>/dev/null
+        sysread -t $_kycli_patience -i $REPLY -s $3 $2
+        _kycli_ended=$?
+    done
+    return $_kycli_ended
+}
+
 # Read a reply that is not one short chunk, of which _kycli_text is the beginning, and do what it says.
 function _kycli_receive {
     local _kycli_n=-1 _kycli_code= _kycli_more=
@@ -207,6 +221,10 @@ function _kycli_receive {
             _kycli_fields=("${(@ps:\0:)_kycli_text[1,30]}")
             if (( $#_kycli_fields < 3 )); then
                 break
+            fi
+            if [[ $_kycli_fields[2] != <-> ]]; then
+                _kycli_failed "$@"
+                return
             fi
             _kycli_more=$(( $#_kycli_fields[1] + $#_kycli_fields[2] + 2 ))
             if (( _kycli_n < 0 )); then
@@ -220,9 +238,10 @@ function _kycli_receive {
                 return
             fi
         done
-        if (( ! _kycli_n )); then
+        if (( ! _kycli_n )) && [[ -n $_kycli_code ]]; then
             _kycli_status=$_kycli_code
-        elif sysread -i $REPLY _kycli_more; then
+        elif (( _kycli_n )) &&
+            { sysread -t $_kycli_patience -i $REPLY _kycli_more || _kycli_wait $? _kycli_more 8192 }; then
             _kycli_text+=$_kycli_more
         else
             _kycli_failed "$@"
@@ -241,7 +260,7 @@ function _kycli_receive {
 
 # Take the bytes of a chunk from _kycli_text, after those of its head, and read what is missing.
 function _kycli_chunk {
-    local _kycli_left=$(( $1 - ($#_kycli_text - $2) ))
+    local _kycli_left=$(( $1 - ($#_kycli_text - $2) )) _kycli_part=
     local -a _kycli_parts
     if (( _kycli_left <= 0 )); then
         _kycli_chunks+=("${_kycli_text:$2:$1}")
@@ -249,8 +268,10 @@ function _kycli_chunk {
         return 0
     fi
     _kycli_parts=("${_kycli_text:$2}")
-    while (( _kycli_left )); do
-        sysread -i $REPLY -s $(( _kycli_left < 262144 ? _kycli_left : 262144 )) _kycli_more || return 1
+    while (( _kycli_left > 0 )); do
+        _kycli_part=$(( _kycli_left < 262144 ? _kycli_left : 262144 ))
+        sysread -t $_kycli_patience -i $REPLY -s $_kycli_part _kycli_more ||
+            _kycli_wait $? _kycli_more $_kycli_part || return 1
         _kycli_parts+=("$_kycli_more")
         _kycli_left=$(( _kycli_left - $#_kycli_more ))
     done
