@@ -81,9 +81,16 @@ class Pipes:
 
     def remove(self) -> None:
         """Remove them, and the files of replies."""
+        self._remove(".lock")
+
+    def remove_replies(self) -> None:
+        """Remove the files of replies."""
+        self._remove(".lock", ".requests", ".replies")
+
+    def _remove(self, *kept: str) -> None:
         directory, name = os.path.split(self.base)
         for found in os.listdir(directory):
-            if found.startswith(f"{name}.") and not found.endswith(".lock"):
+            if found.startswith(f"{name}.") and not found.endswith(kept):
                 os.unlink(os.path.join(directory, found))
 
 
@@ -115,6 +122,7 @@ class FishWorker(Loop):
         self._begun = b""
         self._files: list[str] = []
         self._is_current = False
+        self._is_new = True
         self._has_proc = os.path.exists(f"/proc/{shell}/cwd")
         self._cancelled = select.poll()
         # Only a pipe that is being read can be opened for writing alone. As soon as it is, a
@@ -136,7 +144,10 @@ class FishWorker(Loop):
             self._serve(record)
 
     def drain(self) -> None:
-        self._forget()
+        # The files of the last reply stay: the caller may be about to read them.
+        record = self._taken()
+        if len(record) > 6:
+            self._serve(record)
 
     def is_cancelled(self) -> bool:
         if not self._is_current:
@@ -229,8 +240,10 @@ class FishWorker(Loop):
         try:
             if self.is_cancelled():
                 return protocol.DECLINED, []
+            self.table.begin(self.number, self._shell)
             return self.worker.run(request)
         finally:
+            self.table.end(self.number, self.worker.stores)
             self._is_current = False
             fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK)
 
@@ -248,6 +261,9 @@ class FishWorker(Loop):
 
     def _forget(self) -> None:
         """Remove the files of the last reply."""
+        if self._is_new:
+            self._pipes.remove_replies()  # of a worker that was before this one
+            self._is_new = False
         while self._files:
             try:
                 os.unlink(self._files.pop())
