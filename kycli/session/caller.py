@@ -8,8 +8,6 @@ from stat import S_ISLNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kycli.core.storage import Entries
 
 _COUNTING = ("KYCLI_", "XDG_", "LC_")
@@ -54,6 +52,7 @@ class Place:
         self._directory = b"/"
         self._is_inside = False
         self._entries: Entries | None = None
+        self._paths: list[str] = []
         self._last = b""
         self._times = 0
 
@@ -101,31 +100,40 @@ class Place:
         self.forget()
         return False
 
-    def watch(self, paths: Iterable[str]) -> bool:
+    def watch(self, paths: list[str]) -> bool:
         """Begin to notice when paths come to lead elsewhere, if that pays and is possible.
 
         Call it inside of the directory. What was found at the paths before has to be looked up
         again.
 
         Returns:
-            whether they are watched.
+            whether it is these paths that are watched.
         """
+        if self.is_watched:
+            if paths == self._paths:
+                return True
+            self.forget()
         here = self._named()
         if here != self._last:
             self._last, self._times = here, 0
         self._times += 1
         if self._times >= _WORTHWHILE:
-            self.is_watched = self._watches(here, paths)
+            if self._entries is None:
+                from kycli.core.storage import Entries
+
+                self._entries = Entries()
+            self._paths = paths
+            self.is_watched = self._are_added(self._entries, here)
             if not self.is_watched:
-                self.forget()
+                self._entries = None  # perhaps it could not be made as it should
                 self._times = -_PATIENCE
         return self.is_watched
 
     def forget(self) -> None:
         """Watch nothing more."""
         self._times = 0
-        self.is_watched = False
-        if self._entries is not None:
+        if self.is_watched and self._entries is not None:
+            self.is_watched = False
             self._entries.clear()
 
     def _named(self) -> bytes:
@@ -137,15 +145,13 @@ class Place:
         except OSError:
             return b""
 
-    def _watches(self, here: bytes, paths: Iterable[str]) -> bool:
-        from kycli.core.storage import Entries
-
-        self._entries = self._entries or Entries()
+    def _are_added(self, entries: Entries, here: bytes) -> bool:
+        """Add the ways to the caller's directory and to all paths; return whether it worked."""
         try:
             # The name of one that was removed means none, or later another one.
             return os.path.samefile(here, b".") and all(
-                _add_way(self._entries, way)
-                for way in (here, os.getcwdb(), *map(os.fsencode, paths))
+                _add_way(entries, way)
+                for way in (here, os.getcwdb(), *map(os.fsencode, self._paths))
             )
         except OSError:
             return False

@@ -213,14 +213,11 @@ class _Calls(Calls):
         self.enter()
         looked_for: list[str] = []
         known = self._look_up(looked_for)
-        if not known.config.distrusted and (
-            self._place.is_watched or self._place.watch(looked_for)
-        ):
+        if not known.config.distrusted and self._place.watch(looked_for):
             again: list[str] = []
-            self._known = known = self._look_up(again)
-            if again != looked_for:
-                self._known = None
-                self._place.forget()
+            known = self._look_up(again)
+            if not known.config.distrusted and self._place.watch(again):
+                self._known = known
         if known.config.distrusted:
             env.note_distrusted(known.config.distrusted)
         return known.config
