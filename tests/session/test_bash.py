@@ -452,13 +452,40 @@ def test_jobs_wait_and_dollar_bang_are_left_alone(options: str) -> None:
     assert [line for line in said if "sleep" not in line] == ["v", "same", "v", "v"]
 
 
+def test_what_subshells_print_to_pipes() -> None:
+    """The server prints it, where it can."""
+    said = check(
+        """
+        kys k v; kys big "$(printf %5000s x)"; kys two $'a\\nb'
+        for i in {1..100}; do [[ $(kyg k) == v ]] || echo wrong; done
+        echo "$(kyg two; kyg k; kyg big | wc -c; kyg k)"
+        { printf %65536s x; kyg k; kyg k; } | { sleep 0.3; tail -c 4; } # the pipe is full
+        (kyg k; kyg k) | true; echo "unread ${PIPESTATUS[*]}"
+        x=$(kyg nothing 2>&1) || echo "$? $x"
+        x=$(kys new 1); echo "<$x>"
+        (exec >/dev/null; kyg k)
+        (trap 'echo left' EXIT; kyg k; kyg two) | cat
+        """
+    )
+    assert said == [
+        *("a", "b", "v", "5001", "v"),
+        *("v", "v"),
+        "unread 0 0",
+        "2 kycli: no key 'nothing' in scope 'default'",
+        "<>",
+        *("v", "a", "b", "left"),
+    ]
+
+
 def test_traps_that_call_while_a_call_is_under_way() -> None:
     said = check(
         """
         kys k v; kys t 0
-        trap 'kyg -v y k; [[ $y == v ]] || echo "trap: $y"; hits=$((hits + 1))' USR1
+        mkfifo pipe; exec 8<>pipe
+        trap 'kyg -v y k; [[ $y == v ]] || echo "trap: $y"; hits=$((hits + 1)); echo >&8' USR1
         hits=0
-        (while kill -USR1 $$ 2>/dev/null; do sleep 0.002; done) & other=$!
+        # A trap inside of a trap inside of a trap, and bash has no stack left.
+        (while kill -USR1 $$ 2>/dev/null; do read -r -u 8 _; sleep 0.002; done) & other=$!
         for ((i = 0; i < 400 || hits < 30; i++)); do
             kys n "$i"; kyg -v x n
             [[ $x == "$i" ]] || echo "$x is not $i"

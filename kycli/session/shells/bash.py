@@ -10,11 +10,11 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
         K1  PID  FD  ID  KIND  LINK  STREAMS  PROGRAM  N  N arguments  variables  ID
 
     The reply goes to the descriptor FD of the process PID, which the server opens through
-    /proc/PID/fd. KIND says what the caller wants: ``p`` to print, ``v`` a variable, ``a`` an
-    array. LINK is ``0``, or ``1`` to have that pipe kept open for the next requests, which say
-    ``2``. Variables are those of ``VARIABLES``: ``ATTRIBUTES=VALUE``, or "" if not set. Arguments
-    with the byte 0x1F make too many fields, and are declined. In place of a PROGRAM, with one
-    argument and no variables:
+    /proc/PID/fd. KIND says what the caller wants: ``p`` to print, ``w`` the server to print, if it
+    can at once, ``v`` a variable, ``a`` an array. LINK is ``0``, or ``1`` to have that pipe kept
+    open for the next requests, which say ``2``. Variables are those of ``VARIABLES``:
+    ``ATTRIBUTES=VALUE``, or "" if not set. Arguments with the byte 0x1F make too many fields, and
+    are declined. In place of a PROGRAM, with one argument and no variables:
 
     ``@``  the request is too long for a pipe: the argument is a descriptor of PID to read it from
     ``?``  has the request of this ID been lost?
@@ -26,12 +26,14 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
     A line, which who starts a server has taken. The server gives it back when it takes requests.
     There may be a second line, as a shell that left its start by Ctrl-C cannot know whether the
     server still comes. So a server locks the pipe of requests, and a second one leaves.
+64
+    Standard output of a process that has the server print, while it waits for the reply.
 
-A reply is ``ID:CODE:KIND:TEXT`` and a NUL. KIND says what TEXT is: ``o`` what was printed on
-standard output, or the value; ``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a
-file that holds such commands; ``-`` do it yourself. Other replies: ``ID:never``, the request
-was left by a server that had ended, and nothing was done; ``ID:lost``, this server has not got it;
-``ID:busy``, it is still being done.
+A reply is ``ID:CODE:KIND:TEXT`` and a NUL; ``ID=TEXT`` is short for ``ID:0:o:TEXT``, as bash reads
+byte by byte. KIND says what TEXT is: ``o`` what was printed on standard output, or the value;
+``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a file that holds such commands;
+``-`` do it yourself. Other replies: ``ID:never``, the request was left by a server that had ended,
+and nothing was done; ``ID:lost``, this server has not got it; ``ID:busy``, it is still being done.
 
 One request runs at a time. Those that come while one takes long are declined, as a process can
 do them at once. A caller that does not wait any more has closed its pipe; then its command is
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the module around it takes milliseconds to make enumerations
 
-_REQUESTS, _ALIVE, _TOKEN = 60, 61, 62
+_REQUESTS, _ALIVE, _TOKEN, _OUTPUT = 60, 61, 62, 64
 
 _END = b"\x1f"
 _PIPE = 1 << 16
@@ -261,7 +263,10 @@ class Server:
                 text = b"130:o:"
             finally:
                 self._current = None
-            self._write(link, b"%b:%b\0" % (request.id, text))
+            if text.startswith(b"0:o:"):
+                self._write(link, b"%b=%b\0" % (request.id, text[4:]))
+            else:
+                self._write(link, b"%b:%b\0" % (request.id, text))
             self._worker.leave()
         finally:
             if (request.pid, request.fd) not in self._links:
@@ -351,8 +356,8 @@ class Server:
         status, chunks = self._worker.run(whole)
         if not status.isdigit():
             return b"1:-:"
-        if request.kind == b"p":
-            if not chunks:
+        if request.kind in b"pw":
+            if not chunks or (request.kind == b"w" and _is_printed(request.pid, chunks)):
                 return status + b":o:"
             if len(chunks) == 1:
                 ((stream, data),) = chunks
@@ -416,6 +421,30 @@ class Server:
         poll.register(link, 0)
         if poll.poll(0) and self._worker.is_running:
             raise KeyboardInterrupt
+
+
+def _is_printed(pid: bytes, chunks: list[tuple[int, bytes]]) -> bool:
+    """Print to a caller's standard output, if that is a pipe which takes it at once."""
+    data = b"".join([data for _, data in chunks])
+    if len(data) > select.PIPE_BUF or any(stream != 1 for stream, _ in chunks):
+        return False
+    try:
+        pipe = os.open(
+            b"/proc/%b/fd/%d" % (pid, _OUTPUT), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            return False
+        os.write(pipe, data)  # all of it, or nothing
+    except BrokenPipeError:
+        pass  # nobody reads it, which is no error
+    except OSError:
+        return False
+    finally:
+        os.close(pipe)
+    return True
 
 
 def _is_raw(words: list[bytes]) -> bool:

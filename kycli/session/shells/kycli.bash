@@ -9,9 +9,11 @@
 #     `read -t 0` succeeds, when there is none. That cannot be mistaken, as a process number can.
 # 62  holds a line, which who starts a server takes, and the server gives back
 # 63  replies to this process; its server opens it through /proc
+# 64  what the server may print to, during the first call of a subshell
 #
 # Any of these functions may be left at any command, by Ctrl-C. What protects the next call:
-# __kycli_busy is set as long as a reply may be under way, and then another pipe takes its place.
+# as long as a reply may be under way, __kycli_busy is set, or __kycli_ready is empty while
+# __kycli_link is 2; and then another pipe takes its place.
 # Every reply has the number of its request. `read -N`, mapfile and read from files are avoided: if
 # interrupted, they leave bytes behind for the next read of any file. So are compound assignments to
 # arrays, of which bash 5.2 may die.
@@ -154,7 +156,7 @@ function __kycli_exchange {
         fi
         if [[ $__kycli_reply == "$__kycli_id:never" ]]; then
             __kycli_code=1
-        elif [[ $__kycli_reply == "$__kycli_id:"[0-9]* ]]; then
+        elif [[ $__kycli_reply == "$__kycli_id:"[0-9]* || $__kycli_reply == "$__kycli_id="* ]]; then
             __kycli_code=0
         else
             __kycli_wait && __kycli_code=0 || __kycli_code=$?
@@ -183,12 +185,12 @@ function __kycli_wait {
             __kycli_status=$?
         if [[ $__kycli_status == 0 ]]; then
             if IFS= read -r -d '' -u "$__kycli_fd" __kycli_reply; then
-                __kycli_reply=$__kycli_c$__kycli_reply
+                __kycli_reply=${__kycli_c#$'\n'}$__kycli_reply
                 case $__kycli_reply in
                 "$__kycli_id::never") return 1 ;;
                 "$__kycli_id::lost") return 2 ;;
                 "$__kycli_id::busy") __kycli_since=0 ;;
-                "$__kycli_id:"*) return 0 ;;
+                "$__kycli_id:"* | "$__kycli_id="*) return 0 ;;
                 esac
             fi
         elif ((__kycli_status <= 128)); then
@@ -226,7 +228,7 @@ function __kycli_slow {
     fi
     if [[ ${__kycli_pid-} != "$BASHPID" ]]; then
         __kycli_enter || __kycli_reply=:1:-:
-    elif [[ $__kycli_busy ]]; then
+    elif [[ $__kycli_busy || $__kycli_link == 2 && ! $__kycli_ready ]]; then
         if [[ $__kycli_outer == "$BASHPID" ]]; then
             # A trap, inside of a call. What that call needs afterwards is hidden until the end of
             # this one, and for the traps inside of this one it is under way until then.
@@ -239,7 +241,7 @@ function __kycli_slow {
         fi
     fi
     if [[ ! $__kycli_reply ]]; then
-        __kycli_seq=$((__kycli_seq + 1))
+        __kycli_seq=$(((__kycli_seq + 81) % 90 + 10))
         __kycli_id=$__kycli_seq
         __kycli_do "$@"
     fi
@@ -326,7 +328,9 @@ function __kycli_nest {
 
 # Do what a reply says.
 function __kycli_take {
-    local __kycli_rest=${__kycli_reply#*:} __kycli_code __kycli_what __kycli_failed=''
+    local __kycli_rest __kycli_code __kycli_what __kycli_failed=''
+    [[ $__kycli_reply != "$__kycli_id="* ]] || __kycli_reply=$__kycli_id:0:o:${__kycli_reply#*=}
+    __kycli_rest=${__kycli_reply#*:}
     __kycli_code=${__kycli_rest%%:*}
     __kycli_rest=${__kycli_rest#*:}
     __kycli_what=${__kycli_rest%%:*}
@@ -527,57 +531,100 @@ function __kycli_verb {
 # prints into a variable, without the newline at its end; -a ARRAY the items that it prints with
 # --null. Bash copies a function whenever it is called, so these have what a loop needs, and no more.
 function __kycli_define {
+    # A request, with ^ for the separator. To assign is much faster than printf, and without quotes
+    # faster than with them, which nothing needs there.
     # shellcheck disable=SC2016
-    local __kycli_body __kycli_send='
-        if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]; then
-            __kycli_ready="" __kycli_busy=1 __kycli_seq=$__kycli_id
+    local __kycli_body __kycli_text='
+        if [[ $# == FIRST ]]; then REPLY=1^$FIRST^; else printf -v REPLY %s^ $(($# + 1 - FIRST)) "${@:FIRST}"; fi
+        REPLY=K1^$__kycli_inner^63^$__kycli_id^KIND^LINK^tpt^PROGRAM^$REPLY@VARIABLES@^$__kycli_id^
+        if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]'
+    # shellcheck disable=SC2016
+    local __kycli_send='
+        local __kycli_inner=$__kycli_ready __kycli_id=$(((__kycli_seq + 81) % 90 + 10)) REPLY'"
+        $__kycli_text"'; then
+            __kycli_ready="" __kycli_seq=$__kycli_id
             printf "%s\0" "$REPLY" >&60 && read -r -d "" -u 63
-            if [[ $REPLY == "$__kycli_id:0:o:"* ]]; then
-                __kycli_ready=$__kycli_inner __kycli_busy=""
+            if [[ $REPLY == $__kycli_id=* ]]; then
+                __kycli_ready=$__kycli_inner
                 TAKE
-                return
+            else
+                __kycli_went GIVEN
             fi
-            __kycli_go=__kycli_went
-        fi'
+        else
+            __kycli_slow GIVEN
+        fi
+        return'
     # shellcheck disable=SC2016
     case $1 in
     kyg) # -v, in a loop
         __kycli_body='
-    if [[ ${1-}${__kycli_ready-} == "-v$BASHPID" && ${2-} == [a-zA-Z]* && $2 != *[!a-zA-Z0-9_]* &&
-        $2 != REPLY ]]; then
-        local __kycli_inner=$__kycli_ready __kycli_id=$((__kycli_seq + 1)) __kycli_go REPLY
-        printf -v REPLY "%s\037" K1 "$__kycli_inner" 63 "$__kycli_id" v 2 tpt NAME "$(($# - 2))" \
-            "${@:3}" "@VARIABLES@" "$__kycli_id"SEND
-        "${__kycli_go:-__kycli_slow}" NAME "$@"
-        return
+    if [[ ${1-}${__kycli_ready-} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
+        $2 != REPLY ]]; then'"$__kycli_send"'
     fi'
-        __kycli_body=${__kycli_body/SEND/"${__kycli_send/TAKE/'printf -v "$2" %s "${REPLY#*:*:*:}"'}"}
+        __kycli_body=${__kycli_body/TAKE/'printf -v "$2" %s "${REPLY:3}"'}
+        __kycli_body=${__kycli_body//PROGRAM/COMMAND}
+        __kycli_body=${__kycli_body//FIRST/3} __kycli_body=${__kycli_body//GIVEN/'COMMAND "$@"'}
+        __kycli_body=${__kycli_body/KIND/v} __kycli_body=${__kycli_body/LINK/2}
         ;;
     ky | kycli | kyuse)
         __kycli_body='
-    if [[ ${__kycli_call-} && ( NAME == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
-        __kycli_verb NAME "$@"
+    if [[ ${__kycli_call-} && ( COMMAND == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
+        __kycli_verb COMMAND "$@"
         return
     fi'
         ;;
     __kycli_call)
         __kycli_body='
-    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
-        local __kycli_inner=$__kycli_ready __kycli_id=$((__kycli_seq + 1)) __kycli_go REPLY
-        printf -v REPLY "%s\037" K1 "$__kycli_inner" 63 "$__kycli_id" p 2 tpt "$1" "$(($# - 1))" \
-            "${@:2}" "@VARIABLES@" "$__kycli_id"SEND
-        "${__kycli_go:-__kycli_slow}" "$@"
-        return
-    fi
-    __kycli_slow "$@"'
-        __kycli_body=${__kycli_body/SEND/"${__kycli_send/TAKE/'[[ $REPLY == "$__kycli_id:0:o:" ]] || __kycli_out "${REPLY#*:*:*:}"'}"}
+    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then'"$__kycli_send"'
+    elif [[ ${__kycli_pid-} != "$BASHPID" && $BASHPID != "$$" && ${__kycli_shell-} == "$$" &&
+        ! ${__kycli_off-} && ${2-} != -[va] && -p /dev/fd/1 ]]; then
+        __kycli_first "$@"
+    else
+        __kycli_slow "$@"
+    fi'
+        __kycli_body=${__kycli_body/TAKE/'[[ ${#REPLY} == 3 ]] || __kycli_out "${REPLY:3}"'}
+        __kycli_body=${__kycli_body//PROGRAM/'$1'}
+        __kycli_body=${__kycli_body//FIRST/2} __kycli_body=${__kycli_body//GIVEN/'"$@"'}
+        __kycli_body=${__kycli_body/KIND/p} __kycli_body=${__kycli_body/LINK/2}
+        ;;
+    __kycli_first) # of a subshell that prints to a pipe, as in $(kyg k): the server prints
+        __kycli_body='
+    local __kycli_inner=$BASHPID __kycli_id=$(((${__kycli_seq:-0} + 81) % 90 + 10)) __kycli_q="" \
+        __kycli_part="" REPLY'"
+        $__kycli_text"' && ! read -r -t 0 -u 61 && {
+            command exec {__kycli_q}<<<"" 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/63 ]]
+        } 2>/dev/null; then
+        __kycli_pid=$__kycli_inner __kycli_fd=63 __kycli_link=0 __kycli_ready="" __kycli_busy=1 \
+            __kycli_seq=$__kycli_id
+        # While printf writes, standard output is that pipe. So the server prints to 64, and cannot
+        # once this call is left.
+        { printf "%s\0" "$REPLY" && read -r -t 0.2 -d "" -u 63; } 64>&1 >&60 ||
+            __kycli_part=$REPLY
+        if [[ $__kycli_part == ??* && $__kycli_part != K1* ]]; then
+            # It was stopped while it read. The rest is there.
+            read -r -d "" -u 63 || :
+            REPLY=$__kycli_part$REPLY
+        fi
+        REPLY=${REPLY#$'\''\n'\''} # which is in the pipe first
+        if [[ $REPLY == "$__kycli_id=" ]]; then
+            __kycli_link=1 __kycli_busy=""
+            return
+        fi
+        __kycli_went "$@"
+    else
+        __kycli_close "$__kycli_q"
+        __kycli_slow "$@"
+    fi'
+        __kycli_body=${__kycli_body/PROGRAM/'$1'} __kycli_body=${__kycli_body//FIRST/2}
+        __kycli_body=${__kycli_body/KIND/w} __kycli_body=${__kycli_body/LINK/0}
         ;;
     *) __kycli_body='' ;;
     esac
+    __kycli_body=${__kycli_body//^/$'\037'}
     # shellcheck disable=SC2016
-    [[ $1 == __kycli_call ]] || __kycli_body+='
-    "${__kycli_call:-command}" NAME "$@"'
-    eval "function $1 {${__kycli_body//NAME/"$1"}
+    [[ $1 == __kycli_* ]] || __kycli_body+='
+    "${__kycli_call:-command}" COMMAND "$@"'
+    eval "function $1 {${__kycli_body//COMMAND/"$1"}
 }"
 }
 
@@ -591,6 +638,7 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && [[ $OSTYPE == linux* 
     __kycli_off=''
     __kycli_call=__kycli_call
     __kycli_define __kycli_call
+    __kycli_define __kycli_first
     for __kycli_name in @NAMES@; do
         __kycli_define "$__kycli_name"
     done
