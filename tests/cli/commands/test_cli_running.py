@@ -269,8 +269,7 @@ def test_arguments_that_no_text_can_take_are_refused(
     run: Call, call: Call, stored: str, why: str
 ) -> None:
     call("kys", "k", "-", stdin=stored.encode())
-    for words in (["kyc", "k", "echo", "INJECTED"], ["kyc", "--dry-run", "k", "x"]):
-        refused = run(*words)
+    for refused in (run("kyc", "k", "echo", "INJECTED"), call("kyc", "--dry-run", "k", "x")):
         assert refused.failed_clearly
         assert "takes no arguments: " in refused.err
         assert why in refused.err
