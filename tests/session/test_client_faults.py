@@ -264,7 +264,7 @@ done
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    ("kills", "calls"), [(5, 100), pytest.param(50, 400, marks=pytest.mark.soak)]
+    ("kills", "calls"), [(3, 60), pytest.param(50, 400, marks=pytest.mark.soak)]
 )
 def test_killed_servers_lose_nothing_that_was_acknowledged(
     server: dict[str, str], tmp_path: Path, kills: int, calls: int
