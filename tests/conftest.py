@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,6 +195,8 @@ def _every_database_is_sound(request: pytest.FixtureRequest, tmp_path: Path) -> 
     yield
     if request.node.get_closest_marker("damages"):
         return
+    # Doctor takes five times as long as these checks: after each third test, and all in soak.
+    looks = zlib.crc32(request.node.name.encode()) % 3 == 0 or not settings().derandomize
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     for file in files:
         if os.access(file, os.F_OK) and not os.access(file, os.W_OK):
@@ -201,6 +204,6 @@ def _every_database_is_sound(request: pytest.FixtureRequest, tmp_path: Path) -> 
     for file in files:
         if file.exists() and file.stat().st_size >= 512 and invariants.is_database(file):
             invariants.check(file)
-            if file.stat().st_size < 4 << 20:
+            if looks and file.stat().st_size < 4 << 20:
                 with contextlib.suppress(NewerFormatError), Kycore(file) as store:
                     assert store.check() == []  # doctor does not say otherwise

@@ -212,7 +212,7 @@ class Twin:
             environ = {"HOME": str(home), "PATH": f"{BIN}:{os.environ['PATH']}", **runtime}
             done = subprocess.run(
                 ["bash", "-c", line], cwd=home, env={**os.environ, **environ},
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=240,
             )  # fmt: skip
             texts = [
                 re.sub(rb"\d\d:\d\d:\d\d\.\d+|\b1\d{12}\b", b"TIME", text).replace(
