@@ -17,6 +17,11 @@ _NAMES = {
 }
 
 
+_DESCRIPTORS = rb"/dev/+(?:fd|std|tty|\.)|/proc/+(?:self|thread-self|\.)|^/(?:dev|proc)(?:/|$)"
+"""What may lead to files of a process: by a path, or from a directory that text begins with.
+
+Other directories may be called ``dev`` as well."""
+
 _WORTHWHILE = 3
 """From so many requests in a row on that come from one place it is watched."""
 
@@ -176,7 +181,11 @@ class Place:
 
 def names_descriptors(text: bytes) -> bool:
     """Whether text may name a file that is another one to each process, such as /dev/stdin."""
-    return b"/dev" in text or b"/proc" in text
+    if b"/dev" not in text and b"/proc" not in text:
+        return False
+    import re
+
+    return re.search(_DESCRIPTORS, text) is not None
 
 
 def _add_way(entries: Entries, path: bytes) -> bool:

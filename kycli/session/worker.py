@@ -79,7 +79,7 @@ class Worker:
         if place.names_descriptors or names_descriptors(request.directory):
             return _DECLINED
         words = "\0".join(request.arguments)
-        if "/dev" in words or "/proc" in words:
+        if names_descriptors(words.encode("utf-8", "surrogateescape")):
             return _DECLINED
         return self._run(request)
 

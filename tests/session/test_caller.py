@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kycli.session.caller import counts
+import pytest
+
+from kycli.session.caller import counts, names_descriptors
 
 PROGRAM = """\
 import os, time
@@ -56,3 +58,23 @@ def test_all_that_counts_is_taken_and_nothing_else(tmp_path: Path) -> None:
 def test_which_variables_count() -> None:
     assert all(map(counts, ["KYCLI_SCOPE", "HOME", "XDG_DATA_HOME", "NO_COLOR", "LC_ALL", "PATH"]))
     assert not any(map(counts, ["LD_PRELOAD", "PYTHONPATH", "SHLVL", "IFS", "home"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        (b"/dev/stdin", True),
+        (b"k\0../../dev//fd/3", True),
+        (b"/dev/./fd/3", True),
+        (b"--path\0/proc/self/fd/3", True),
+        (b"/proc/../proc/self/fd/3", True),
+        (b"/dev", True),  # with a relative path
+        (b"/proc/1", True),
+        (b"/home/user/dev/project", False),
+        (b"/home/user/development", False),
+        (b"key\0/devices", False),
+        (b"https://example.com/dev/new", False),
+    ],
+)
+def test_what_names_files_of_a_process(text: bytes, may: bool) -> None:
+    assert names_descriptors(text) == may
