@@ -182,7 +182,9 @@ class Calls:
         kept = self._stores.pop(path, None)
         options = (env.config.durability, env.config.busy_timeout_ms, self.user)
         identity = (_identity(path), *options)
-        if kept is not None and (kept.store.close_if_replaced() or kept.identity != identity):
+        if kept is not None and (
+            kept.store.close_if_replaced(told=True) or kept.identity != identity
+        ):
             if self._block is not None:
                 raise MisuseError("the database or its configuration was changed meanwhile")
             kept.store.close()

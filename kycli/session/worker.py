@@ -259,7 +259,7 @@ class _Calls(Calls):
             return None
         path = known.paths.get(env.flags.get("db"), "")
         kept = self._stores.pop(path, None)
-        if kept is None or kept.store.close_if_replaced():
+        if kept is None or kept.store.close_if_replaced(told=True):
             return None
         return self.use(path, kept, env)
 

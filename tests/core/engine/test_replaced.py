@@ -50,6 +50,25 @@ def test_a_file_that_was_copied_over(tmp_path: Path, other: Path, told: bool) ->
 
 
 @pytest.mark.native_only
+def test_a_file_that_was_copied_over_in_the_same_moment(tmp_path: Path) -> None:
+    """Times in an inode are those of the clock's last tick, so two writes may have the same."""
+    path, copy = tmp_path / "kycli.db", tmp_path / "copy.db"
+    for file, value in ((path, "mine"), (copy, "copy")):
+        with Kycore(file) as store:
+            store["key"] = value
+    with Kycore(path) as store:
+        store.watch()
+        store["key"] = "new"
+        before = os.stat(path)
+        assert before.st_size == os.path.getsize(copy)
+        shutil.copyfile(copy, path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert store.close_if_replaced(told=True)
+    with Kycore(path) as store:
+        assert store["key"] == "copy"
+
+
+@pytest.mark.native_only
 def test_a_file_that_was_replaced_or_removed(tmp_path: Path, other: Path) -> None:
     path = tmp_path / "kycli.db"
     store = Kycore(path)

@@ -200,13 +200,13 @@ cdef class _OpenFiles:
         same = (found.st_size == self.database_is.st_size
                 and found.st_mtim.tv_sec == self.database_is.st_mtim.tv_sec
                 and found.st_mtim.tv_nsec == self.database_is.st_mtim.tv_nsec)
-        if same and not is_told:
+        if same and not is_told and not self.was_written:
             return False
         if self.watching < 0:
             self.was_written = found.st_size != self.database_is.st_size
         elif kycli_was_written(self.watching):
             self.was_written = True
-        if same:
+        if same and not self.was_written:
             return False
         log = self.read_log()  # after the events, as in ``note``
         if self.was_written and is_unwritten(&self.log, &log):
