@@ -30,10 +30,11 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
     Standard output of a process that has the server print, while it waits for the reply.
 
 A reply is ``ID:CODE:KIND:TEXT`` and a NUL; ``ID=TEXT`` is short for ``ID:0:o:TEXT``, as bash reads
-byte by byte. KIND says what TEXT is: ``o`` what was printed on standard output, or the value;
-``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a file that holds such commands;
-``-`` do it yourself. Other replies: ``ID:never``, the request was left by a server that had ended,
-and nothing was done; ``ID:lost``, this server has not got it; ``ID:busy``, it is still being done.
+byte by byte. The byte 1 before it says that the server is about to print. KIND says what TEXT is:
+``o`` what was printed on standard output, or the value; ``s`` commands for bash, by the functions
+of ``kycli.bash``; ``f`` a file that holds such commands; ``-`` do it yourself. Other replies:
+``ID:never``, the request was left by a server that had ended, and nothing was done; ``ID:lost``,
+this server has not got it; ``ID:busy``, it is still being done.
 
 One request runs at a time. Those that come while one takes long are declined, as a process can
 do them at once. A caller that does not wait any more has closed its pipe; then its command is
@@ -357,7 +358,7 @@ class Server:
         if not status.isdigit():
             return b"1:-:"
         if request.kind in b"pw":
-            if not chunks or (request.kind == b"w" and _is_printed(request.pid, chunks)):
+            if not chunks or (request.kind == b"w" and self._is_printed(request.pid, chunks)):
                 return status + b":o:"
             if len(chunks) == 1:
                 ((stream, data),) = chunks
@@ -380,6 +381,33 @@ class Server:
         if err:
             lines.append(b"__kycli_err " + _quoted(err.replace(b"\0", b"")))
         return self._script(request, status, lines)
+
+    def _is_printed(self, pid: bytes, chunks: list[tuple[int, bytes]]) -> bool:
+        """Print to a caller's standard output, if that is a pipe which takes it at once."""
+        data = b"".join([data for _, data in chunks])
+        if len(data) > select.PIPE_BUF or any(stream != 1 for stream, _ in chunks):
+            return False
+        try:
+            pipe = os.open(
+                b"/proc/%b/fd/%d" % (pid, _OUTPUT), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError:
+            return False
+        try:
+            if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+                return False
+            if self._current is None:
+                return False
+            # Should this process be killed now, nobody knows whether it has printed.
+            os.write(self._current[1], b"\1")
+            os.write(pipe, data)  # all of it, or nothing
+        except BrokenPipeError:
+            pass  # nobody reads it, which is no error
+        except OSError:
+            return False
+        finally:
+            os.close(pipe)
+        return True
 
     def _script(self, request: _Given, status: bytes, lines: list[bytes]) -> bytes:
         text = b"\n".join(lines) + b"\n"
@@ -421,30 +449,6 @@ class Server:
         poll.register(link, 0)
         if poll.poll(0) and self._worker.is_running:
             raise KeyboardInterrupt
-
-
-def _is_printed(pid: bytes, chunks: list[tuple[int, bytes]]) -> bool:
-    """Print to a caller's standard output, if that is a pipe which takes it at once."""
-    data = b"".join([data for _, data in chunks])
-    if len(data) > select.PIPE_BUF or any(stream != 1 for stream, _ in chunks):
-        return False
-    try:
-        pipe = os.open(
-            b"/proc/%b/fd/%d" % (pid, _OUTPUT), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        )
-    except OSError:
-        return False
-    try:
-        if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
-            return False
-        os.write(pipe, data)  # all of it, or nothing
-    except BrokenPipeError:
-        pass  # nobody reads it, which is no error
-    except OSError:
-        return False
-    finally:
-        os.close(pipe)
-    return True
 
 
 def _is_raw(words: list[bytes]) -> bool:

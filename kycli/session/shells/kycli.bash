@@ -184,18 +184,27 @@ function __kycli_wait {
         IFS= read -r -t 0.2 -n 1 -d '' -u "$__kycli_fd" __kycli_c && __kycli_status=0 ||
             __kycli_status=$?
         if [[ $__kycli_status == 0 ]]; then
+            case $__kycli_c in # what comes alone
+            $'\n') continue ;;
+            $'\001')
+                __kycli_begun=1
+                continue
+                ;;
+            esac
             if IFS= read -r -d '' -u "$__kycli_fd" __kycli_reply; then
-                __kycli_reply=${__kycli_c#$'\n'}$__kycli_reply
+                __kycli_reply=$__kycli_c$__kycli_reply
                 case $__kycli_reply in
-                "$__kycli_id::never") return 1 ;;
-                "$__kycli_id::lost") return 2 ;;
-                "$__kycli_id::busy") __kycli_since=0 ;;
+                "$__kycli_id:never") return 1 ;;
+                "$__kycli_id:lost") return 2 ;;
+                "$__kycli_id:busy") __kycli_since=0 ;;
                 "$__kycli_id:"* | "$__kycli_id="*) return 0 ;;
                 esac
             fi
         elif ((__kycli_status <= 128)); then
-            # The server held the other end, and ended.
-            [[ ! $__kycli_nested ]] && __kycli_reopen || return 2
+            # The server held the other end, and ended. The next one may have taken the request
+            # already, and reply to this pipe.
+            [[ ! $__kycli_nested ]] && { command exec 63<>/dev/fd/63; } 2>/dev/null || return 2
+            __kycli_link=0
             __kycli_n=4
         fi
         [[ $__kycli_status != 0 ]] || continue
@@ -204,6 +213,8 @@ function __kycli_wait {
             # A new server says what the last one had not taken.
             __kycli_start || return 2
             __kycli_n=0
+            # Its word would be taken for one about the request when that is sent again.
+            ! read -r -t 0 -u "$__kycli_fd" || continue
             __kycli_short '?' ''
             printf '%s\0' "$__kycli_head" >&60 || return 2
         elif ((__kycli_n == 5)); then
@@ -219,7 +230,7 @@ function __kycli_wait {
 # with long values, and to a terminal.
 function __kycli_slow {
     local __kycli_outer=${__kycli_inner-} __kycli_inner=$BASHPID __kycli_program=$1 __kycli_sent=0
-    local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply=''
+    local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply='' __kycli_begun=''
     shift
     if [ "${1-}" = -v ] || [ "${1-}" = -a ]; then
         __kycli_may_set "$@" || return
@@ -251,8 +262,11 @@ function __kycli_slow {
 # A call that was sent as those in a loop are, and got no reply or another one, which is in REPLY.
 function __kycli_went {
     local __kycli_program=$1 __kycli_sent=1 __kycli_kind=p __kycli_var='' __kycli_nested=''
-    local __kycli_reply=$REPLY
+    local __kycli_reply=$REPLY __kycli_begun=''
     shift
+    if [[ $REPLY == $'\001'* ]]; then
+        __kycli_begun=1 __kycli_reply=${REPLY#?} # the server was about to print
+    fi
     if [ "${1-}" = -v ]; then
         __kycli_kind=v __kycli_var=$2
         shift 2
@@ -429,7 +443,7 @@ function __kycli_print {
 
 # The server ended in mid-request, or does not answer.
 function __kycli_unknown {
-    case "$__kycli_program ${1-}" in
+    case "$__kycli_begun$__kycli_program ${1-}" in
     @READING@)
         __kycli_plain "$@"
         return
@@ -600,13 +614,13 @@ function __kycli_define {
         # once this call is left.
         { printf "%s\0" "$REPLY" && read -r -t 0.2 -d "" -u 63; } 64>&1 >&60 ||
             __kycli_part=$REPLY
-        if [[ $__kycli_part == ??* && $__kycli_part != K1* ]]; then
+        if [[ $__kycli_part == ???* && $__kycli_part != K1* ]]; then
             # It was stopped while it read. The rest is there.
             read -r -d "" -u 63 || :
             REPLY=$__kycli_part$REPLY
         fi
         REPLY=${REPLY#$'\''\n'\''} # which is in the pipe first
-        if [[ $REPLY == "$__kycli_id=" ]]; then
+        if [[ $REPLY == $'\''\001'\''"$__kycli_id=" || $REPLY == "$__kycli_id=" ]]; then
             __kycli_link=1 __kycli_busy=""
             return
         fi
