@@ -23,6 +23,7 @@ IDLE_VARIABLE = "KYCLI_SERVER_IDLE"
 START_SECONDS = 30
 STOP_SECONDS = 20
 _ANSWER_SECONDS = 2
+_ENDING_SECONDS = 1
 _LOG = "server.log"
 _ON_DEMAND = "server"
 
@@ -91,7 +92,7 @@ def start(idle: float | None = None) -> bool:
     Raises:
         KycliError: when it does not start.
     """
-    if find() is not None:
+    if _is_there():
         return False
     if idle is None:
         idle = _idle_seconds()
@@ -129,6 +130,16 @@ def start(idle: float | None = None) -> bool:
         f"the server did not start: {said.removeprefix('error ') or 'it ended at once'}",
         hint=f"its messages are in {log}",
     )
+
+
+def _is_there() -> bool:
+    """Whether there is a server; one that was killed is there until its last process has ended."""
+    end = monotonic() + _ENDING_SECONDS
+    while (found := find()) is not None:
+        if found.facts is not None or monotonic() > end:
+            return True
+        sleep(0.02)
+    return False
 
 
 def _idle_seconds() -> float | None:

@@ -264,7 +264,7 @@ done
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    ("kills", "calls"), [(3, 60), pytest.param(50, 400, marks=pytest.mark.soak)]
+    ("kills", "calls"), [(3, 200), pytest.param(50, 400, marks=pytest.mark.soak)]
 )
 def test_killed_servers_lose_nothing_that_was_acknowledged(
     server: dict[str, str], tmp_path: Path, kills: int, calls: int
@@ -274,8 +274,8 @@ def test_killed_servers_lose_nothing_that_was_acknowledged(
 
     def kill() -> int:
         killed = 0
-        for _ in range(kills):  # the loops would never end if each server was killed
-            if stop.wait(0.15):
+        for number in range(kills):  # the loops would never end if each server was killed
+            if stop.wait(0.15 if number else 0.03):
                 break
             found = subprocess.run(
                 ["pgrep", "-s", str(server_pid(server))], capture_output=True, text=True
