@@ -348,7 +348,7 @@ def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: st
         kyg k >/dev/null
         before=$(descriptors)
         for n in 1 2 3 4; do kyg k >/dev/null; kyg -v x k; [[ $x == v ]]; done
-        [[ $(descriptors) == "$before" ]] || echo "$(descriptors) after $before"
+        (( $(descriptors) <= before )) || echo "$(descriptors) after $before"
         echo "$(kyg k)"
         """
     )

@@ -522,7 +522,12 @@ def test_the_first_call_is_done_by_python_and_the_next_by_the_server(
             assert run(BIN / "kycli", "server", "enable", environ=environ).code == 0
             assert run(BIN / "kys", "k", "v", environ=environ) == (0, b"", b"")
             until((directory / "kycli" / Place.path_name()).exists, "the server")
-            assert run(CLIENT, "k", environ=environ) == (0, b"v\n", b"")
-            assert served_requests(environ) >= 1
+
+            def is_served() -> bool:
+                assert run(CLIENT, "k", environ=environ) == (0, b"v\n", b"")
+                status = run(BIN / "kycli", "server", "status", "--json", environ=environ)
+                return re.search(rb'"requests":[1-9]', status.out) is not None
+
+            until(is_served, "a call that is served")
         finally:
             run(BIN / "kycli", "server", "stop", environ=environ)
