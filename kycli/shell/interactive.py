@@ -153,6 +153,7 @@ class _Interactive:
             return False
         finally:
             self._interrupts.are_allowed = False
+            self._update()  # the transaction may be over although the shell goes on
 
     def _run(self, words: list[str], line: str) -> None:
         state = self.state

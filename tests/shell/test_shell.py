@@ -304,6 +304,25 @@ def test_leaving_with_a_transaction_asks(start: Start, store: Kycore) -> None:
     assert store.getkey("old") == "2"
 
 
+def test_a_commit_that_fails_on_leaving_ends_the_transaction(
+    start: Start, store: Kycore, database: Path
+) -> None:
+    store.save("old", "1")
+    shell = start()
+    shell.enter("begin")
+    shell.enter("set new 2")
+    shell.wait("1 staged")
+    for file in database.parent.iterdir():
+        file.unlink()
+    shell.type("c-d")
+    shell.wait("oll back and leave")
+    shell.enter("c")
+    shell.wait("nothing was saved")
+    shell.wait(lambda: shell.lines[-2] == "default>" and "transaction" not in shell.bar)
+    shell.type("c-d")
+    assert shell.finish() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_killed_shell_keeps_nothing(start: Start, store: Kycore, number: int) -> None:
     store.save("old", "1")
