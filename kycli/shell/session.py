@@ -281,6 +281,9 @@ class SessionEnvironment(Environment):
         super().__init__(**streams)
         self.session = session
 
+    def passes(self, error: BaseException) -> bool:
+        return isinstance(error, SystemExit)  # a signal ends the shell, not the command alone
+
     def begin(self, command: Command, flags: dict[str, str]) -> None:
         session = self.session
         super().begin(command, {**session.flags, **flags})

@@ -336,6 +336,22 @@ def test_a_killed_shell_keeps_nothing(start: Start, store: Kycore, number: int) 
     assert store.getkey("old") == "1"
 
 
+@pytest.mark.parametrize("line", ["edit old", "scan", "set new -"])
+def test_a_shell_is_killed_while_a_command_runs(
+    start: Start, store: Kycore, tmp_path: Path, line: str
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho started\nexec sleep 60\n")
+    editor.chmod(0o755)
+    store.save_many({"old": "1", **{f"key{number}": number for number in range(100)}})
+    shell = start(variables={"EDITOR": str(editor), "VISUAL": None})
+    shell.enter(line)
+    shell.wait("^started$|^-- more --|^.standard input is what you type")
+    os.kill(shell.pid, signal.SIGTERM)
+    assert shell.finish() == -signal.SIGTERM
+    assert "unexpected" not in shell.text
+
+
 # Long work
 
 
