@@ -18,7 +18,13 @@ from kycli.core.documents.conditions import (
 from kycli.core.operations.entry import Entry
 from kycli.core.sql import fields as sql
 from kycli.core.sql.fields import FieldIndex, Plan, Question
-from kycli.errors import CorruptError, InvalidConditionError, KycliError, MisuseError
+from kycli.errors import (
+    CorruptError,
+    DiskFullError,
+    InvalidConditionError,
+    KycliError,
+    MisuseError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +89,14 @@ def _answers(store: Kycore, question: Question, limit: int | None) -> Iterator[E
 def _spooled(store: Kycore, question: Question, limit: int | None) -> Iterator[Entry]:
     """Yield entries as of one moment, sorted, of which SQLite keeps the rest on the disk."""
     with store.snapshot():
-        table = sql.spool(store, _plan(store, question, limit))
+        plan = _plan(store, question, limit)
+        try:
+            table = sql.spool(store, plan)
+        except DiskFullError as error:
+            raise DiskFullError(
+                "no space is left for the temporary files of a sorted listing",
+                hint="SQLITE_TMPDIR names another directory for them; or give a limit",
+            ) from error
     try:
         after = 0
         while page := sql.spooled(store, table, after, _PAGE_ROWS):

@@ -22,7 +22,13 @@ from kycli.core.documents.paths import MISSING
 from kycli.core.operations import patterns, selecting
 from kycli.core.operations.entry import Entry
 from kycli.core.sql.fields import FieldIndex
-from kycli.errors import ClosedError, InvalidConditionError, InvalidScopeError, MisuseError
+from kycli.errors import (
+    ClosedError,
+    DiskFullError,
+    InvalidConditionError,
+    InvalidScopeError,
+    MisuseError,
+)
 
 BIG = 1 << 63
 
@@ -632,3 +638,12 @@ def test_a_sorted_listing_outlives_a_transaction_that_is_rolled_back(
         assert next(found).key == "k6"
         raise ZeroDivisionError
     assert len(list(found)) == 6
+
+
+def test_a_sorted_listing_says_what_is_full(store: Kycore) -> None:
+    store.save_many({f"k{number}": "x" * 400 for number in range(200)})
+    store._query("PRAGMA temp.max_page_count = 4")
+    with pytest.raises(DiskFullError, match="temporary files"):
+        next(store.select(order="@value"))
+    assert store._query("SELECT name FROM temp.sqlite_schema") == []
+    assert len(list(store.entries())) == 200
