@@ -27,6 +27,10 @@ _FEW = 1000
 _SHARE = 10
 """Counting may take one part in so many of the time."""
 
+_EXPIRY_SECONDS = 1.0
+_EXPIRY_SHARE = 100
+"""The same if nothing was committed: keys expire, of which nothing tells."""
+
 
 class Facts(NamedTuple):
     """What there is in the current scope.
@@ -69,6 +73,7 @@ class FactFinder:
         self._open: object = None
         self._seen: object = None
         self._next_count = 0.0
+        self._next_expiry = 0.0
         self._thread = threading.Thread(target=self._run, name="facts", daemon=True)
 
     def start(self) -> None:
@@ -118,10 +123,10 @@ class FactFinder:
             # The transaction that is open tells of each of its changes; nobody else commits.
             transaction, staged = state.transaction, state.staged
             now = (here, scope, transaction or store.commit_mark())
-            if now == self._seen or time.monotonic() < self._next_count:
+            began = time.monotonic()
+            if began < (self._next_expiry if now == self._seen else self._next_count):
                 return self.facts
             self._seen = now
-            began = time.monotonic()
             keys = store.count(scope=scope) if is_database(path) else 0
             read = store
             if transaction is not None and staged is not None:
@@ -134,7 +139,9 @@ class FactFinder:
                 read.index_backlog() if is_database(path) else 0,
                 "" if is_database(path) else "no database yet",
             )
-            self._next_count = began + (time.monotonic() - began) * _SHARE
+            took = time.monotonic() - began
+            self._next_count = began + took * _SHARE
+            self._next_expiry = began + max(_EXPIRY_SECONDS, took * _EXPIRY_SHARE)
             return facts
         except OccupiedError:
             self._seen = None

@@ -286,6 +286,18 @@ def test_an_editor_has_the_terminal_and_is_interrupted(start: Start, store: Kyco
     shell.ask("commit", "^committed: 0 changes$")
 
 
+def test_the_bar_follows_what_expires(start: Start, store: Kycore) -> None:
+    store.save_many({"a": 1, "b": 2})
+    store.expire("a", 3)
+    shell = start()
+    shell.wait("  2 keys")
+    shell.wait("  1 key ")
+    shell.enter("begin")
+    shell.enter("set c 3 --ttl 3")
+    shell.wait("1 staged.*  2 keys")
+    shell.wait("1 staged.*  1 key ")
+
+
 def test_leaving_with_a_transaction_asks(start: Start, store: Kycore) -> None:
     store.save("old", "1")
     shell = start()
