@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import time
 
 from kycli.cli.calls import CallEnvironment, Calls, Decline
 from kycli.cli.env import INTERRUPTED
@@ -39,6 +40,13 @@ _WITHOUT_DIRECTORY = {
     *("push", "remove", "ttl", "expire", "persist"),
 }
 """Commands that look at no file but the config and the database."""
+
+_MOST_KEPT = 64
+"""How many configs are kept, and paths of databases, as a loop may come through any number."""
+
+_TICK_NS = 20_000_000
+_COARSE_TICK_NS = 2_100_000_000
+"""How long a file system may give changes the same time, most of them and those of memory cards."""
 
 DECLINE = protocol.reply(protocol.DECLINED, [])
 """The reply to what a caller has to do itself."""
@@ -210,36 +218,58 @@ class _Calls(Calls):
         known = self._known
         if known is not None and known.is_current():
             return known.config
+        self._known = None
         self.enter()
         looked_for: list[str] = []
-        known = self._look_up(looked_for)
-        if not known.config.distrusted and self._place.watch(looked_for):
+        known, may_keep = self._look_up(looked_for)
+        if may_keep and self._place.watch(looked_for):
             again: list[str] = []
-            known = self._look_up(again)
-            if not known.config.distrusted and self._place.watch(again):
+            known, may_keep = self._look_up(again)
+            if may_keep and self._place.watch(again):
                 self._known = known
         if known.config.distrusted:
             env.note_distrusted(known.config.distrusted)
         return known.config
 
-    def _look_up(self, looked_for: list[str]) -> _Known:
-        """Find the config in effect; add the paths that were looked for."""
-        distrusted: list[tuple[str, str]] = []
-        path = find_config(distrusted, looked_for)
-        known = _Known(Config(), None) if path is None else self._config_at(path)
-        known.config.distrusted = tuple(distrusted)
-        return known
+    def _look_up(self, looked_for: list[str]) -> tuple[_Known, bool]:
+        """Find the config in effect; add the paths that were looked for.
 
-    def _config_at(self, path: str) -> _Known:
-        """Return a config that is read again only when its file is another."""
+        Returns:
+            what is known of it, and whether it may be kept.
+        """
+        while True:
+            distrusted: list[tuple[str, str]] = []
+            del looked_for[:]
+            path = find_config(distrusted, looked_for)
+            found = (_Known(Config(), None), True) if path is None else self._config_at(path)
+            if found is not None:
+                found[0].config.distrusted = tuple(distrusted)
+                return found[0], found[1] and not distrusted
+
+    def _config_at(self, path: str) -> tuple[_Known, bool] | None:
+        """Return a config that is read again only when its file is another.
+
+        Returns:
+            what is known of it, and whether its next change will show in the times of its file;
+            None if it is not in effect any more.
+        """
         try:
             status = os.stat(path)
         except OSError:
-            return _Known(load_config(), None)
+            return _Known(load_config(), None), False
         read = self._configs.get(path)
-        if read is None or not _is_same(read[0], status):
-            self._configs[path] = read = status, load_config()
-        return _Known(read[1], status)
+        if read is not None and _is_same(read[0], status):
+            return _Known(read[1], status), True
+        is_settled = _is_settled(status)
+        config = load_config()
+        if config.source != path:
+            return None
+        self._configs.pop(path, None)
+        if is_settled:
+            if len(self._configs) == _MOST_KEPT:
+                self._configs.clear()
+            self._configs[path] = status, config
+        return _Known(config, status), is_settled
 
     def current_scope(self, env: CallEnvironment) -> tuple[str, str]:
         """Return the scope in effect when no flag names one, and where it comes from."""
@@ -267,6 +297,8 @@ class _Calls(Calls):
         store = super().opened(path, env)
         # Of a file that cannot be written nothing tells that it was replaced.
         if self._known is not None and path != MEMORY and not store.read_only:
+            if len(self._known.paths) == _MOST_KEPT:
+                self._known.paths.clear()
             self._known.paths[env.flags.get("db")] = path
         return store
 
@@ -276,6 +308,12 @@ def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_ino, one.st_dev, one.st_size, one.st_mtime_ns, one.st_ctime_ns) == (
         *(other.st_ino, other.st_dev, other.st_size, other.st_mtime_ns, other.st_ctime_ns),
     )
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    """Whether a file was changed so long ago that the next change will have another time."""
+    tick = _TICK_NS if status.st_ctime_ns % 10_000_000 else _COARSE_TICK_NS
+    return time.time_ns() - status.st_ctime_ns > tick
 
 
 class _Environment(CallEnvironment):

@@ -9,15 +9,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kycli import Kycore
-from kycli.config import load_config
+from kycli.config import Config, load_config
+from kycli.session import worker
 from kycli.session.protocol import Request
 from kycli.session.worker import Worker
+
+SETTLED = 0.025
+"""After so many seconds the next change of a file has another time."""
 
 WARM = 5
 """After so many requests from one place it is watched."""
@@ -89,6 +94,11 @@ class Scene:
             wanted = self.expected()
             found = self.ask("which")
             assert found == wanted, (found, wanted)
+        if is_watched:
+            time.sleep(SETTLED)
+            wanted = self.expected()
+            os.chdir("/")
+            assert all(self.ask("which") == wanted for _ in range(WARM))
         assert self.worker._place.is_watched is is_watched
 
 
@@ -118,6 +128,55 @@ def changed_in_place(scene: Scene) -> None:
     scene.ask("c", program="kyuse")
     scene.check()
     assert scene.expected()[1].startswith(b"c ")
+
+
+def changed_within_a_tick(scene: Scene) -> None:
+    stat = os.stat
+
+    def coarse(path: str) -> os.stat_result:
+        found = stat(path)
+        times = {"st_mtime_ns": found.st_mtime_ns, "st_ctime_ns": found.st_ctime_ns}
+        return os.stat_result([*found], {name: ns - ns % 10**9 for name, ns in times.items()})
+
+    file = scene.config("home/project/.kyclirc", "a")
+    os.stat = coarse  # type: ignore[assignment]
+    for scope in "bcdea" * 4:
+        file.write_text(f'{{"current_scope": "{scope}"}}')
+        for _ in range(WARM):
+            assert scene.ask("which") == (b"0", f"{scope} of kycli.db\n".encode())
+
+
+def another_while_it_is_read(scene: Scene) -> None:
+    scene.config("home/.kyclirc", "a")
+    scene.check()
+    near = scene.home / "project" / ".kyclirc"
+
+    def load() -> Config:
+        scene.config("home/project/.kyclirc", "b")
+        return load_config()
+
+    worker.load_config = load
+    (scene.home / ".kyclirc").touch()
+    assert scene.ask("which") == (b"0", b"b of kycli.db\n")
+    worker.load_config = load_config
+    near.unlink()
+    assert scene.ask("which") == (b"0", b"a of kycli.db\n")
+
+
+def a_loop_over_many(scene: Scene) -> None:
+    worker._TICK_NS = -1  # as if every file had been there for long
+    top = scene.here
+    for number in range(100):
+        scene.here = top / str(number)
+        scene.config(f"{scene.here}/.kyclirc", "a")
+        assert scene.ask("which") == (b"0", b"a of kycli.db\n")
+    scene.check()
+    for number in range(100):
+        assert scene.ask("k", "v", "-d", f"{number}.db", program="kys")[0] == b"0"
+    calls = scene.worker.calls
+    assert len(calls._configs) < 70
+    assert calls._known is not None
+    assert len(calls._known.paths) < 70
 
 
 def links(scene: Scene) -> None:
@@ -237,7 +296,9 @@ def a_directory_is_left(scene: Scene) -> None:
 SCENES: dict[str, Callable[[Scene], None]] = {
     scene.__name__: scene
     for scene in (
-        *(nearer_and_nearer, changed_in_place, links, the_directory_is_another),
+        *(nearer_and_nearer, changed_in_place, changed_within_a_tick, links),
+        *(another_while_it_is_read, a_loop_over_many),
+        the_directory_is_another,
         *(a_name_through_a_link, variables, not_trusted, databases, a_directory_is_left),
     )
 }
