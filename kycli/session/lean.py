@@ -35,10 +35,10 @@ class _Site:
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        from importlib.machinery import PathFinder
-
         complete()
-        return PathFinder.find_spec(name, path, target)
+        # All of them: packages that are installed to be edited may bring finders of their own.
+        found = (finder.find_spec(name, path, target) for finder in [*sys.meta_path])
+        return next((spec for spec in found if spec is not None), None)
 
 
 def begin() -> NoReturn:

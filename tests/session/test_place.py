@@ -155,10 +155,10 @@ def another_while_it_is_read(scene: Scene) -> None:
         scene.config("home/project/.kyclirc", "b")
         return load_config()
 
-    worker.load_config = load
+    vars(worker)["load_config"] = load
     (scene.home / ".kyclirc").touch()
     assert scene.ask("which") == (b"0", b"b of kycli.db\n")
-    worker.load_config = load_config
+    vars(worker)["load_config"] = load_config
     near.unlink()
     assert scene.ask("which") == (b"0", b"a of kycli.db\n")
 

@@ -11,6 +11,7 @@ import pytest
 from session import bashes
 from session.terminals import environment, wait_for
 
+import kycli
 from kycli.session import lean
 
 RUN = {
@@ -108,3 +109,48 @@ def test_what_only_site_finds_is_found(tmp_path: Path) -> None:
         path=tmp_path,
     )
     assert said == (0, ["False", "found True", "No module named 'nowhere_at_all'"])
+
+
+FINDER = """\
+import sys
+from importlib.machinery import PathFinder
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name, path or [{folder!r}], target)
+
+sys.path[:] = [path for path in sys.path if path != {folder!r}]
+sys.meta_path[:] = [*sys.meta_path[-3:], Finder]  # without those that setuptools puts before
+"""
+"""What is installed to be edited may be found in this way."""
+
+
+def test_what_only_a_finder_of_site_finds_is_found(tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "far_away.py").write_text("NAME = 'found'", encoding="utf-8")
+    finder = FINDER.format(folder=str(more))
+    (tmp_path / "sitecustomize.py").write_text(finder, encoding="utf-8")
+    said = python(
+        "    import far_away\n    print(far_away.NAME, flush=True)\n    return 0\n", path=tmp_path
+    )
+    assert said == (0, ["found"])
+
+
+def test_the_command_is_found_by_a_finder_of_site(tmp_path: Path) -> None:
+    finder = FINDER.format(folder=str(Path(kycli.__file__).parents[1]))
+    (tmp_path / "sitecustomize.py").write_text(finder, encoding="utf-8")
+    script = tmp_path / "bin" / "kycli"  # beside which there is no package
+    script.parent.mkdir()
+    shutil.copy(Path(sys.executable).with_name("kycli"), script)
+    for words in (["-S"], []):
+        done = subprocess.run(
+            [sys.executable, *words, script, "version"],
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert kycli.__version__ in done.stdout
