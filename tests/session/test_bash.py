@@ -194,6 +194,21 @@ def test_a_nul_is_printed_and_refused_in_a_variable() -> None:
     )
 
 
+def test_what_is_not_exported_is_the_shells_alone() -> None:
+    said = check(
+        """
+        unset KYCLI_CONFIG XDG_CONFIG_HOME; export HOME=$PWD
+        mkdir kycli; echo '{"current_scope": "other"}' > kycli/config.json
+        kys k default --scope default; kys k other --scope other
+        kyg k
+        XDG_CONFIG_HOME=$PWD; kyg k; kyg -v x k; echo "$x"
+        export XDG_CONFIG_HOME; kyg k; kyg -v x k; echo "$x"
+        export -n XDG_CONFIG_HOME; kyg k
+        """
+    )
+    assert said == ["default", "default", "default", "other", "other", "default"]
+
+
 def test_variables_and_arrays() -> None:
     said = check(
         """

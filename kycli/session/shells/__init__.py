@@ -37,6 +37,9 @@ VARIABLES = (
 )
 """The variables that bash sends with each request, in this order."""
 
+OF_LOGIN = ("HOME", "LOGNAME", "USER")
+"""Those of them that bash sends whether they are exported or not."""
+
 VARIABLES_ZSH = (
     *("KYCLI_SCOPE", "KYCLI_DB_PATH", "KYCLI_CONFIG", "KYCLI_DEBUG", "HOME", "XDG_CONFIG_HOME"),
     *("XDG_DATA_HOME", "TZ", "TMPDIR", "LOGNAME", "USER", "NO_COLOR", "TERM", "COLUMNS"),
@@ -118,12 +121,13 @@ def names() -> list[str]:
 def _sent_by_bash(name: str) -> str:
     """Return what expands to a variable, or to nothing where commands would not see it.
 
-    To look up attributes takes time. So only variables that are kycli's own have theirs before
-    the value, ``x`` for an exported one. The shell's are exported.
+    To look up attributes takes time. So only variables that are seldom set have theirs before the
+    value, ``x`` for an exported one. Those of each login are exported.
     """
-    if name == "TZ":  # an empty one is a zone
-        return "${TZ+x$TZ}"
-    return f"${{{name}:+${{{name}@a}}=${name}}}" if name.startswith("KYCLI_") else f"${{{name}-}}"
+    if name in OF_LOGIN:
+        return f"${{{name}-}}"
+    if_set = "+" if name == "TZ" else ":+"  # an empty one is a zone
+    return f"${{{name}{if_set}${{{name}@a}}=${name}}}"
 
 
 _SENT: dict[str, Callable[[], str]] = {

@@ -13,8 +13,9 @@ The shell functions (``kycli.bash``) start it, and talk to it over three pipes t
     /proc/PID/fd. KIND says what the caller wants: ``p`` to print, ``w`` the server to print, if it
     can at once, ``v`` a variable, ``a`` an array. LINK is ``0``, or ``1`` to have that pipe kept
     open for the next requests, which say ``2``. Variables are those of ``VARIABLES``:
-    ``ATTRIBUTES=VALUE``, or "" if not set. Arguments with the byte 0x1F make too many fields, and
-    are declined. In place of a PROGRAM, with one argument and no variables:
+    ``ATTRIBUTES=VALUE``, or the value of those of ``OF_LOGIN``, or "" if not set. Arguments with
+    the byte 0x1F make too many fields, and are declined. In place of a PROGRAM, with one argument
+    and no variables:
 
     ``@``  the request is too long for a pipe: the argument is a descriptor of PID to read it from
     ``?``  has the request of this ID been lost?
@@ -53,7 +54,7 @@ from time import monotonic, sleep
 
 import kycli
 from kycli.session.protocol import Request
-from kycli.session.shells import VARIABLES
+from kycli.session.shells import OF_LOGIN, VARIABLES
 from kycli.typed import NamedTuple
 
 TYPE_CHECKING = False
@@ -490,6 +491,7 @@ def _whole(request: _Given) -> _Given | None:
 
 
 _NAMES = [name.encode() + b"=" for name in VARIABLES]
+_OF_LOGIN = frozenset([name.encode() + b"=" for name in OF_LOGIN])
 
 
 def _variables(given: list[bytes]) -> bytes:
@@ -498,12 +500,10 @@ def _variables(given: list[bytes]) -> bytes:
     for name, value in zip(_NAMES, given, strict=True):
         if not value:
             continue
-        if name[:6] == b"KYCLI_":
+        if name not in _OF_LOGIN:
             attributes, _, value = value.partition(b"=")
             if b"x" not in attributes:
                 continue
-        elif name == b"TZ=":
-            value = value[1:]
         variables.append(name + value)
     return b"".join([variable + b"\0" for variable in variables])
 
