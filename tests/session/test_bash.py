@@ -492,6 +492,22 @@ def test_what_subshells_print_to_pipes() -> None:
     ]
 
 
+def test_a_trap_in_a_subshell_prints_where_the_subshell_prints() -> None:
+    """While a call is under way, the pipe of requests takes nothing else."""
+    said = check(
+        """
+        kys k v
+        set -o functrace
+        trap '[[ ! /dev/fd/1 -ef /dev/fd/60 ]] || echo "printed to the requests" >&2' DEBUG
+        text=$(kyg k)
+        kyg k | cat
+        trap - DEBUG
+        echo "$text"
+        """
+    )
+    assert said == ["v", "v"]
+
+
 def test_traps_that_call_while_a_call_is_under_way() -> None:
     said = check(
         """

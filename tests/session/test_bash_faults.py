@@ -365,6 +365,20 @@ def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: st
     assert said == ["file v"]
 
 
+@pytest.mark.parametrize("lost", ["ulimit -Sn 64", "exec 60>&-", "exec 61<&-"])
+@pytest.mark.parametrize("options", [":", "set -o posix"])
+def test_a_subshell_that_cannot_have_the_descriptors_says_nothing(options: str, lost: str) -> None:
+    said = check(
+        f"""
+        {options}
+        kys k v
+        {lost}
+        echo "$(kyg k; kyg k)"
+        """
+    )
+    assert said == ["v", "v"]
+
+
 def test_the_command_gives_raw_output_whatever_separates_words() -> None:
     said = check(
         """

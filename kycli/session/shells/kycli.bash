@@ -605,14 +605,15 @@ function __kycli_define {
         __kycli_body='
     local __kycli_inner=$BASHPID __kycli_id=$(((${__kycli_seq:-0} + 81) % 90 + 10)) __kycli_q="" \
         __kycli_part="" REPLY'"
-        $__kycli_text"' && ! read -r -t 0 -u 61 && {
-            command exec {__kycli_q}<<<"" 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/63 ]]
+        $__kycli_text"' && {
+            true 64>&60 && ! read -r -t 0 -u 61 && # 64 may be beyond a limit, and 60 closed
+                command exec {__kycli_q}<<<"" 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/63 ]]
         } 2>/dev/null; then
         __kycli_pid=$__kycli_inner __kycli_fd=63 __kycli_link=0 __kycli_ready="" __kycli_busy=1 \
             __kycli_seq=$__kycli_id
         # While printf writes, standard output is that pipe. So the server prints to 64, and cannot
-        # once this call is left.
-        { printf "%s\0" "$REPLY" && read -r -t 0.2 -d "" -u 63; } 64>&1 >&60 ||
+        # once this call is left. A trap may print, so that pipe is for printf alone.
+        { printf "%s\0" "$REPLY" >&60 && read -r -t 0.2 -d "" -u 63; } 64>&1 ||
             __kycli_part=$REPLY
         if [[ $__kycli_part == ???* && $__kycli_part != K1* ]]; then
             # It was stopped while it read. The rest is there.
