@@ -8,6 +8,7 @@ import signal
 from time import monotonic, sleep
 
 from kycli.session import protocol
+from kycli.session.waiting import Waiter
 from kycli.session.worker import DECLINE, Worker
 
 TYPE_CHECKING = False
@@ -96,6 +97,7 @@ class Loop:
         self.poller.register(woken, READABLE)
         self.watch()
         self.table.enter(self.number)
+        waiter = Waiter(self.poller.poll)
         has_stores = False
         rested = monotonic()
         while not self._is_ending:
@@ -105,7 +107,7 @@ class Loop:
                 timeout = _CALLER_SECONDS
             else:
                 timeout = _UNUSED_SECONDS if self._spare else -1
-            events = self.poller.poll(timeout)
+            events = waiter.wait(timeout)
             for descriptor, _ in events:
                 if descriptor == self._lifeline:
                     self.end()

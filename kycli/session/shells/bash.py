@@ -55,6 +55,7 @@ from time import monotonic, sleep
 import kycli
 from kycli.session.protocol import Request
 from kycli.session.shells import OF_LOGIN, VARIABLES
+from kycli.session.waiting import Waiter
 from kycli.typed import NamedTuple
 
 TYPE_CHECKING = False
@@ -165,6 +166,7 @@ class Server:
         signal.signal(signal.SIGALRM, self._tick)
         poll = select.poll()
         poll.register(self._requests, select.POLLIN)
+        waiter = Waiter(lambda seconds: poll.poll(seconds * 1000 if seconds >= 0 else None))
         owner = self._watch_owner(poll)
         ticking = False
         used = monotonic()
@@ -176,7 +178,7 @@ class Server:
                 timeout = _OWNERLESS_SECONDS
             else:
                 timeout = _IDLE_SECONDS if ticking else -1
-            events = poll.poll(timeout * 1000 if timeout >= 0 else None)
+            events = waiter.wait(timeout)
             is_quiet = not events
             if is_quiet and not self._is_loaded:
                 self._load()
