@@ -528,6 +528,21 @@ def test_traps_that_call_while_a_call_is_under_way() -> None:
     assert said == ["done"]
 
 
+def test_a_call_in_a_trap_has_a_status_of_its_own() -> None:
+    """Bash gives a bare `return` in a trap the status of what the trap interrupted."""
+    said = check(
+        """
+        kys k v; kys t 0
+        statuses() { kyg -v x k; echo $?; kyg k >/dev/null; echo $?; kyg -v 1 k || echo $?; }
+        trap statuses USR1
+        ! { sh -c "kill -USR1 $$"; false; }
+        trap 'kyg -v x no || echo $?; ky -v x get no || echo $?' USR1
+        sh -c "kill -USR1 $$"
+        """
+    )
+    assert [line for line in said if line.isdigit()] == ["0", "0", "1", "2", "2"]
+
+
 def test_two_shells_have_a_server_each_which_ends_with_the_shell() -> None:
     shells = [
         subprocess.Popen(

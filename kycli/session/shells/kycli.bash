@@ -14,6 +14,8 @@
 # Any of these functions may be left at any command, by Ctrl-C. What protects the next call:
 # as long as a reply may be under way, __kycli_busy is set, or __kycli_ready is empty while
 # __kycli_link is 2; and then another pipe takes its place.
+# A bare `return` in a trap, or in what it calls, has the status of what the trap interrupted. So each
+# one here says its own.
 # Every reply has the number of its request. `read -N`, mapfile and read from files are avoided: if
 # interrupted, they leave bytes behind for the next read of any file. So are compound assignments to
 # arrays, of which bash 5.2 may die.
@@ -30,10 +32,10 @@ fi
 # The pipes of this shell, as far as it has none of its own yet.
 function __kycli_open {
     local __kycli_q __kycli_n
-    [[ ${__kycli_shell-} == "$$" ]] && __kycli_has_pipes && return
+    [[ ${__kycli_shell-} == "$$" ]] && __kycli_has_pipes && return 0
     for __kycli_n in 60 61 62 63; do
         # A pipe is that of a shell that started this one.
-        [[ ! -e /dev/fd/$__kycli_n || -p /dev/fd/$__kycli_n ]] || return
+        [[ ! -e /dev/fd/$__kycli_n || -p /dev/fd/$__kycli_n ]] || return 1
     done
     __kycli_make_pipes
 }
@@ -81,7 +83,7 @@ function __kycli_reopen {
 
 # Make ready for calls by this process, which is a new one, or has left its last call.
 function __kycli_enter {
-    [[ ! ${__kycli_off-} ]] || return
+    [[ ! ${__kycli_off-} ]] || return 1
     if [[ ${__kycli_pid-} ]]; then
         if [[ $__kycli_pid == "$BASHPID" && ${__kycli_token-} ]]; then
             __kycli_token=''
@@ -91,7 +93,7 @@ function __kycli_enter {
         # Perhaps it was not forked, but started. Are these the pipes of that shell?
         [[ /dev/fd/60 -ef /proc/${__kycli_shell-}/fd/60 &&
         /dev/fd/61 -ef /proc/${__kycli_shell-}/fd/61 &&
-        /dev/fd/62 -ef /proc/${__kycli_shell-}/fd/62 ]] || return
+        /dev/fd/62 -ef /proc/${__kycli_shell-}/fd/62 ]] || return 1
     fi
     __kycli_seq=${__kycli_seq:-0} __kycli_busy=''
     __kycli_reopen
@@ -105,7 +107,7 @@ function __kycli_start {
         __kycli_n=$((__kycli_n + 1))
         if [ "$__kycli_n" = 50 ]; then
             # Who took the line was killed before the server could give it back.
-            [[ $__kycli_shell == "$BASHPID" ]] && __kycli_make_pipes && __kycli_reopen || return
+            [[ $__kycli_shell == "$BASHPID" ]] && __kycli_make_pipes && __kycli_reopen || return 1
         elif [ "$__kycli_n" = 100 ]; then
             return 1
         fi
@@ -125,7 +127,7 @@ function __kycli_start {
         __kycli_close "$__kycli_q"
         if [[ $__kycli_word == ready ]]; then
             __kycli_token=''
-            return
+            return 0
         fi
     fi
     printf '\n' >&62
@@ -233,7 +235,7 @@ function __kycli_slow {
     local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply='' __kycli_begun=''
     shift
     if [ "${1-}" = -v ] || [ "${1-}" = -a ]; then
-        __kycli_may_set "$@" || return
+        __kycli_may_set "$@" || return 1
         __kycli_kind=${1#-} __kycli_var=$2
         shift 2
     fi
@@ -367,16 +369,16 @@ function __kycli_take {
             printf '%s\0' "$__kycli_head" >&60 || :
         else
             __kycli_unknown "$@"
-            return
+            return "$?"
         fi
         ;;
     u)
         __kycli_unknown "$@"
-        return
+        return "$?"
         ;;
     *)
         __kycli_plain "$@"
-        return
+        return "$?"
         ;;
     esac
     [[ ! $__kycli_failed ]] || __kycli_code=1
@@ -446,7 +448,7 @@ function __kycli_unknown {
     case "$__kycli_begun$__kycli_program ${1-}" in
     @READING@)
         __kycli_plain "$@"
-        return
+        return "$?"
         ;;
     esac
     __kycli_err "kycli: the server of this shell ended or does not answer: whether '$__kycli_program' was done is not known"$'\n''hint: look before you do it again'$'\n'
@@ -566,36 +568,45 @@ function __kycli_define {
             fi
         else
             __kycli_slow GIVEN
-        fi
-        return'
+        fi'
     # shellcheck disable=SC2016
     case $1 in
-    kyg) # -v, in a loop
+    kyg)
+        # shellcheck disable=SC2016
         __kycli_body='
     if [[ ${1-}${__kycli_ready-} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
-        $2 != REPLY ]]; then'"$__kycli_send"'
+        $2 != REPLY ]]; then
+        __kycli_into "$@"
+        return "$?"
     fi'
-        __kycli_body=${__kycli_body/TAKE/'printf -v "$2" %s "${REPLY:3}"'}
-        __kycli_body=${__kycli_body//PROGRAM/COMMAND}
-        __kycli_body=${__kycli_body//FIRST/3} __kycli_body=${__kycli_body//GIVEN/'COMMAND "$@"'}
-        __kycli_body=${__kycli_body/KIND/v} __kycli_body=${__kycli_body/LINK/2}
         ;;
     ky | kycli | kyuse)
         __kycli_body='
     if [[ ${__kycli_call-} && ( COMMAND == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
         __kycli_verb COMMAND "$@"
-        return
+        return "$?"
     fi'
         ;;
     __kycli_call)
         __kycli_body='
-    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then'"$__kycli_send"'
+    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
+        __kycli_again "$@"
     elif [[ ${__kycli_pid-} != "$BASHPID" && $BASHPID != "$$" && ${__kycli_shell-} == "$$" &&
         ! ${__kycli_off-} && ${2-} != -[va] && -p /dev/fd/1 ]]; then
         __kycli_first "$@"
     else
         __kycli_slow "$@"
     fi'
+        ;;
+    __kycli_into) # kyg -v, in a loop
+        __kycli_body=$__kycli_send
+        __kycli_body=${__kycli_body/TAKE/'printf -v "$2" %s "${REPLY:3}"'}
+        __kycli_body=${__kycli_body//PROGRAM/kyg}
+        __kycli_body=${__kycli_body//FIRST/3} __kycli_body=${__kycli_body//GIVEN/'kyg "$@"'}
+        __kycli_body=${__kycli_body/KIND/v} __kycli_body=${__kycli_body/LINK/2}
+        ;;
+    __kycli_again) # in a loop
+        __kycli_body=$__kycli_send
         __kycli_body=${__kycli_body/TAKE/'[[ ${#REPLY} == 3 ]] || __kycli_out "${REPLY:3}"'}
         __kycli_body=${__kycli_body//PROGRAM/'$1'}
         __kycli_body=${__kycli_body//FIRST/2} __kycli_body=${__kycli_body//GIVEN/'"$@"'}
@@ -623,7 +634,7 @@ function __kycli_define {
         REPLY=${REPLY#$'\''\n'\''} # which is in the pipe first
         if [[ $REPLY == $'\''\001'\''"$__kycli_id=" || $REPLY == "$__kycli_id=" ]]; then
             __kycli_link=1 __kycli_busy=""
-            return
+            return 0
         fi
         __kycli_went "$@"
     else
@@ -652,8 +663,9 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && [[ $OSTYPE == linux* 
     ! shopt -q restricted_shell && __kycli_open; then
     __kycli_off=''
     __kycli_call=__kycli_call
-    __kycli_define __kycli_call
-    __kycli_define __kycli_first
+    for __kycli_name in __kycli_call __kycli_first __kycli_again __kycli_into; do
+        __kycli_define "$__kycli_name"
+    done
     for __kycli_name in @NAMES@; do
         __kycli_define "$__kycli_name"
     done
