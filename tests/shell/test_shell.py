@@ -275,11 +275,11 @@ def test_an_edit_is_staged(start: Start, store: Kycore) -> None:
 
 def test_an_editor_has_the_terminal_and_is_interrupted(start: Start, store: Kycore) -> None:
     store.save("motd", "Tea at five")
-    shell = start(variables={"VISUAL": "echo at work; sleep 60 #"})
+    shell = start(variables={"VISUAL": "tail -f"})
     shell.enter("begin")
     shell.wait("transaction: 0 staged")
     shell.enter("edit motd")
-    shell.wait("^at work$")
+    shell.wait("^Tea at five$")
     assert "[Scope" not in shell.bar
     shell.type("c-c")
     shell.wait("^interrupted$")
