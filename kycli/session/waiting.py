@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _AWAKE = 0.0004
 """The seconds that the next request is looked for: what a shell needs between two calls."""
 
+_FAST_TURNS = 2
+"""After so many such waits in a row; one may be between a connection and its request."""
+
 _LOOK_TURNS = 16
 """After so many requests it is looked up again whether a CPU is free."""
 
@@ -44,20 +47,21 @@ class Waiter:
         self._poll = poll
         self._has_free_cpu = has_free_cpu or Load().has_free_cpu
         self._clock = clock
-        self._is_asked_fast = False
+        self._fast = 0
         self._turns = 0
         self._sleeps_until = 0.0
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
         """Return the events that there are within so many seconds; -1 for no limit."""
         began = self._clock()
-        if self._is_asked_fast and self._may_look(began):
+        if self._fast >= _FAST_TURNS and self._may_look(began):
             while self._clock() < began + _AWAKE:
                 events = self._poll(0)
                 if events:
                     return events
         events = self._poll(seconds)
-        self._is_asked_fast = bool(events) and self._clock() < began + _AWAKE
+        is_fast = bool(events) and self._clock() < began + _AWAKE
+        self._fast = self._fast + 1 if is_fast else 0
         return events
 
     def _may_look(self, now: float) -> bool:

@@ -37,23 +37,32 @@ class World:
 
 
 def test_the_first_request_is_slept_for_and_those_right_after_it_are_not() -> None:
-    world = World(5.0, 5.0001, 5.0002, 5.0003)
+    world = World(5.0, 5.0001, 5.0002, 5.0003, 5.0004)
     waiter = world.waiter()
-    assert [waiter.wait(-1) for _ in range(4)] == [EVENT] * 4
-    # The second one shows that they come fast.
-    assert world.slept == [0.0, 5.0]
+    assert [waiter.wait(-1) for _ in range(5)] == [EVENT] * 5
+    # The second and third ones show that they come fast.
+    assert world.slept == [0.0, 5.0, 5.0001]
     assert 150 < world.looks < 250
 
 
 def test_a_pause_is_looked_into_once() -> None:
-    world = World(1.0, 1.0001, 1.0002, 9.0, 20.0)
+    world = World(1.0, 1.0001, 1.0002, 1.0003, 9.0, 20.0)
     waiter = world.waiter()
-    for _ in range(5):
+    for _ in range(6):
         waiter.wait(-1)
-    assert len(world.slept) == 4
+    assert len(world.slept) == 5
     assert world.looks < 600
-    assert abs(world.slept[2] - 1.0006) < 1e-5  # 0.4 ms after the last request
-    assert world.slept[3] == 9.0
+    assert abs(world.slept[3] - 1.0007) < 1e-5  # 0.4 ms after the last request
+    assert world.slept[4] == 9.0
+
+
+def test_connections_with_one_request_each_are_slept_for() -> None:
+    times = [moment for n in range(1, 50) for moment in (n, n + 1e-4)]
+    world = World(*times)
+    waiter = world.waiter()
+    for _ in times:
+        waiter.wait(-1)
+    assert world.looks == 0
 
 
 def test_no_event_in_time_is_told() -> None:
