@@ -1,4 +1,4 @@
-"""Imports point one way, in no circle, and what lies outside the engine uses its public names.
+"""The structure of the package: its size, imports in one direction, public names of the engine.
 
 Imports inside functions and those for type checking alone count as well.
 """
@@ -6,6 +6,7 @@ Imports inside functions and those for type checking alone count as well.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 import kycli
 
-ROOT = Path(kycli.__file__).parent
+ROOT = Path(kycli.__file__).parent  # what is installed
+SOURCES = Path(__file__).parents[1] / "kycli"
 
 ALLOWED: set[tuple[str, str]] = set()
 """Imports that may close a circle: the importing module and the imported one."""
@@ -94,6 +96,15 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     }
     for name in edges:
         assert circle_of(name, edges) == []
+
+
+def test_no_file_has_over_800_lines_and_no_folder_over_15_source_files() -> None:
+    suffixes = {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".bash", ".zsh", ".fish"}
+    files = [file for file in SOURCES.rglob("*") if file.suffix in suffixes]
+    assert SOURCES / "core" / "storage.pyx" in files
+    assert [file for file in files if len(file.read_text("utf-8").splitlines()) > 800] == []
+    folders = Counter(file.parent for file in files)
+    assert [folder for folder, count in folders.items() if count > 15] == []
 
 
 def test_circles_are_found() -> None:

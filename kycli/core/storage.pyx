@@ -1,18 +1,19 @@
 # cython: language_level=3, binding=True
 """The engine's data plane: keys, values and expiry in one SQLite file.
 
-Read it from top to bottom, with each part of ``engine/`` where it is included: waiting
-(``connection/waiting``), SQLite's own functions (``sqlite/functions``) and the statements that
-use them (``sqlite/native``), the SQL (``sqlite/statements``), what is kept in memory
-(``cache``), fork hooks (``connection/forks``), the files (``connection/files``) and entries of
-directories (``connection/entries``), a connection that threads share (``connection/connection``), deferred writes (``deferred``), transactions
-(``connection/session``), reading rows (``reading``), changing keys (``writing``), what is new
-(``watching``), the methods whose work is done elsewhere (``delegates``), what is declared of
-scopes (``declaring``), reading many keys (``listing``), and the store itself. ``engine/bulk``
-has what many rows at once need.
-``kycli.core.layout`` says what the tables mean, ``kycli.core.codec`` how values become rows.
-What a get or a save does not need lives in a module of its own, which the method that needs
-it imports.
+Read it from top to bottom, with each part of ``engine/`` where it is included: importing APSW
+(``sqlite/importing``), waiting (``connection/waiting``), SQLite's own functions
+(``sqlite/functions``) and the statements that use them (``sqlite/native``), the SQL
+(``sqlite/statements``), the value cache (``cache``), fork hooks (``connection/forks``), files
+(``connection/files``), directory entries (``connection/entries``), a connection that threads
+share (``connection/connection``), deferred writes (``deferred``), transactions
+(``connection/session``), reading rows (``reading``), changing keys (``writing``), what has changed
+(``watching``), methods that other modules implement (``delegates``), settings of scopes
+(``declaring``), reading many keys (``listing``), and the store itself. ``engine/bulk`` holds
+the code for many rows at once.
+
+``kycli.core.layout`` describes the tables, ``kycli.core.codec`` how values become rows. Code
+that a get or a save does not need is in other modules; the methods that need it import it.
 """
 
 import os
@@ -20,29 +21,7 @@ import sys
 import _thread
 import _weakref
 
-
-def _import_lightly():
-    """Import APSW without ``collections``, which takes a tenth of the time of a ``kyg``.
-
-    APSW asks ``collections.abc`` for one class, which Python has loaded by now in a module that
-    only has another name. Where something has imported ``collections``, as all that has threads
-    does, there is nothing to gain.
-    """
-    modules = sys.modules
-    if "collections" in modules or "collections.abc" in modules:
-        return
-    import _collections_abc
-
-    modules["collections"] = modules["collections.abc"] = _collections_abc
-    try:
-        import apsw
-    except (AttributeError, ImportError):
-        pass  # another release, which needs more: it is imported below
-    finally:
-        del modules["collections"], modules["collections.abc"]
-
-
-_import_lightly()
+include "engine/sqlite/importing.pxi"
 import apsw
 
 from kycli.core import layout
