@@ -1,4 +1,4 @@
-"""Taking the place of a caller for one command: directory, umask, variables and time zone."""
+"""Running in a caller's environment: its directory, umask, variables and time zone."""
 
 from __future__ import annotations
 

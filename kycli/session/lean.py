@@ -1,7 +1,7 @@
-"""Starting the server of a shell without the module ``site``, as that takes long.
+"""Starting the server of a shell without the module ``site``, which is slow to import.
 
-What lies beside the package is found without it. It is made up for before anything counts as
-missing, and after the first calls.
+Modules in the directory of the package are found without it. ``site`` runs later: after the first
+calls, or before an import fails.
 """
 
 from __future__ import annotations

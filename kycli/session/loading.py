@@ -1,7 +1,7 @@
-"""Importing all that commands may need, before the first of them runs.
+"""Importing every module that a command may need, before the first command runs.
 
-An upgrade replaces the files of a package under a process that runs. What is imported by then
-is of one version.
+An upgrade replaces the files of a package while servers run. Importing everything early keeps a
+server from mixing modules of two versions.
 """
 
 from __future__ import annotations

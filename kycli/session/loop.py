@@ -1,4 +1,4 @@
-"""What every worker does between requests: wait, close what is idle, and end in time."""
+"""The main loop of a worker: wait for requests, close idle stores, exit in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the user's server is found: its directory, its socket, and who is on the other side."""
+"""The directory and socket of the user's server, and checking who is at the other end."""
 
 from __future__ import annotations
 

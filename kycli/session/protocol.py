@@ -21,8 +21,8 @@ A request::
 The variables are those that a command line may look at: all that are set of ``KYCLI_*``,
 ``HOME``, ``XDG_*``, ``TZ``, ``TMPDIR``, ``USER``, ``LOGNAME``, ``NO_COLOR``, ``TERM``, ``COLUMNS``,
 ``LINES``, ``PAGER``, ``EDITOR``, ``VISUAL``, ``LANG``, ``LC_*`` and ``PATH``, in any order. For the
-command line, one that is not sent is not set. The order had better stay the same from request to
-request: a worker that finds the bytes of the last request again has nothing to do.
+command line, one that is not sent is not set. Keep the order the same from request to request: a
+worker skips the variables if their bytes equal those of the last request.
 
 A reply::
 
@@ -35,38 +35,38 @@ A reply::
 Chunks are in the order in which the command wrote them. STATUS may also be, with no chunks:
 
 ``?``
-    Nothing was done: do it yourself, in a process. It is so for what needs a terminal, a question
-    or a process of its own, for results and input of more than some megabytes, and for whatever
-    the server does not understand: ``?`` is also the answer to a request that is none.
+    Nothing was done: run the command in a process of your own. This is the reply to commands that
+    need a terminal, a question or their own process, to input and results of more than a few
+    megabytes, and to whatever the server cannot parse.
 ``<``
     Nothing was done: send the request again, with INPUT.
 
-A caller reads the whole reply before it writes any of it: a worker waits ``PATIENCE`` seconds for
-one that does not read, and then closes the connection.
+A caller reads the whole reply before it writes any of it. A worker waits ``REPLY_TIMEOUT`` seconds
+for a caller that does not read, then closes the connection.
 
 Sockets
     A connection carries any number of requests, one after the other. The server may close it
-    between two, and sends a reply ``?`` before it does: to a request that may be on its way, and
-    is not done. After the reply to one with ``o`` in STREAMS it closes the connection without
-    that, which costs less than to wait for the caller to do so.
+    between two requests. Before it does, it sends a reply ``?``, in case a request is on its way:
+    that one was not run. After a request with ``o`` in STREAMS it closes the connection without
+    that reply, which is faster than waiting for the caller to close it.
 
     **Cancel**: close the connection, or send a byte NUL while the request runs. The command is
-    interrupted as by Ctrl-C, and the reply, if somebody is left to read it, has the status 130.
-    NUL bytes before a request are skipped, so that one that comes too late does no harm.
+    interrupted as by Ctrl-C, and the reply, if the caller still reads it, has the status 130.
+    NUL bytes before a request are skipped, so one that arrives too late does no harm.
 
-    **Withdraw**: after ``shutdown(SHUT_WR)`` a request that has not begun is not begun any more,
-    and the reply is ``?``; one that has begun goes on. So a caller whose request nobody takes (the
-    server is stopped, or all workers are busy) can know whether it may do the work itself. On
-    Linux: while SIOCOUTQ is 0, the request was read, so wait for the reply. If it is not 0 after
-    a second, shut down; if it still is not 0 then, the request will never be begun. If it is 0
-    now, wait for the reply.
+    **Withdraw**: after ``shutdown(SHUT_WR)`` a request that has not begun never begins, and the
+    reply is ``?``; one that has begun continues. So a caller whose request is not taken (the
+    server is stopped, or all workers are busy) can find out whether it may do the work itself. On
+    Linux: SIOCOUTQ is 0 once the request was read; then wait for the reply. If it is not 0 after
+    a second, shut down. If it is still not 0 then, the request will never begin. If it is 0 now,
+    wait for the reply.
 
-    A connection that ends without a reply, after all of the request was sent: whether it was done
-    is not known, and no write is sent again. ECONNREFUSED, EAGAIN and ENOENT from connect(2), on a
-    descriptor that does not block: there is no server to talk to. Where there is none, a client
-    starts one with ``kycli server start --quiet`` in the background, and does not wait for it, if
-    the file ``kycli/server`` exists in the user's config directory (``$XDG_CONFIG_HOME`` if that
-    is an absolute path, else ``~/.config``), which ``kycli server enable`` makes.
+    If a connection ends without a reply after the whole request was sent, the outcome is unknown;
+    never send a write again. ECONNREFUSED, EAGAIN and ENOENT from connect(2), on a non-blocking
+    descriptor, mean that no server runs. Then a client starts one with
+    ``kycli server start --quiet`` in the background, without waiting for it, but only if the file
+    ``kycli/server`` exists in the user's config directory (``$XDG_CONFIG_HOME`` if that is an
+    absolute path, else ``~/.config``). ``kycli server enable`` creates that file.
 
     Both sides check with SO_PEERCRED that the other is the same user. The socket is
     ``DIRECTORY/VERSION.sock``, VERSION that of the package. DIRECTORY is

@@ -1,6 +1,6 @@
-"""A server on a socket: the process that listens, and looks after the workers.
+"""A server on a socket: the process that listens and supervises the workers.
 
-It is the user's, or that of one shell, with which it ends.
+It serves all of the user's processes, or one shell and exits with that shell.
 """
 
 from __future__ import annotations

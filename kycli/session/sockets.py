@@ -1,4 +1,4 @@
-"""A worker of the user's server: requests from connections on a Unix socket."""
+"""A worker of the user's server: it takes requests from connections to a Unix socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers of one server tell each other: a table in memory that they share."""
+"""A table in shared memory: the state of each worker of one server."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Waiting for the next request: awake for a moment, where one comes right after the other.
+"""Waiting for the next request: poll briefly before sleeping.
 
-To wake a process on a CPU that has gone idle takes longer than a short command does, on virtual
-machines by far. A shell's loop sends its next request a moment after the last reply. So a server
-that was asked in such a moment looks for the next one that long before it sleeps, if there is a CPU
-that nothing else has use for. Linux alone says so.
+Waking a process on an idle CPU takes longer than a short command, much longer on virtual machines.
+A shell loop sends its next request right after the last reply. So after such a request, a server
+polls for a short time before it sleeps, provided that another CPU is idle. Only Linux reports that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One request: run a command line by value in the place of its caller."""
+"""Run one request: a command line, in its caller's environment."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-r"""The server of one bash, which ``kycli.session.lean`` begins: VERSION SHELL READY.
+r"""The server of one bash. ``kycli.session.lean`` runs it: VERSION SHELL READY.
 
-The shell functions (``kycli.bash``) start it, and talk to it over three pipes that it inherits:
+The shell functions (``kycli.bash``) start it and talk to it over three inherited pipes:
 
 60
     Requests. All processes of the shell write to it, and the server ends when none is left that

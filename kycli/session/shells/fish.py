@@ -1,10 +1,10 @@
-r"""The server of one fish, which ``kycli.session.lean`` begins: VERSION SHELL.
+r"""The server of one fish. ``kycli.session.lean`` runs it: VERSION SHELL.
 
-fish has neither sockets nor descriptors that stay open, but its functions all run in one process.
-So that process has two named pipes, in the directory of the user's sockets, which the functions
-(``kycli.fish``) open for each call, and one worker. This command starts the server, waits until it
-takes requests, and prints three lines: the process of the server, the number of a descriptor of
-it, which is the pipe of requests, and a token.
+fish can neither use sockets nor keep descriptors open, but all its functions run in one process.
+So that process has one worker and two named pipes, in the directory of the user's sockets; the
+functions (``kycli.fish``) open the pipes for each call. This command starts the server, waits until
+it takes requests, and prints three lines: the server's process ID, the number of its descriptor
+for the pipe of requests, and a token.
 
 ``VERSION-SHELL.requests``
     A request is the byte US (0x1F), and fields that each end in US::
@@ -14,22 +14,22 @@ it, which is the pipe of requests, and a token.
     ID is the token and a digit. DIRECTORY is the name that fish knows, and counts only where
     ``/proc`` does not tell it. KIND is ``p`` to print the output, ``v`` for a variable, ``a`` for
     a list. Arguments begin with ``A``, variables with ``E``. An argument with US in it is not sent.
-    There is no length, because fish cannot count bytes. Ctrl-C may stop fish in mid-request, so
-    that a part of one may precede another, and a whole one that nobody waits for any more.
+    There is no length, because fish cannot count bytes. Ctrl-C may stop fish in mid-request. So a
+    request may follow a partial one, or a complete one whose caller no longer waits.
 ``VERSION-SHELL.replies``
     A reply is one or more of these, each with a NUL at its end and US between the fields::
 
         ID  STATUS  MORE  WHAT  HOW  TEXT
 
     MORE is ``+`` when another one follows. WHAT is the stream that TEXT goes to, ``1`` or ``2``;
-    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` for what fish has
-    to do by hand. HOW is ``t`` for the text itself. fish reads pipes byte by byte, and files in
-    blocks; so HOW is ``f`` when TEXT is the path of a file, and ``n`` when that has NUL bytes,
-    which fish can hand to programs alone. Items in a file end in NUL. STATUS is that of
+    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` if fish must start
+    a process. HOW is ``t`` if TEXT is the text itself. fish reads pipes byte by byte, but files in
+    blocks; so HOW is ``f`` if TEXT is the path of a file, and ``n`` if that file has NUL bytes,
+    which fish can only pass on to programs. Items in a file end in NUL. STATUS is that of
     ``kycli.session.protocol``.
 
-A caller that does not wait any more has closed the pipe of replies, or sends another request; then
-its command is interrupted.
+A caller that stops waiting closes the pipe of replies or sends another request; its command is
+then interrupted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starting the server of a shell: in a process that leaves terminal, directory and descriptors."""
+"""Starting the server of a shell as a daemon: no terminal, directory or inherited descriptors."""
 
 from __future__ import annotations
 

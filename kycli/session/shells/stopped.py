@@ -1,7 +1,8 @@
-"""Ending a server of a shell that is stopped, which ``kycli.session.lean`` begins: SHELL.
+"""Killing a shell's server that a signal has stopped. ``kycli.session.lean`` runs it: SHELL.
 
-zsh runs it when a reply does not come for long. What the server did may be done or not; its end
-tells the caller so. A server that is not stopped is left alone, however long its work takes.
+zsh runs it when a reply is long overdue. Whether the server completed the request is unknown; the
+closed connection tells the caller so. A server that still runs is left alone, however long it
+takes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The server of one zsh, which ``kycli.session.lean`` begins: VERSION SHELL.
+"""The server of one zsh. ``kycli.session.lean`` runs it: VERSION SHELL.
 
-It is what the user's server is, on a socket of its own, and ends with the shell. The command starts
-it, and ends when callers can connect.
+It works like the user's server, on its own socket, and exits with the shell. The command starts the
+server and returns when callers can connect.
 """
 
 from __future__ import annotations
