@@ -19,7 +19,7 @@
 #endif
 
 /* How long the server may take to read a request; then the Python command does it. */
-#define PATIENCE_MS 1000
+#define TIMEOUT_MS 1000
 
 /* How long a server may be stopped in a request before it is given up. */
 #define STOPPED_MS 5000
@@ -145,7 +145,7 @@ static int connect_to(const struct call *call, pid_t *process)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timespec pause = {0, RETRY_MS * 1000000};
-    int server, left = PATIENCE_MS / RETRY_MS;
+    int server, left = TIMEOUT_MS / RETRY_MS;
 
     if (runtime_path(call, address.sun_path, sizeof address.sun_path, ".sock", 0))
         return -1;
@@ -195,7 +195,7 @@ static int send_all(int server, const struct text *request)
         done = send(server, request->at + sent, request->size - sent, MSG_NOSIGNAL);
         if (done >= 0)
             sent += (size_t)done;
-        else if (errno == EAGAIN && wait_for(server, POLLOUT, PATIENCE_MS))
+        else if (errno == EAGAIN && wait_for(server, POLLOUT, TIMEOUT_MS))
             continue;
         else if (errno != EINTR)
             return -1;
@@ -287,7 +287,7 @@ static enum outcome await(int server, pid_t process, int *taken)
     int found, stopped = 0;
 
     for (;;) {
-        found = wait_for(server, POLLIN, interrupted ? CANCEL_MS : PATIENCE_MS);
+        found = wait_for(server, POLLIN, interrupted ? CANCEL_MS : TIMEOUT_MS);
         if (found > 0)
             return REPLIED;
         if (found < 0)
@@ -301,7 +301,7 @@ static enum outcome await(int server, pid_t process, int *taken)
                 return DECLINED;
         }
         *taken = 1;
-        stopped = is_hung(process) ? stopped + PATIENCE_MS : 0;
+        stopped = is_hung(process) ? stopped + TIMEOUT_MS : 0;
         if (stopped >= STOPPED_MS)
             return HUNG;
     }

@@ -18,15 +18,15 @@ _NAMES = {
 
 
 _DESCRIPTORS = rb"/dev/+(?:fd|std|tty|\.)|/proc/+(?:self|thread-self|\.)|^/(?:dev|proc)(?:/|$)"
-"""What may lead to files of a process: by a path, or from a directory that text begins with.
+"""Paths, or starts of paths, that may lead to the descriptors of a process.
 
-Other directories may be called ``dev`` as well."""
+Other directories may be called ``dev`` too."""
 
 _WORTHWHILE = 3
-"""From so many requests in a row on that come from one place it is watched."""
+"""How many requests in a row from one directory start the watch of that directory."""
 
-_PATIENCE = 1000
-"""After so many requests a place that could not be watched is tried again."""
+_RETRY_AFTER = 1000
+"""How many requests to wait before trying again to watch a directory that could not be."""
 
 _MOST_LINKS = 40
 
@@ -130,8 +130,8 @@ class Place:
             self._paths = paths
             self.is_watched = self._are_added(self._entries, here)
             if not self.is_watched:
-                self._entries = None  # perhaps it could not be made as it should
-                self._times = -_PATIENCE
+                self._entries = None  # creating it may have failed in part
+                self._times = -_RETRY_AFTER
         return self.is_watched
 
     def forget(self) -> None:

@@ -97,7 +97,7 @@ MAX_REQUEST = MAX_FIELDS + MAX_INPUT
 MAX_OUTPUT = 4 << 20
 """The most bytes that a command that only reads may write; then the caller is to run it itself."""
 
-PATIENCE = 10
+REPLY_TIMEOUT = 10
 """The seconds that a worker waits for the rest of a request, and for a caller to read its reply."""
 
 SERVER = "-server"

@@ -248,7 +248,7 @@ def _whole(caller: socket.socket, data: bytes) -> bytes | None:
     if found is not None and len(data) - found[0] == found[1]:
         return data[found[0] :]
     pieces = bytearray(data)
-    end = monotonic() + protocol.PATIENCE
+    end = monotonic() + protocol.REPLY_TIMEOUT
     while True:
         if pieces[:1] == b"\0":
             del pieces[: len(pieces) - len(pieces.lstrip(b"\0"))]
@@ -283,7 +283,7 @@ def _send(caller: socket.socket, reply: bytes) -> None:
             pass
         if not rest:
             return
-        _wait(caller, select.POLLOUT, monotonic() + protocol.PATIENCE)
+        _wait(caller, select.POLLOUT, monotonic() + protocol.REPLY_TIMEOUT)
 
 
 def _wait(caller: socket.socket, event: int, end: float) -> None:

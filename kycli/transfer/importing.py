@@ -1,4 +1,4 @@
-"""Importing one file: rows from a reader into a store, with what is kept of bad ones."""
+"""Importing one file: rows go from a reader into a store; bad rows are rejected or reported."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _SAMPLES = 16
 _ROW_ERRORS = (InputError, WrongTypeError, ConflictError)
 
 
-class Patience(NamedTuple):
-    """How long an import waits for others who write, beyond the timeout of the store.
+class BusyWait(NamedTuple):
+    """How long an import retries while another process writes, beyond the timeout of the store.
 
     Attributes:
-        seconds: how long.
-        waiting: called with the error that says who writes, each time that passes.
+        seconds: the time limit.
+        waiting: called before each retry, with the error that names the writer.
     """
 
     seconds: float
     waiting: Callable[[BusyError], object]
 
     def wait_for(self, action: Callable[[], Result]) -> Result:
-        """Do what fails while somebody else writes, before it has done anything."""
+        """Call an action until it succeeds; BusyError must mean that it has had no effect."""
         deadline = time.monotonic() + self.seconds
         while True:
             try:
@@ -66,11 +66,11 @@ class Patience(NamedTuple):
                 self.waiting(error)
 
 
-NONE = Patience(0, lambda error: None)
+NO_WAIT = BusyWait(0, lambda error: None)
 
 
 class ImportOptions(NamedTuple):
-    """What is imported how.
+    """The options of an import.
 
     Attributes:
         format: its name; None for the one that the name of the file says.
@@ -143,14 +143,14 @@ class Work:
     _source: Source
 
     def __init__(
-        self, store: Kycore, options: ImportOptions, progress: Progress | None, patience: Patience
+        self, store: Kycore, options: ImportOptions, progress: Progress | None, busy_wait: BusyWait
     ) -> None:
         options.check()
         self.options = options
         self.done = NOTHING
         self._store = store
         self._progress = progress
-        self._patience = patience
+        self._busy_wait = busy_wait
 
     @property
     def name(self) -> str:
@@ -185,9 +185,9 @@ class Import(Work):
         *,
         name: str | None = None,
         progress: Progress | None = None,
-        patience: Patience = NONE,
+        busy_wait: BusyWait = NO_WAIT,
     ) -> None:
-        super().__init__(store, options, progress, patience)
+        super().__init__(store, options, progress, busy_wait)
         self.first_rejection: str | None = None
         self.resumed_at: int | None = None
         self._scope = store.scope if options.scope is None else check_scope(options.scope)
@@ -206,7 +206,7 @@ class Import(Work):
         self._sample: tuple[str | None, str] | None = None
         format = format_of(given, options)
         self._format = format.name
-        # Whoever writes a pipe may take his time, and others want to write in it too.
+        # A pipe may be slow, and other processes must be able to write meanwhile.
         spool = options.batch is None and not self._is_database
         self._source = Source(
             given,
@@ -220,7 +220,7 @@ class Import(Work):
                 self._source.stream,
                 options.read,
                 self._refuse,
-                # It also takes one record at a time, and waits for no more than a batch.
+                # It also reads one record at a time, and never waits for more than one batch.
                 keep_text=options.on_error == "skip" or self._reads_ahead,
             )
             self._reader.takes_packs = not (
@@ -336,8 +336,8 @@ class Import(Work):
             return None if self._finished or not self.can_resume else self._state(change)
 
         path = self._source.path
-        # Only the beginning of the transaction waits for others, and no row is read before it.
-        done = self._patience.wait_for(
+        # Only the start of the transaction waits for other writers; no row is read before it.
+        done = self._busy_wait.wait_for(
             lambda: store.import_rows(
                 rows,
                 scope=self._scope,

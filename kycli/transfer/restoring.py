@@ -1,4 +1,4 @@
-"""Importing kycli's own format: scopes that come back as they were."""
+"""Importing kycli's own format: restore scopes exactly."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kycli.core.operations.importing import Imported
 from kycli.errors import ConflictError, InputError, UsageError, WrongTypeError
 from kycli.transfer.formats.complete import Lines
 from kycli.transfer.importing import (
-    NONE,
+    NO_WAIT,
+    BusyWait,
     Given,
     Import,
     ImportOptions,
-    Patience,
     Progress,
     Work,
     format_of,
@@ -37,12 +37,12 @@ def importer(
     *,
     name: str | None = None,
     progress: Progress | None = None,
-    patience: Patience = NONE,
+    busy_wait: BusyWait = NO_WAIT,
 ) -> Import | Restore:
     """Return the import of a file, by its format."""
     is_restored = format_of(given, options).name == "kycli" and not options.values_only
     kind = Restore if is_restored else Import
-    return kind(store, given, options, name=name, progress=progress, patience=patience)
+    return kind(store, given, options, name=name, progress=progress, busy_wait=busy_wait)
 
 
 class _RollBack(Exception):
@@ -67,9 +67,9 @@ class Restore(Work):
         *,
         name: str | None = None,
         progress: Progress | None = None,
-        patience: Patience = NONE,
+        busy_wait: BusyWait = NO_WAIT,
     ) -> None:
-        super().__init__(store, options, progress, patience)
+        super().__init__(store, options, progress, busy_wait)
         _check(options)
         self.loaded = Loaded(0, 0, 0, 0, 0, 0, 0, None)
         self.committed = 0
@@ -86,7 +86,7 @@ class Restore(Work):
             header = self._lines.begin()
             with ExitStack() as block:
                 # Only the beginning of the transaction waits for others.
-                self._patience.wait_for(lambda: block.enter_context(self._store.transaction()))
+                self._busy_wait.wait_for(lambda: block.enter_context(self._store.transaction()))
                 self.loaded = self._store.load(
                     self._records(),
                     history=header.history,

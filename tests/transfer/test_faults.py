@@ -21,7 +21,7 @@ from conftest import Clock
 from kycli import Kycore
 from kycli.errors import BusyError, ConflictError, FormatError, UsageError
 from kycli.transfer.formats.large_fields import large_record
-from kycli.transfer.importing import Import, ImportOptions, Patience
+from kycli.transfer.importing import BusyWait, Import, ImportOptions
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_an_import_waits_for_others_who_write(path: Path, file: Path) -> None:
             if len(waited) == 3:
                 block.__exit__(None, None, None)
 
-        work = Import(store, file, ImportOptions(), patience=Patience(60, waiting))
+        work = Import(store, file, ImportOptions(), busy_wait=BusyWait(60, waiting))
         assert work.run().created == 100
         assert len(waited) == 3
         with other.transaction(), pytest.raises(BusyError):

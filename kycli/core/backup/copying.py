@@ -65,7 +65,7 @@ def copy_store(store: Kycore, path: str, progress: Progress | None = None) -> in
     if not os.path.exists(store.path):
         raise CannotOpenError(f"{store.path}: no such file")
     try:
-        with closing(connect(store.path, "normal", _Patience())) as source, reading(source):
+        with closing(connect(store.path, "normal", _BusyHandler())) as source, reading(source):
             return copy_pages(source, path, progress)
     except apsw.Error as error:
         raise translate(error, store.path, round(_WAIT_SECONDS * 1000)) from error
@@ -129,7 +129,7 @@ def cannot_write(path: str, error: apsw.Error) -> KycliError:
     return found
 
 
-class _Patience:
+class _BusyHandler:
     """SQLite's busy handler: a reader waits only while others open or repair the database."""
 
     def __init__(self) -> None:

@@ -363,7 +363,7 @@ class _Parser:
         if field.text not in TIMES or value is None:
             return value
         if isinstance(value, str):
-            return _moment(self, value, start)
+            return _time_literal(self, value, start)
         if isinstance(value, bool):
             raise self.bad("a time is text, or milliseconds since the epoch", start)
         return value
@@ -464,7 +464,7 @@ def _number(text: str) -> int | float:
     return float(text)
 
 
-def _moment(parser: _Parser, text: str, at: int) -> int:
+def _time_literal(parser: _Parser, text: str, at: int) -> int:
     from kycli.core.history.times import milliseconds
     from kycli.errors import InvalidTimeError
 

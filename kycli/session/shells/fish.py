@@ -297,7 +297,7 @@ class FishWorker(Loop):
             except BlockingIOError:
                 poller = select.poll()
                 poller.register(self._replies, select.POLLOUT)
-                if not poller.poll(protocol.PATIENCE * 1000):
+                if not poller.poll(protocol.REPLY_TIMEOUT * 1000):
                     raise TimeoutError from None
 
 

@@ -14,7 +14,7 @@ from kycli.cli.progress import progress
 from kycli.core.operations.importing import NOTHING
 from kycli.errors import FormatError, KycliError, UsageError
 from kycli.transfer import formats
-from kycli.transfer.importing import Given, Import, ImportOptions, Patience, format_of
+from kycli.transfer.importing import BusyWait, Given, Import, ImportOptions, format_of
 from kycli.transfer.reading import ReadOptions
 from kycli.transfer.restoring import Restore, importer
 from kycli.transfer.sources import is_pipe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
-_PATIENCE_SECONDS = 600
+_BUSY_SECONDS = 600
 
 
 def import_files(env: Environment, arguments: list[str]) -> int:
@@ -34,7 +34,7 @@ def import_files(env: Environment, arguments: list[str]) -> int:
     store = env.store(create=not options.dry_run)
     together = len(arguments) > 1 and not (options.batch or options.resume or options.dry_run)
     works: list[Import | Restore] = []
-    patience = Patience(_PATIENCE_SECONDS, lambda error: env.status(f"waiting: {error}"))
+    busy_wait = BusyWait(_BUSY_SECONDS, lambda error: env.status(f"waiting: {error}"))
 
     def prepared(name: str) -> Import | Restore:
         given: Given = env.input_stream() if name == "-" else name
@@ -43,7 +43,7 @@ def import_files(env: Environment, arguments: list[str]) -> int:
             wanted = options._replace(scope=None)  # each key goes into its own
         work = importer(
             store, given, wanted, name="standard input" if name == "-" else name,
-            progress=_progress(env, name), patience=patience,
+            progress=_progress(env, name), busy_wait=busy_wait,
         )  # fmt: skip
         works.append(work)
         return work
@@ -54,7 +54,7 @@ def import_files(env: Environment, arguments: list[str]) -> int:
         pipes = {n: prepared(n) for n in arguments if together and (n == "-" or is_pipe(n))}
         with ExitStack() as block:
             if together:
-                patience.wait_for(lambda: block.enter_context(store.transaction()))
+                busy_wait.wait_for(lambda: block.enter_context(store.transaction()))
             for name in arguments:
                 work = pipes.pop(name, None) or prepared(name)
                 work.run()

@@ -104,14 +104,14 @@ class OldStore:
         self._keyring = keyring
         self._aside: Aside | None = None
         self._is_closed = False
-        with self._told():
+        with self._translating():
             if found.variant.family == PLAIN:
                 self._aside = Aside(found.path, found.wal)
                 self._connection = self._aside.connection
             else:
                 self._connection = scratch(self._load)
         try:
-            with self._told():
+            with self._translating():
                 self._tables = {
                     n for (n,) in self._connection.execute("SELECT name FROM sqlite_schema")
                 }
@@ -224,7 +224,7 @@ class OldStore:
         """
         if self._aside is None:
             return  # all of it has been read, and its checksum held
-        with self._told():
+        with self._translating():
             wrong = damage(self._connection)
         if wrong is not None:
             raise CorruptError(
@@ -235,7 +235,7 @@ class OldStore:
     # Reading
 
     def _query(self, query: str, bindings: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        with self._told():
+        with self._translating():
             yield from self._connection.execute(query, bindings)
             if self._aside is not None:
                 self._aside.make_sure_that_it_is_unchanged()
@@ -305,7 +305,7 @@ class OldStore:
         return variant
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translating(self) -> Iterator[None]:
         if self._is_closed:
             raise ClosedError(f"{self.found.path}: the old store was closed")
         try:
