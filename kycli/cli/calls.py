@@ -1,7 +1,7 @@
 """Command lines by value: words and input in; exit code, output and messages out.
 
-For what runs many commands in one process. Each runs as it does in a process of its own: the same
-grammar, handlers, messages and exit codes. Only the store stays open between them.
+For programs that run many commands in one process. Each command has the same grammar, handlers,
+messages and exit code as in its own process. Only the store stays open between them.
 """
 
 from __future__ import annotations

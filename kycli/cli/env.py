@@ -1,4 +1,4 @@
-"""What a command works with: streams, flags, terminal, configuration and the store.
+"""The environment of a command: streams, flags, terminal, configuration and the store.
 
 Handlers take an ``Environment`` and return an exit code. Tests pass other streams.
 """

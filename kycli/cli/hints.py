@@ -1,4 +1,4 @@
-"""Hints that a key was meant where an address was given."""
+"""Hints for users who gave an address and meant a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose files are obeyed. Imported only for a file that is not plainly the user's own.
+"""Which config files are trusted. Imported only for files that another user could have written.
 
 A config names the database, so whoever writes it decides where values go. In a directory like
 ``/tmp``, or in one that a group shares, that could be anybody.

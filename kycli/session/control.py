@@ -115,7 +115,7 @@ def start(idle: float | None = None) -> bool:
                 cwd="/",
                 start_new_session=True,
                 pass_fds=[theirs],
-            ).returncode = 0  # it outlives this process, so nobody waits for it
+            ).returncode = 0  # it outlives this process, so do not wait for it
         finally:
             os.close(theirs)
     with os.fdopen(ours, "rb") as answer:
@@ -174,7 +174,7 @@ def stop() -> bool:
         raise KycliError(f"{places.socket_path()}: the server does not answer")
     try:
         os.kill(found.pid, signal.SIGTERM)
-        os.killpg(found.pid, signal.SIGCONT)  # one that was stopped hears it, too
+        os.killpg(found.pid, signal.SIGCONT)  # a stopped server must receive the signal, too
     except ProcessLookupError:
         return True
     end = monotonic() + STOP_SECONDS

@@ -77,4 +77,4 @@ def _import(name: str) -> None:
     try:
         import_module(name)
     except ImportError:
-        pass  # an optional one; who needs it says so
+        pass  # an optional dependency; the code that needs it reports the error

@@ -147,8 +147,8 @@ class Loop:
         finally:
             self.table.end(self.number, self.worker.stores)
 
-    # Files of databases, which the user may replace at any time. Whoever opens one must not find
-    # the log that another worker has written for the file that was there before.
+    # The user may replace a database file at any time. A process that opens the new file must not
+    # find the -wal that another worker has written for the old one.
 
     def _watch_file(self, descriptor: int) -> None:
         self.poller.register(descriptor, READABLE)

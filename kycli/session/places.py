@@ -55,7 +55,7 @@ def remove_left_over() -> None:
             try:
                 os.unlink(os.path.join(directory(), name))
             except OSError:
-                pass  # another server was faster, or it is none of ours
+                pass  # another server was faster, or it is not our socket
 
 
 def is_alive(pid: int) -> bool:

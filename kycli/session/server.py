@@ -85,7 +85,7 @@ class Server:
         self._lock = _locked(self._lock_path)
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Serve until it is told to end, or nobody has asked for anything for long.
+        """Serve until a signal, or until there was no request for ``idle`` seconds.
 
         Parameters:
             ready: called once callers can connect.
@@ -117,7 +117,7 @@ class Server:
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.setblocking(False)
-        # Whoever has the lock owns the name: what it names is left of a server that died.
+        # The holder of the lock owns the name: an existing socket was left by a server that died.
         try:
             os.unlink(self._path)
         except FileNotFoundError:
@@ -146,10 +146,10 @@ class Server:
 
 
 def settle(pool: Pool, shell: Shell) -> None:
-    """Load what later commands may need, and let a worker that has it follow the first one.
+    """Import what later commands may need, then replace the first worker by one that has it.
 
-    The shell waits for the first command, and so for all that is done before. The others are
-    found to pause before the workers change.
+    The shell waits for the first command, so nothing is imported before that. The worker is
+    replaced when the shell pauses.
     """
     if shell.has_ended_within(_SETTLING_SECONDS, pool):
         return

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from kycli.session.protocol import Request
 
 SERVED = {"use", "config set", "config unset"}
-"""Commands that a transaction cannot take back, and that are run here all the same. The others
-take long, start programs or replace the database, so that a process of their own costs nothing."""
+"""Commands that a transaction cannot roll back, but that run in a worker all the same. The others
+take long, start programs or replace the database, so a separate process costs little."""
 
 READING = {
     *("get", "exists", "count", "keys", "scan", "search", "history", "blame", "diff", "env"),
@@ -42,14 +42,14 @@ _WITHOUT_DIRECTORY = {
 """Commands that look at no file but the config and the database."""
 
 _MOST_KEPT = 64
-"""How many configs are kept, and paths of databases, as a loop may come through any number."""
+"""How many configs, and paths of databases, are cached; a loop may use any number."""
 
 _TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_100_000_000
-"""How long a file system may give changes the same time, most of them and those of memory cards."""
+"""The resolution of timestamps: of most file systems, and of those on memory cards."""
 
 DECLINE = protocol.reply(protocol.DECLINED, [])
-"""The reply to what a caller has to do itself."""
+"""The reply to a request that the caller must run itself."""
 
 _DECLINED: tuple[bytes, list[tuple[int, bytes]]] = (protocol.DECLINED, [])
 _ASK: tuple[bytes, list[tuple[int, bytes]]] = (protocol.WANTS_INPUT, [])
@@ -60,7 +60,7 @@ class _NeedsInput(Decline):
 
 
 class Worker:
-    """Runs requests one after the other, each as in a process of its caller's.
+    """Runs requests one after the other, each in its caller's environment.
 
     Attributes:
         is_running: whether a command is under way, which ``KeyboardInterrupt`` cancels.

@@ -1,4 +1,4 @@
-"""The status bar: where the shell is, and what state it is in."""
+"""The status bar: database, scope and state of the shell."""
 
 from __future__ import annotations
 

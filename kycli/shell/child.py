@@ -1,6 +1,6 @@
-"""One command in a process of its own, which the shell starts with SIGINT blocked.
+"""One command in a separate process, which the shell starts with SIGINT blocked.
 
-So a Ctrl-C while Python starts ends it like one later on, and not with a traceback.
+So Ctrl-C while Python starts ends the process without a traceback, as it does later.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""The prompt: colours, what is shown of odd characters, history, completion."""
+"""The prompt: colours, escaping of control characters, history, completion."""
 
 from __future__ import annotations
 

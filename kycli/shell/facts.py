@@ -1,6 +1,6 @@
-"""What the status bar says of the database, found out in a thread of its own.
+"""The facts about the database in the status bar, read in a separate thread.
 
-Counting the keys of a large scope takes longer than a keystroke may.
+Counting the keys of a large scope would delay keystrokes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Output on its way from the commands, in the main thread, to the terminal, in the other."""
+"""A queue for the output of commands, from the main thread to the UI thread."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The user interface: a thread that draws, and reads keys.
+"""The user interface: a thread that draws and reads keys.
 
-It stays below what the commands print, also while one runs. Nothing here runs a command.
+It stays below the output of commands, also while one runs. Nothing here runs a command.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Interface:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Give the terminal away for the time of a block; nested blocks count as one."""
+        """Leave the terminal to a command during a block; nested blocks count as one."""
         if self._left is not None or self._loop is None:
             yield
             return
@@ -246,7 +246,7 @@ class Interface:
             self.resume()
 
     def resume(self) -> None:
-        """Take the terminal back, if it was given away."""
+        """Take the terminal back, if a command had it."""
         if self._left is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._left.set)
         self._left = None

@@ -1,4 +1,4 @@
-"""What Ctrl-C does to the main thread."""
+"""Handling Ctrl-C in the main thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving the shell, which asks what becomes of an open transaction."""
+"""Leaving the shell: ask whether to commit or roll back an open transaction."""
 
 from __future__ import annotations
 

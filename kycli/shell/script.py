@@ -1,4 +1,4 @@
-"""Commands from a file or a pipe: one a line, and the first that fails ends it."""
+"""Running commands from a file or a pipe, one per line, until one fails."""
 
 from __future__ import annotations
 

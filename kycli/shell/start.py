@@ -1,4 +1,4 @@
-"""Starting the shell: which kind of it, and what it begins with."""
+"""Starting the shell: choose its kind (screen, dumb terminal, script) and its first state."""
 
 from __future__ import annotations
 

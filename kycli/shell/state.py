@@ -1,4 +1,4 @@
-"""What the parts of the shell share: where it is, what it does, and how to have it do something."""
+"""The state that the parts of the shell share, and submitting commands."""
 
 from __future__ import annotations
 

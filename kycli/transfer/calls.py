@@ -1,4 +1,4 @@
-"""``import_data``, ``export_data`` and ``backup``: what callers of the library give, checked."""
+"""Checking the arguments of ``import_data``, ``export_data`` and ``backup``."""
 
 from __future__ import annotations
 

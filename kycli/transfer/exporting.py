@@ -1,4 +1,4 @@
-"""Exporting keys, as of one moment, to a file or a stream."""
+"""Exporting a snapshot of keys to a file or a stream."""
 
 from __future__ import annotations
 

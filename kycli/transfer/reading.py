@@ -1,4 +1,4 @@
-"""What all readers of formats share: options, rows, and how a bad record is reported."""
+"""The common part of all format readers: options, rows, and errors for bad records."""
 
 from __future__ import annotations
 

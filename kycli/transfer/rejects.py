@@ -1,4 +1,4 @@
-"""The file of rejected records, in the input's own format."""
+"""The file of rejected records, in the format of the input."""
 
 from __future__ import annotations
 

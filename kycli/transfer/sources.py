@@ -1,4 +1,4 @@
-"""Where an import reads from: a file or standard input, decompressed as it is read."""
+"""The input of an import: a file or standard input, decompressed while it is read."""
 
 from __future__ import annotations
 

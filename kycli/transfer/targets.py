@@ -1,4 +1,4 @@
-"""Where an export goes: a file that appears when it is complete, or a stream."""
+"""The output of an export: a file that appears when it is complete, or a stream."""
 
 from __future__ import annotations
 

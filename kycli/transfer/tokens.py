@@ -2,7 +2,7 @@
 
 A token is a name, ``=`` and a value, up to the next ``;``. Blanks around these are dropped. In
 double quotes a name or value may hold anything, with ``\\"``, ``\\\\``, ``\\n``, ``\\r`` and
-``\\t``. Names that begin with ``meta:`` say where the keys after them go, and for how long.
+``\\t``. Names that begin with ``meta:`` set the scope and the lifetime of the keys that follow.
 """
 
 from __future__ import annotations

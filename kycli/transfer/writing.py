@@ -1,4 +1,4 @@
-"""What all writers of formats share."""
+"""The common part of all format writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion of command lines: what may stand where the cursor is.
+"""Completion of command lines: the candidates for the word at the cursor.
 
 The shells and the interactive shell use the same engine. Commands and flags come from the
 registry; scopes, keys and paths from the store, which is only read.

@@ -1,4 +1,4 @@
-"""What completion proposes, and what it looks at to find it."""
+"""The candidates of a completion, and the state that it works with."""
 
 from __future__ import annotations
 

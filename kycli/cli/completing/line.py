@@ -1,7 +1,7 @@
-"""Reading an unfinished command line: what is known of it, and what the next word is.
+"""Parsing an unfinished command line: its command and flags so far, and what comes next.
 
-It obeys the grammar of ``kycli.cli.parse`` and takes whatever is wrong, because a line that is
-being typed is.
+It follows the grammar of ``kycli.cli.parse`` and accepts errors, because an unfinished line has
+some.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What shells ask and what they are answered: words as the user typed them, and quoted ones.
+"""Requests of shells for completions, and the replies: words as typed, and quoted words.
 
 Shells differ in how much they do. bash gives the line as it is typed and inserts the answer as
 it is, so words are read and quoted here. zsh and fish quote what they insert. zsh is given the

@@ -1,7 +1,7 @@
 """New files that get their name last, when they are complete.
 
-What is left of a process that was killed has no name at all, or one that ends in
-``.partial``, which the next one takes over.
+A process that is killed leaves no file, or one whose name ends in ``.partial``, which the next
+process reuses.
 """
 
 from __future__ import annotations

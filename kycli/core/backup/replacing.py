@@ -1,19 +1,18 @@
-"""Putting a database into the place of another one, which others may have open.
+"""Replacing a database with another one while other processes may have it open.
 
-At every moment the path names a complete database, the old one or the new one, and nothing is
-acknowledged into the old one afterwards:
+The path always names a complete database, the old one or the new one, and no write to the old one
+is acknowledged afterwards:
 
-1. A write transaction on the old database keeps all writers waiting. When it ends, each of them
-   finds that its file was replaced, because a commit looks at that first.
-2. All that is in the old ``-wal`` is moved into the old file. From then on that file is
-   complete without it.
-3. A lock on the old file (PENDING) keeps others from opening it, so that nobody begins a
-   ``-wal`` that the new file would inherit. Whoever waits for that lock sees, when it is
-   open, that the path names another file, and opens that one.
+1. A write transaction on the old database blocks all writers. When it ends, each of them finds
+   that its file was replaced, because every commit checks that first.
+2. The old ``-wal`` is checkpointed into the old file, which is then complete without it.
+3. A lock on the old file (PENDING) keeps other processes from opening it, so that none creates a
+   ``-wal`` that the new file would inherit. A process that waits for that lock then sees that the
+   path names another file, and opens that one.
 4. The old file gets its second name; ``-wal`` and ``-shm`` are removed; the new file gets the name.
 
-A process that is killed in between leaves the old database, complete, under its name. Readers that
-are in the middle of something go on with the old file.
+If the process is killed in between, the path still names the old database, and it is complete.
+Readers in the middle of a read go on with the old file.
 """
 
 from __future__ import annotations

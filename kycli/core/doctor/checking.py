@@ -1,10 +1,9 @@
 """The health of a database: the file, its tables, the rows and how they refer to each other,
 the search index.
 
-Everything is read as of one moment per part, so others may go on writing. What is mended is
-what can be made from something else: the whole side of search from the keys, an index of
-SQLite from its table, a trigger from ``layout``, and pages that no table uses by writing the
-file anew. The rest needs a backup.
+Each part is read in one snapshot, so other processes can go on writing. Only what can be rebuilt
+is repaired: the search index from the keys, an index of SQLite from its table, a trigger from
+``layout``, and unused pages by rewriting the file. The rest needs a backup.
 """
 
 from __future__ import annotations

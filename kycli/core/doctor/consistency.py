@@ -1,9 +1,9 @@
-"""How the rows of a database refer to each other: what ``layout`` promises of them, counted.
+"""Consistency of rows: counting violations of the references that ``layout`` describes.
 
-Most is said twice: a value is in ``kvstore`` and in its row of the log, or in the archive; a
-version counts on from that of the row before; a removal in the log is one in the archive.
-What is said once, such as the value of an older change, can only be looked at for whether
-it is one at all. Rows that another program wrote have no author, and then say less.
+Most facts are stored twice: a value is in ``kvstore`` and in its row of the log, or in the
+archive; a version continues that of the row before; a deletion in the log has a row in the
+archive. A fact that is stored once, such as the value of an older change, can only be checked for
+being well-formed. Rows that another program wrote have no author, and less of them can be checked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is to be known of a database file besides its content: who can read it, where it is."""
+"""Facts about a database file besides its content: its permissions and its file system."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The pages of a database, read without SQLite, which gives up where a page is damaged.
+"""Reading the pages of a database without SQLite, which stops at a damaged page.
 
-Pages are those of the file with what the ``-wal`` has of newer ones. What each of them says is
-believed only as far as it can be true: SQLite's "Database File Format" names the rules.
+A page is taken from the ``-wal`` if that has a newer version. Its content is used only as far as
+it obeys SQLite's "Database File Format".
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Saving what can be read of a damaged database into a new one.
 
-The tables are read page by page (``pages``), each tree from its root. Where a page of a tree is
-damaged, the pages below it are found by what is in them: nothing else leads there, and they are
-not noted as free. Then what is said twice makes good what is lost once: a key whose row cannot
-be read has its value from the history, and a change that cannot be read is made up from its
-key. A value that is gone is told by the name of its key, and the key is removed in the history, so
-that the new database is consistent. As changes may be missing, the history counts as complete only
-from now on.
+The tables are read page by page (``pages``), each tree from its root. If a page of a tree is
+damaged, the pages below it are recognised by their content: no other page points to them, and they
+are not on the list of free pages. Facts that are stored twice replace lost ones: a key whose row
+is unreadable gets its value from the history, and an unreadable change is reconstructed from its
+key. If a value is lost, its key is reported, and deleted in the history, so that the new database
+is consistent. As changes may be missing, the history counts as complete only from now on.
 """
 
 from __future__ import annotations

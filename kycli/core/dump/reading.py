@@ -1,10 +1,10 @@
 """Dumping: everything that a store has of some scopes, as records.
 
-A dump without history has what there is now: declarations, keys, and the archived values that
-can be restored. A dump with history also has every change that is retained, and then always
-the archive, because the history of a key that is gone ends there.
+A dump without history has the current state: settings of scopes, keys, and the archived values
+that can be restored. A dump with history also has every retained change, and always the archive,
+because the history of a deleted key ends there.
 
-The schemas of the scopes are keys of a scope of their own, and dumped as such.
+Schemas are keys of a hidden scope, and dumped as such.
 """
 
 from __future__ import annotations

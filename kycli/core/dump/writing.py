@@ -3,18 +3,17 @@
 A dump comes from a file that anybody may have written, so each record is checked by itself and,
 where it has a history, all of it by what ``doctor`` checks.
 
-With history, nothing is made up: ids keep their order, changes their parts, times and authors.
-The log is in the order of time, for all scopes together, and its ids are never given again.
-So a history can only be loaded where no key has one yet. (Appended to another history, it would
-make earlier times come after later ones, and what a key of any scope was at a time would be
-answered wrongly.)
+With history, the log is copied: ids keep their order, changes their parts, times and authors.
+The log is in order of time, for all scopes together, and ids are never reused. So a history can
+only be loaded into a store without one. (Appended to another history, earlier times would follow
+later ones, and reads of the past would be wrong.)
 
-A schema is loaded like a value, below everything that is held to it: a store may have values
-that do not meet their schema, and a dump is exact. Such values are counted.
+A schema is loaded like a value and not enforced during the load: a store may have values that do
+not conform to their schema, and a dump is exact. Such values are counted.
 
-Without history, what is loaded is one change, which begins with a note that has the time of the
-loading; its parts have the times of the keys. A scope must be empty for it, or else the
-versions of keys would be those of another past.
+Without history, the load is one change. It begins with a note that has the time of the load; its
+parts have the times of the keys. The scope must be empty, so that versions of keys do not mix with
+those of another history.
 """
 
 from __future__ import annotations

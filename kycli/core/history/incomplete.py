@@ -1,14 +1,14 @@
-"""Changes of which a part was pruned, and when they ended.
+"""Partly pruned changes, and when they ended.
 
-Pruning works key by key and scope by scope, so a change of many rows may lose some of them
-and keep others: a transaction over two scopes of which one limits its history, or a removal
-that is pruned beside a value that stays. Such a change cannot be undone, because nothing
-tells what else it did; and the last of its rows that is left does not tell when it ended,
-which is when it takes effect for reads of the past (``changes.position_at``).
+Pruning works key by key and scope by scope, so a change of many rows may lose some of them: a
+transaction over two scopes of which one limits its history, or a deletion that is pruned while
+other rows stay. Such a change cannot be undone, because the log no longer lists everything that it
+did. Its last remaining row does not give the time when the change ended, which is when reads of
+the past see it (``changes.position_at``).
 
-So whoever drops some rows of a change marks it as incomplete, with the time when it ended.
-The mark goes when the last row of the change does. A change whose first row is gone needs no
-mark to be recognised: its id is that row's.
+So pruning marks such a change as incomplete and records when it ended. The mark is removed with
+the last row of the change. A change whose first row is gone needs no mark: the id of a change is
+the id of its first row.
 """
 
 from __future__ import annotations

@@ -1,49 +1,47 @@
 """How far back history and archive are retained: limits, pruning, and giving back space.
 
-Who prunes. ``compact`` prunes everything that is older than so many days. The limits of a
-scope (``set_scope``) are enforced by writes, a few hundred rows at a time, at intervals and
-after the write itself. A scope without limits keeps its history until it is compacted.
+When pruning happens. ``compact`` prunes everything older than a number of days. Writes enforce
+the limits of a scope (``set_scope``): at intervals, after the write itself, a few hundred rows at
+a time. A scope without limits keeps its history until it is compacted.
 
-What goes. For each key one row of the log is the *boundary*: with ``history_days`` the newest
-one that is older than that, with ``history_versions`` the last of so many. The rows before
-it in the key's chain go, so that the state at the time of the boundary, and every later one,
-stays exact; the time up to which history is not complete any more (``sql.retained``) moves
-there in the same transaction. So what stays is always the newer end of a chain, and a
-``prev`` that names no row says that the rest was pruned. Three consequences:
+What is pruned. For each key, one row of the log is the *boundary*: with ``history_days`` the
+newest row that is older than the limit, with ``history_versions`` the last row within it. The rows
+before it in the key's chain are pruned, so the state at the time of the boundary, and every later
+state, stays exact. The time up to which history is incomplete (``sql.retained``) moves there in
+the same transaction. So the newer end of a chain always stays, and a ``prev`` that names no row
+means that the rest was pruned. Three consequences:
 
-- The newest row of a live key is the boundary or newer, so it stays. It may be a change of
-  the lifetime alone, whose value is that of an older row; then that row stays too, the
-  boundary's ``prev`` is set to it, and the rows between the two go. Otherwise a key whose
-  lifetime is renewed for ever would grow for ever. So the row that ``kvstore.home`` names,
-  which holds a large value, always stays.
-- A removal that is older than the limit is of no use any more, and goes itself.
-- The newest row of the log stays, whatever it is: its id must not be given again. Where it
-  is a removal that is to go, ``compact`` first appends a note behind it.
+- The newest row of a live key is the boundary or newer, so it stays. It may change only the
+  lifetime; its value is then in an older row. That row stays too, the boundary's ``prev`` is set
+  to it, and the rows between the two are pruned. Otherwise the history of a key whose lifetime is
+  renewed forever would grow forever. So the row that ``kvstore.home`` names, which holds a large
+  value, always stays.
+- A deletion or expiry that is older than the limit is pruned itself.
+- The newest row of the log always stays, because its id must not be reused. If it is a deletion
+  that should be pruned, ``compact`` first appends a note after it.
 
-A change that loses some of its rows is marked as incomplete (``history.incomplete``): it
-cannot be undone any more, and still counts from when it ended.
+A change that loses some of its rows is marked as incomplete (``history.incomplete``): it can no
+longer be undone, and reads of the past still see it from the time when it ended.
 
-How they are found. No index on the log helps, because every write would pay for it. But ids
-are in the order of time. The walk goes from the oldest id up; each row that is old enough
-makes the rows before it in its chain superfluous, and these are few, because the walk has
-already been where they are. ``sweeps`` remembers how far each walk has come: one for each
-number of days, which scopes with the same number share, and one for the numbers of versions,
-which follows the end of the log and looks at the keys that were written since. A walk stops
-at the first row that is too young. When a limit changes, all walks start again.
+How rows are found. An index on the log would slow down every write. But ids are in order of time.
+The sweep goes from the oldest id up; each row that is old enough makes the rows before it in its
+chain superfluous, and these are few, because the sweep has already passed them. ``sweeps`` stores
+the progress of each sweep: one for each number of days, shared by the scopes with that number, and
+one for limits in versions, which follows the end of the log and checks the keys written since. A
+sweep stops at the first row that is too young. When a limit changes, all sweeps start again.
 
-The archive is walked in the same way. A removed key that leaves it cannot be found any
-more, so history is complete only from its removal on.
+The archive is swept in the same way. Once a removed key leaves the archive, its chain cannot be
+found any more, so history is complete only from its removal on.
 
-Caches learn of changes from the log. Where a row is pruned, they notice a newer one of the
-same key, unless the row was a removal or a note. If one of these goes so soon that a cache
-may not have seen it, a newer note tells all caches to forget everything.
+Caches learn of changes from the log. If a row is pruned, they see a newer row of the same key,
+unless the pruned row was a deletion, an expiry or a note. If such a row is pruned so early that a
+cache may not have seen it, a newer note tells all caches to drop everything.
 
-Giving back space. SQLite reuses free pages, and only ``VACUUM`` makes the file smaller. It
-holds up writers for as long as it takes, about a second for 100 MB that stay, needs twice
-their space meanwhile, and leaves the file as it was when it is interrupted. So it is done
-where it takes no more than some two seconds, or when asked for. Giving pages back in small
-steps needs ``auto_vacuum``, which was tried: it made ``save_many`` 20 to 60 % slower, also
-where nothing is ever pruned.
+Shrinking the file. SQLite reuses free pages, and only ``VACUUM`` shrinks the file. It blocks
+writers while it runs, about a second for each 100 MB that stay, needs twice their space meanwhile,
+and leaves the file unchanged if it is interrupted. So it runs if it takes no more than about two
+seconds, or on request. Returning pages in small steps needs ``auto_vacuum``, which was tried: it
+made ``save_many`` 20 to 60 % slower, even where nothing is ever pruned.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The changes of a scope for people who watch them: newest first, and then what is new.
+"""Following the changes of a scope: the newest first, then new ones as they are committed.
 
-A reader that follows the log must not write, nor wait for long. So, other than in ``changes``,
-nothing is archived first, large values are not read, and one page looks through a bounded part
-of the log.
+A reader that follows the log must not write or wait for long. So, unlike ``changes``, this module
+does not archive expired keys first, does not read large values, and reads a bounded part of the
+log for each page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a migration could not bring over as it was, kept as keys of a scope of its own.
+"""Notes of what a migration could not convert exactly, stored as keys in a separate scope.
 
 The notes are written in the transaction of the migration, so they are there whenever the
 new database is. Those on the scope ``work`` are in ``work.migration``:

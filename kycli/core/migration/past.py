@@ -1,4 +1,4 @@
-"""What happened to a key of KyCLI 0.0 or 0.1 whose three tables do not agree.
+"""Reconstructing the history of a key of KyCLI 0.0 or 0.1 whose three tables do not agree.
 
 ``Past`` puts it together from what the tables know of the key, and adds what must have
 happened and was not recorded: an ``IMPORTED`` value that no row of the history has, or a

@@ -1,4 +1,4 @@
-"""Bringing what earlier versions left into scopes of a database of this one.
+"""Importing the files of earlier versions into scopes of a current database.
 
 All sources come in one transaction: after a crash there is all of them or nothing. Their
 history keeps its times, and stands in the log behind what is there, as one change whose

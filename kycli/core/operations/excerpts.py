@@ -1,4 +1,4 @@
-"""The beginnings of values, and keys that were removed: for showing a store to people."""
+"""The first bytes of values, and removed keys: for programs that display a store."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
 """Patterns that keys are listed by: regular expressions and shell patterns, in linear time.
 
-The engine is RE2. What a pattern costs grows with the length of the key and never
-exponentially, so a hostile one, such as ``(a+)+$``, does no harm; in exchange there are
-no backreferences and no lookaround. Python's own ``re`` was rejected for the opposite.
+The engine is RE2. Matching takes time linear in the length of the key, so a hostile pattern,
+such as ``(a+)+$``, does no harm; in exchange there are no backreferences and no lookaround.
+Python's ``re`` was rejected because it can take exponential time.
 
-RE2 also tells between which texts all matches lie, for any pattern: alternatives, flags
-and escapes included. That is the range of the primary key that has to be read, so no
-analysis of our own can be wrong about it. A pattern that says no more than "begins with
-this text" needs no engine at all and does not load it.
+RE2 also returns a lower and an upper bound of all matches, for any pattern, including
+alternatives, flags and escapes. They are the range of the primary key to read, so we need no
+analysis of our own. A pattern that only means "begins with this text" does not load RE2.
 """
 
 from __future__ import annotations

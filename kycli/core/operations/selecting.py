@@ -1,4 +1,4 @@
-"""Listing the keys of a scope by what their values hold, and the indexes for that."""
+"""Listing keys by conditions on their values, and the indexes on fields."""
 
 from __future__ import annotations
 

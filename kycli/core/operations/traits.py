@@ -1,4 +1,4 @@
-"""What kinds of keys and values there are, without reading them."""
+"""Which kinds of values a range of keys has, and whether keys expire, without reading values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether each value that met one schema meets another: a change that needs no look at the data."""
+"""Whether one schema accepts every value that another accepts; then no data has to be checked."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Definitions: what is declared of the values of a scope, as it is stored and as it is used.
+"""Schema definitions: how a scope's schema is stored, and how it is used.
 
 A scope has one schema: a list of *shapes*, each for the keys that match a pattern. A schema is
-stored as a JSON document under the name of its scope, in a scope of its own that nothing lists.
-So its changes are in the history like those of any key, with a version, a time and an author.
+stored as a JSON document under the name of its scope, in a hidden scope. So the history records
+its changes like those of any key, with a version, a time and an author.
 """
 
 from __future__ import annotations

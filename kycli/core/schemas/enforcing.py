@@ -1,4 +1,4 @@
-"""Holding the values of a scope to its schema: what each way into the store calls."""
+"""Enforcing schemas: every operation that writes a value calls this module."""
 
 from __future__ import annotations
 

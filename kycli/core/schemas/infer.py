@@ -1,4 +1,4 @@
-"""A proposal for a schema, made from the values of a scope in one pass and bounded memory."""
+"""Proposing a schema for the values of a scope, in one pass and bounded memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""JSON Schema (draft 2020-12): what of it is a type tree, and a validator for the rest.
+"""JSON Schema (draft 2020-12): conversion to a type tree, or else a validator.
 
-A document that says only what the short form can say is read into a ``Type``, so that defaults
-are filled and listings know the members. Any other is checked by the library
-``jsonschema-rs``, which implements the whole draft, and values are kept as given.
+A document that the short form could express becomes a ``Type``, so that defaults are filled in and
+listings know the members. For any other document the library ``jsonschema-rs``, which implements
+the whole draft, checks values, and they are stored as given.
 The draft: https://json-schema.org/draft/2020-12
 """
 

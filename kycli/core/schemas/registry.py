@@ -1,8 +1,8 @@
 """Setting, changing and dropping the schema of a scope.
 
-A scope that has keys is checked before it gets a schema. That reads all of them without the
-write lock, so others may write meanwhile; under the lock, only the keys that have changed since
-are checked again. So what is declared holds for every value from the moment that it is.
+The existing values of a scope are checked before it gets a schema. That runs without the write
+lock, so other processes can write meanwhile; under the lock, only the keys that have changed since
+are checked again. So once a schema is set, every value conforms to it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], object]
 
 EXISTING = ("refuse", "keep", "reject", "move")
-"""What may become of keys whose values do not meet a new schema."""
+"""The ways to treat keys whose values do not conform to a new schema."""
 _NAMED = 20
 """How many of these keys an error names."""
 _PROGRESS_ROWS = 1000

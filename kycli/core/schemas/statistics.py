@@ -1,4 +1,4 @@
-"""What the values of a scope are: the fields, their types and what they range over."""
+"""Statistics of the values of a scope: fields, their types and their ranges."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a schema says of a value: a tree of types, whatever notation it was written in.
+"""The type tree: what a schema says about a value, independent of its notation.
 
-The short form (``short``) and JSON Schema (``jsonschema``) are read into it, validators
-(``validators``) and the fields that a listing knows are made from it.
+``short`` parses the short form into it, ``jsonschema`` JSON Schema. ``validators`` and the listings
+of fields use it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Validators: what holds a value to a type tree or a JSON Schema.
+"""Validators: they check a value against a type tree or a JSON Schema.
 
-A type tree becomes a Pydantic model, made when it is first needed. Pydantic matches patterns
-with Rust's ``regex``, which takes linear time, so no pattern of a schema hangs a writer.
+A type tree becomes a Pydantic model, created when it is first needed. Pydantic matches patterns
+with Rust's ``regex``, which takes linear time, so no pattern of a schema can hang a writer.
 A value is validated as Python data and comes back as plain data: members of a date, time,
 UUID or decimal type are text in their canonical form.
 """

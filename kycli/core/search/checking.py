@@ -1,8 +1,8 @@
-"""Checking the search index: whether it holds each key that it has seen, by its words.
+"""Checking the search index: whether its words match the keys that it has indexed.
 
-``check`` looks at the structure, and at some thousand keys. ``compare`` indexes everything
-once more, in a temporary file, and compares word by word, which takes as long as building
-the index. Both leave out keys that the index has not seen yet, and removed keys.
+``check`` checks the structure, and some thousand keys. ``compare`` indexes everything again in a
+temporary file and compares word by word, which takes as long as building the index. Both skip
+removed keys and keys that are not indexed yet.
 """
 
 from __future__ import annotations

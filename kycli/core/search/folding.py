@@ -1,4 +1,4 @@
-"""Text as the search index takes it: without case and accents, words apart in any script.
+"""Folding text for the search index: remove case and accents, separate words in any script.
 
 SQLite's tokenizer ``unicode61`` finds words between blanks, and folds letters one by one.
 Texts and queries are prepared for it:

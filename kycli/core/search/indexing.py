@@ -1,9 +1,9 @@
-"""The search index: catching up with the log, and building it.
+"""The search index: bringing it up to date from the log, and building it.
 
-Writes leave the index alone. Before a search, ``catch_up`` takes in what has changed: the
-log above the watermark names the keys, and each of them is indexed as it is now, however
-often it changed. The index is built from all keys, in their order, the first time and when
-another program has changed rows without the log.
+Writes do not touch the index. Before a search, ``catch_up`` indexes what has changed: the log
+above the watermark names the keys, and each of them is indexed once, with its current value,
+however often it changed. The index is built from all keys, in key order, the first time and after
+another program has changed rows without logging it.
 
 The work is done in steps of some 50 ms, each a transaction that starts from what is on file.
 So it can be stopped or killed at any point, several processes can do it at once, and others

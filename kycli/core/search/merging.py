@@ -1,4 +1,4 @@
-"""Merging the parts of the search index, by which it is smaller and faster."""
+"""Merging the parts of the search index, which makes it smaller and faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Having the search index caught up, sound and in one part."""
+"""Optimizing the search index: update it, check it, merge it into one part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody types to search, parsed. Any text is a query.
+"""Parsing search queries. Any text is a valid query.
 
     error timeout            both words
     "connection refused"     a phrase

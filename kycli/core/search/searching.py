@@ -1,11 +1,10 @@
-"""Search: the index, and what it does not have yet, read in one snapshot.
+"""Search: read the index, and the keys that it lacks, in one snapshot.
 
-A search first lets the index catch up. Some keys may still be missing: those that another
-process changes between that and the reading, and all new ones where nothing can be written
-(a read-only file, a snapshot, a database that another process keeps locked). They are
-searched in a temporary index, which lasts for the one search. Results are ordered by BM25,
-which weighs a word by how rare it is; the temporary index knows only its own keys, so the
-order of these is approximate.
+A search first brings the index up to date. Some keys may still be missing: keys that another
+process changes in between, and all new keys if the database cannot be written (a read-only file, a
+snapshot, a lock that another process holds). They are searched in a temporary index for this one
+search. Results are ordered by BM25, which weighs a word by how rare it is; the temporary index
+knows only its own keys, so their order is approximate.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Snippets: which parts of a text matched a query, and a line around the first of them.
 
-The texts are indexed once more, by themselves, and FTS5 marks the matches in them. It
-sees folded texts; since every character is folded by itself, each mark has a position in the
-text.
+The texts are indexed again in a temporary index, and FTS5 marks the matches. It sees folded text;
+since every character is folded separately, each mark maps back to a position in the original.
 """
 
 from __future__ import annotations

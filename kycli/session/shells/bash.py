@@ -162,7 +162,7 @@ class Server:
         self._waiting.clear()
 
     def run(self) -> None:
-        """Serve until nobody is left who could ask."""
+        """Serve until no process is left that could send a request."""
         signal.signal(signal.SIGALRM, self._tick)
         poll = select.poll()
         poll.register(self._requests, select.POLLIN)
@@ -208,9 +208,9 @@ class Server:
                 used = monotonic()
 
     def _load(self) -> None:
-        """Import some of what commands may need, once the first call is done, which waits for it.
+        """Import some of the modules that commands may need, after the first call.
 
-        A little at a time: a loop that runs other programs may call again at any moment.
+        Import a few at a time: the shell may send the next request at any time.
         """
         if self._loading is None:
             from kycli.session.loading import steps
@@ -252,7 +252,7 @@ class Server:
             return
         link = self._opened(request)
         if link is None:
-            return  # it has gone, and nothing is done for it
+            return  # the caller has gone: do nothing
         try:
             if request.program == b"@":
                 whole = _whole(request)
@@ -279,7 +279,7 @@ class Server:
     # Where replies go
 
     def _opened(self, request: _Given) -> int | None:
-        """Return the pipe of a caller; None if it is there no more."""
+        """Return the pipe of a caller; None if it is gone."""
         key = request.pid, request.fd
         link = self._links.get(key)
         if link is not None:
@@ -310,7 +310,7 @@ class Server:
         try:
             os.write(link, data)  # at most _SHORT bytes, and nothing else is in the pipe
         except OSError:
-            pass  # nobody waits for it, or somebody fills his own pipe
+            pass  # the caller has gone, or its pipe is full
 
     def _sweep(self) -> None:
         """Close the pipes of processes that have ended, and the files that they did not read."""
@@ -335,7 +335,7 @@ class Server:
     # What is replied
 
     def _request(self, given: _Given) -> Request | None:
-        """Return a request as workers take it; None if it cannot be told."""
+        """Return a request in the form of ``protocol``; None if it cannot be expressed."""
         if given.variables != self._given:  # as in the request before, most of the time
             if len(given.variables) != len(VARIABLES):
                 return None  # an argument with a separator in it
@@ -528,7 +528,7 @@ def _umask(request: _Given) -> int:
 
 
 def _leave() -> None:
-    """Become a session of its own, which no terminal interrupts or stops."""
+    """Start a new session (setsid), which no terminal interrupts or stops."""
     try:
         os.setsid()
     except OSError:

@@ -53,7 +53,7 @@ def _run(serve: Callable[[Callable[[str], None]], None], ready: int) -> NoReturn
 
 
 def _leave(kept: int) -> None:
-    """Leave all that a process has of the one that started it, but for one descriptor."""
+    """Detach from the parent process: keep none of its descriptors but one."""
     os.setsid()
     os.chdir("/")
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""The window of a pane, which draws lines of exactly the size that there is."""
+"""The window of a pane: it draws lines that fit its size exactly."""
 
 from __future__ import annotations
 

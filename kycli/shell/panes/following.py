@@ -1,4 +1,4 @@
-"""The newest changes of a scope, kept up to date from the log without reading it again."""
+"""The newest changes of a scope, updated from the log without reading all of it again."""
 
 from __future__ import annotations
 

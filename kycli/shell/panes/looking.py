@@ -1,4 +1,4 @@
-"""What the browser looks at: a scope, some of its keys, one of them, and its value."""
+"""The state of the browser: the selected scope, its keys, the selected key and its value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pane is to the shell."""
+"""The interface between a pane and the shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the browser looks on a screen of any size."""
+"""Drawing the browser on a screen of any size."""
 
 from __future__ import annotations
 

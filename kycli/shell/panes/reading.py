@@ -1,4 +1,4 @@
-"""Reading for a pane: only after a commit, and with what goes wrong as text."""
+"""Reading for a pane: only after a commit, with errors as text."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Text in the cells of a pane, whatever it holds.
+"""Text in the cells of a pane, whatever it contains.
 
-Widths are counted as prompt_toolkit counts them, character by character. Where a terminal may
-draw a sequence of characters narrower than that, such as a family of emoji, the characters that
-join it are escaped; otherwise all that stands to the right of it would be displaced.
+Widths are counted as prompt_toolkit counts them, character by character. If a terminal may draw a
+sequence of characters narrower than that, such as a family of emoji, the joining characters are
+escaped; otherwise everything to the right would be displaced.
 """
 
 from __future__ import annotations

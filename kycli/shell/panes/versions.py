@@ -1,4 +1,4 @@
-"""The history of one key: its changes, and what each of them changed in the value."""
+"""The history of one key: its changes, and a diff of the value for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists that are looked at through a window: of any length, and read a part at a time."""
+"""Scrolling windows on lists of any length, which are read a part at a time."""
 
 from __future__ import annotations
 

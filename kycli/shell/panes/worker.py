@@ -1,4 +1,4 @@
-"""A thread for what a pane cannot do between two keystrokes: full-text search, listing scopes."""
+"""A thread for slow work of a pane, such as full-text search and listing scopes."""
 
 from __future__ import annotations
 

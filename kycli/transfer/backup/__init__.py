@@ -1,1 +1,1 @@
-"""Backups: copies of a whole database, made while it is in use, and brought back."""
+"""Backups: copy a whole database while it is in use, and restore such copies."""

@@ -1,4 +1,4 @@
-"""Making a backup: copied, checked, perhaps compressed, and only then given its name."""
+"""Making a backup: copy, verify, perhaps compress, and only then give the file its name."""
 
 from __future__ import annotations
 

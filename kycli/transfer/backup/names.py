@@ -1,9 +1,9 @@
 """The names of backups, and which files are backups of a database.
 
-A name that is made here says the database, the time and the place where the database is:
-``kycli-20261121T235959Z-3f9a2c1b.db``, with ``.zst`` and the like where it is compressed. The last
-part is a hash of the machine and the path. It keeps databases of the same name apart whose
-backups are in the same directory, so that none of them removes backups of another.
+A generated name contains the database's name, the time, and a hash of the machine and the path:
+``kycli-20261121T235959Z-3f9a2c1b.db``, with ``.zst`` or the like if it is compressed. The hash
+distinguishes databases of the same name whose backups are in one directory, so that pruning the
+backups of one never removes those of another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Restoring a backup: checked as a whole, and put into the place of the database at once."""
+"""Restoring a backup: verify the whole file, then replace the database atomically."""
 
 from __future__ import annotations
 

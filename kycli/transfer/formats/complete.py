@@ -1,9 +1,9 @@
-"""kycli's own format: all there is of scopes, with history and archive if asked for.
+"""kycli's own format: everything in some scopes, optionally with history and archive.
 
-docs/export-format.md describes it for programs in other languages. A line is a JSON object.
-The first is the header, the last has the counts of the others and the SHA-256 of all lines
-before it, so that a file that is cut off or damaged is refused. In between is a line for each
-record of ``kycli.core.dump``, whose members are those of the record; what is None is left out.
+docs/export-format.md describes it for programs in other languages. Each line is a JSON object.
+The first is the header. The last has the number of records and the SHA-256 of all lines before it,
+so that a truncated or damaged file is refused. In between is a line for each record of
+``kycli.core.dump``, with the same members; members that are None are left out.
 """
 
 from __future__ import annotations

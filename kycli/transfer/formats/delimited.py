@@ -1,7 +1,7 @@
 """CSV and TSV.
 
-Read strictly: a quote out of place or one that never ends is an error, and so is a record with
-more or fewer fields than the header, because what a lenient reader makes of these loses data.
+Parsing is strict: a misplaced or unclosed quote is an error, and so is a record with more or fewer
+fields than the header. A lenient parser would lose data.
 """
 
 from __future__ import annotations

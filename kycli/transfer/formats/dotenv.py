@@ -1,12 +1,11 @@
 """Files of variables: ``NAME=value`` on each line.
 
-The rules, of which programs that read such files agree on most: blank lines and lines that begin
-with ``#`` are nothing; ``export`` before a name is ignored. A value without quotes ends with
-the line, or before blanks and ``#``, and blanks around it are none of it. Between single quotes
-everything is as it is. Between double quotes ``\\n``, ``\\r`` and ``\\t`` are these characters, a
-backslash before ``\\``, ``"``, ``$`` or a backquote stands for that character, and before
-anything else it is a backslash. Quoted values may go over several lines. Nothing is expanded:
-``$HOME`` is that text.
+The rules, most of which other readers of such files share: blank lines and lines that begin with
+``#`` are ignored, and so is ``export`` before a name. A value without quotes ends with the line,
+or before blanks and ``#``; blanks around it are stripped. Text in single quotes is literal. In
+double quotes ``\\n``, ``\\r`` and ``\\t`` are these characters, a backslash before ``\\``, ``"``,
+``$`` or a backquote escapes that character, and any other backslash is literal. Quoted values may
+span several lines. Nothing is expanded: ``$HOME`` is literal text.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """JSON: an object of key to value, or a list of records or pairs.
 
-Read one element at a time. The scanner of Python's own ``json`` is given as much text as has
-been read; when it comes to the end before the element does, more is read and it tries again.
-So no other library is needed, an element takes the memory that it needs, and the line of every
-error is known.
+Elements are parsed one at a time. The scanner of Python's ``json`` gets the text that has been
+read so far; if an element is incomplete, more is read and the scanner runs again. So no other
+library is needed, memory holds one element at a time, and every error has its line number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Records of a table with fields that are longer than the csv module should read.
+"""Parsing records with large fields, for which the csv module needs too much memory.
 
-The module takes four bytes for each character of a field, and twice that while the field grows.
-Here a field takes what its text takes, whatever is in it.
+The csv module uses four bytes for each character of a field, and twice that while the field grows.
+Here a field uses only the memory of its text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keys and values that end with a NUL each: ``key\\0value\\0``.
 
-For what ``find -print0``, ``xargs -0`` and the like write and read. A value that is no UTF-8 is
-bytes. A value that holds a NUL cannot be said.
+For ``find -print0``, ``xargs -0`` and the like. A value that is not UTF-8 is read as bytes. The
+format cannot represent a value that contains a NUL.
 """
 
 from __future__ import annotations

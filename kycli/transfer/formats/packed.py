@@ -1,4 +1,4 @@
-"""CSV and TSV of pairs, split by the engine, which binds the bytes as they are."""
+"""CSV and TSV of two columns, parsed by the engine, which does not decode the bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as text alone, for formats that have no types."""
+"""Values as plain text, for formats without types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of JSON: which member is what."""
+"""JSON records: the meaning of their members."""
 
 from __future__ import annotations
 

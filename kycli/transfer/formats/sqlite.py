@@ -1,6 +1,6 @@
 """SQLite files of other programs, which are read and never written.
 
-Here and in ``prontodb`` is the only SQL outside of the engine: for tables that are not its own.
+Only this module and ``prontodb`` have SQL outside the engine, for tables of other programs.
 """
 
 from __future__ import annotations

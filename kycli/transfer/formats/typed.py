@@ -1,4 +1,4 @@
-"""Values as text beside the name of their type, for formats that have only text."""
+"""Values as text with the name of their type, for formats that have only text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mirror: the keys of a store as files, for grep and friends, and back."""
+"""A mirror: export keys as files, for tools such as grep, and import them again."""
 
 from kycli.transfer.mirror.exporting import Exported, MirrorExport
 from kycli.transfer.mirror.importing import MirrorImport, MirrorImported

@@ -1,4 +1,4 @@
-"""Writing a mirror: a file for each key, and the manifest."""
+"""Exporting a mirror: write a file for each key, and the manifest."""
 
 from __future__ import annotations
 

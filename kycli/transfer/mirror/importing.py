@@ -1,4 +1,4 @@
-"""Reading a mirror back: its files become keys."""
+"""Importing a mirror: its files become keys."""
 
 from __future__ import annotations
 

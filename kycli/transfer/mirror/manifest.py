@@ -1,9 +1,9 @@
-"""The manifest of a mirror: what it wrote for each key, and what no file can say.
+"""The manifest of a mirror: the file of each key, and metadata that a file cannot hold.
 
-``.kycli-mirror`` is JSONL, sorted by scope and key, so that it is read beside the keys of a
-store without being held in memory. While an export is under way, the new one grows in
-``.kycli-mirror.new``, where a record stands before its file is changed. If that export is
-interrupted, the records of both together are what the mirror holds.
+``.kycli-mirror`` is JSONL, sorted by scope and key, so that it can be merged with the keys of a
+store without being held in memory. An export writes a new manifest, ``.kycli-mirror.new``; a record
+is written there before its file is changed. If the export is interrupted, both files together
+describe the mirror.
 """
 
 from __future__ import annotations

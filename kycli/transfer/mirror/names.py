@@ -1,12 +1,11 @@
 """Names of files for keys, and back.
 
-A key is the file ``PROJECT/NAMESPACE/KEY``, or ``PROJECT/NAMESPACE/CONTEXT/KEY`` where it has a
-context. Each of these names is the text itself, with ``%XX`` for the bytes of what a file
-system cannot hold, or what would not come back from it. Reading a name is the same for all
-of them, and no two texts have a name in common. How a text is spelled may differ: where two
-names would be the same on a file system that folds case, or a file and a directory would
-have one name, more characters are written as ``%XX``. A name that would be too long ends in
-``%~`` and a digest, and only the manifest knows its text.
+A key is the file ``PROJECT/NAMESPACE/KEY``, or ``PROJECT/NAMESPACE/CONTEXT/KEY`` if it has a
+context. Each part is the text itself, with ``%XX`` for bytes that a file system cannot store or
+would change. Decoding needs no context, and different texts have different names. Encoding may
+vary: if two names would collide on a file system that folds case, or a file with a directory, more
+characters are written as ``%XX``. A name that would be too long ends in ``%~`` and a digest; only
+the manifest has its text.
 """
 
 from __future__ import annotations

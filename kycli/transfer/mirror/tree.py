@@ -1,7 +1,7 @@
 """The directory of a mirror: its files, reached without following a symbolic link.
 
-Each name is opened relative to the directory above it, so that nothing outside can be meant,
-also when somebody replaces a directory by a link meanwhile.
+Each name is opened relative to its parent directory, so that nothing outside can be reached, even
+if a directory is replaced by a link meanwhile.
 """
 
 from __future__ import annotations

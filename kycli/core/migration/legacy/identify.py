@@ -1,4 +1,4 @@
-"""Whose file it is: what an old release wrote, and where the old programs kept it."""
+"""Identifying files of old releases, and the places where the old programs kept them."""
 
 from __future__ import annotations
 
