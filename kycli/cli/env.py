@@ -264,7 +264,7 @@ class Environment:
         return read_all(stream, "standard input", longer)
 
     def can_ask(self) -> bool:
-        """Whether there is somebody who could answer a question."""
+        """Whether a user at a terminal can answer a question."""
         return bool(self._in and self._in.isatty() and self._err and self._err.isatty())
 
     def confirm(self, question: str, refused: str = "nothing was changed") -> bool:

@@ -227,7 +227,7 @@ def scan_once(text: str, at: int) -> tuple[Any, int]:
 
 
 def decoded(data: Any) -> Any:
-    """Return the value that what ``DECODER`` has read stands for."""
+    """Return the value that the output of ``DECODER`` represents."""
     return _untagged(data) if type(data) in (dict, list) else data
 
 

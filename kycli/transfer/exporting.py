@@ -22,7 +22,7 @@ _Item = TypeVar("_Item")
 
 
 class ExportOptions(NamedTuple):
-    """What is exported how.
+    """The options of an export.
 
     Attributes:
         format: its name.

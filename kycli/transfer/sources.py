@@ -26,7 +26,7 @@ def in_utf8(path: str | None) -> str | None:
 
 
 def is_pipe(given: str | os.PathLike[str] | BinaryIO) -> bool:
-    """Whether a source gives its bytes when somebody else has written them."""
+    """Whether a source is a pipe, whose bytes come when another process writes them."""
     try:
         if isinstance(given, (str, os.PathLike)):
             return not stat.S_ISREG(os.stat(given).st_mode)
@@ -43,7 +43,7 @@ def spooled(
     name: str,
     progress: Callable[[int], object],
 ) -> BinaryIO:
-    """Return all of a pipe as a stream that nobody has to wait for: in memory, or a file."""
+    """Read all of a pipe; return a stream of it, in memory or in a file."""
     is_path = isinstance(given, (str, os.PathLike))
     file: BinaryIO = open(given, "rb", buffering=0) if is_path else given  # type: ignore[assignment,arg-type]  # noqa: SIM115
     raw = _Counted(file, owned=is_path)

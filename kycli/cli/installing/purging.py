@@ -13,7 +13,7 @@ _LISTED = 20
 
 
 class Purge:
-    """What is in the directories of data and of settings.
+    """The files to delete from the data and the config directory.
 
     Attributes:
         files: the absolute paths of all files, in the order of the listing.

@@ -42,7 +42,7 @@ _WAIT_SECONDS = 5.0
 
 
 def copy_store(store: Kycore, path: str, progress: Progress | None = None) -> int:
-    """Copy the database of a store, as of one moment, into an empty file; return its size.
+    """Copy a snapshot of the database of a store into an empty file; return its size.
 
     Parameters:
         path: the file, which is not synced.
@@ -73,7 +73,7 @@ def copy_store(store: Kycore, path: str, progress: Progress | None = None) -> in
 
 @contextmanager
 def reading(source: apsw.Connection) -> Iterator[None]:
-    """Read a database as of one moment."""
+    """Hold a read transaction on a database."""
     source.execute(_BEGIN)
     try:
         source.execute(_FIRST_READ).fetchall()

@@ -28,7 +28,7 @@ _SIDE_FILES = ("-journal", "-wal", "-shm")
 
 @contextmanager
 def unnamed(name: str, mode: int) -> Iterator[int]:
-    """Open a new file that gets its name when the block ends well, and is gone otherwise.
+    """Open a new file that gets its name if the block succeeds, and is removed otherwise.
 
     Raises:
         FileExistsError: when there is a file of that name by then.
@@ -103,7 +103,7 @@ def remove_abandoned(path: str) -> None:
 
 
 def give_name(path: str, name: str) -> None:
-    """Give a file a name that none has.
+    """Give a file a name that does not exist yet.
 
     Raises:
         FileExistsError: when there is a file of that name.
@@ -132,11 +132,11 @@ def _take(path: str, mode: int) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)
         try:
-            # Whoever writes such a file holds this lock until the file has its name.
+            # The writer of such a file holds this lock until the file has its name.
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_named(file, path):
                 if os.fstat(file).st_nlink > 1:
-                    # It is complete, and has its name: whoever gave it was killed just then.
+                    # It is complete and has its name: its process was killed right after.
                     os.unlink(path)
                 else:
                     # Else SQLite would bring into the new file what these hold of the old one.

@@ -45,7 +45,7 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def put_in_place(new: str, path: str, aside: str, timeout_ms: int) -> bool:
-    """Give a complete and synced database the path of another, which is called ``aside`` then.
+    """Move a complete and synced database to the path of another, and that one to ``aside``.
 
     Parameters:
         new: the file, in the same directory, and nobody knows it.
@@ -100,7 +100,7 @@ def _swap(new: str, path: str, aside: str, is_sound: bool) -> None:
 
 
 def give_second_name(path: str, name: str) -> None:
-    """Give a file another name, beside the one that it has; copy it where that cannot be."""
+    """Give a file a second name (a hard link); copy it if that is impossible."""
     try:
         os.link(path, name)
     except OSError as error:
@@ -110,7 +110,7 @@ def give_second_name(path: str, name: str) -> None:
 
 
 def _move_side_files(path: str, aside: str) -> None:
-    """Let what stands beside a database go with it; what belongs to none must not stay."""
+    """Move the side files of a database with it; remove those that belong to no database."""
     for side in _SIDE_FILES:
         with suppress(FileNotFoundError):
             os.rename(path + side, aside + side)
@@ -120,7 +120,7 @@ def _move_side_files(path: str, aside: str) -> None:
 
 @contextmanager
 def _kept_from_others(path: str, timeout_ms: int) -> Iterator[bool]:
-    """Keep all others from writing to a database, and from opening it.
+    """Prevent other processes from writing to a database and from opening it.
 
     Gives whether it is sound as far as the locks need it. Then all of it is in its file; if not,
     nobody else has it open.
@@ -220,7 +220,7 @@ def locked(path: str, wait_ms: int | None) -> Iterator[apsw.VFSFile]:
 
 @contextmanager
 def _without_signals() -> Iterator[None]:
-    """Put signals off until the block has ended."""
+    """Delay signals until the block has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

@@ -70,7 +70,7 @@ _UNUSED = re.compile(r"Page \d+: never used")
 # Said of the words, which are in no tree of SQLite's.
 _OF_WORDS = re.compile(r"table main\.fts_kvstore|\bfts5\b", re.IGNORECASE)
 
-# What triggers keep while they run; it is empty whenever nobody writes.
+# The table that triggers use while they run; it is empty between writes.
 _SCRATCH = "sql_before"
 
 _SEARCH = ("fts_kvstore", "fts_docs", "fts_state")
@@ -89,7 +89,7 @@ _FORGET = "DELETE FROM sqlite_schema WHERE tbl_name IN (SELECT value FROM json_e
 
 
 class _Findings:
-    """What is wrong, and what would mend it.
+    """The problems, and the repairs that would fix them.
 
     Attributes:
         problems: all of it.
@@ -124,7 +124,7 @@ class _Findings:
 
 
 def check(store: Kycore, repair: bool = False, progress: Progress | None = None) -> list[Problem]:
-    """Return what is wrong with a database; mend what can be, if that is wanted."""
+    """Return the problems of a database; repair them where possible, if asked to."""
     found = _examined(store, progress)
     if not repair or store.read_only or not _is_mendable(found):
         return found.problems
@@ -257,13 +257,13 @@ def _verdicts(store: Kycore, sql: str) -> list[str]:
 
 
 def _reraise_if_passing(error: StorageError) -> None:
-    """Raise what says nothing of the file: that it is busy, or that there is no space."""
+    """Raise errors that do not mean damage: the database is busy, or the disk is full."""
     if type(error) not in (CorruptError, StorageError):
         raise error
 
 
 def _look_at_schema(store: Kycore, found: _Findings) -> None:
-    """Compare tables, indexes and triggers with the layout; what others have added is theirs."""
+    """Compare tables, indexes and triggers with the layout; ignore those of other programs."""
     there = {(type, name): sql for type, name, sql in store._query(_OBJECTS)}
     for type, name, sql in _objects_of_layout():
         if name in _SHADOWS:
@@ -374,7 +374,7 @@ def _mend(store: Kycore, found: _Findings, progress: Progress | None) -> None:
 
 
 def _rewrite(store: Kycore) -> None:
-    """Write the file anew, without what belongs to no table, and with an empty search index.
+    """Rewrite the file without pages that belong to no table, and with an empty search index.
 
     The tables of search are not dropped, as any others would be: what SQLite finds through
     damaged pages, and then takes for free, may be pages of other tables. So they are

@@ -219,7 +219,7 @@ class Misfit(NamedTuple):
 
 
 def misfits(store: Kycore) -> list[Misfit]:
-    """Return what is wrong with the rows of a database, but for the search index."""
+    """Return the inconsistencies of the rows of a database, except the search index."""
     found = []
     with store.snapshot():
         for source, conditions in (_KEYS, _LOG, _FORKS, _LAST, _ARCHIVE):
@@ -253,7 +253,7 @@ def _wrong_digests(store: Kycore) -> int:
 
 
 def _unreadable(store: Kycore, table: str) -> Iterator[int]:
-    """Yield the ids of rows whose texts are none, or whose value is none of its kind."""
+    """Yield the ids of rows with invalid text, or with a value that does not fit its kind."""
     last = -(1 << 63)
     while True:
         try:

@@ -61,7 +61,7 @@ def _permissions(path: str) -> Fact:
 
 
 def _reachable(mode: int, directory: int) -> str:
-    """Return what others than the owner can do with a file: ``""``, ``"read"`` or ``"change"``."""
+    """Return the access of other users than the owner: ``""``, ``"read"`` or ``"change"``."""
     sticky = directory & stat.S_ISVTX
     for shift in (3, 0):  # the group, and everybody
         if not directory >> shift & 1:

@@ -28,7 +28,7 @@ _WAL_MAGIC = 0x377F0682  # and 1 where checksums are big-endian
 
 
 class Unreadable:
-    """What stands in a row for a value that cannot be read."""
+    """Placeholder for an unreadable value of a row."""
 
 
 UNREADABLE = Unreadable()

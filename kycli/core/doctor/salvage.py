@@ -111,7 +111,7 @@ class LostKey(NamedTuple):
 
 
 class Salvaged(NamedTuple):
-    """What was saved, and what is known to be lost.
+    """The number of rows that were saved, and the known losses.
 
     Attributes:
         path: of the new database.
@@ -322,7 +322,7 @@ class _Salvage:
                 damaged.add(number)
 
     def _look_for_lost_pages(self) -> None:
-        """Take the rows of pages that nothing leads to."""
+        """Collect the rows of pages that no other page points to."""
         left = set(range(2, self._pages.count + 1)) - self._used - self._pages.free()
         for number in sorted(left):
             try:
@@ -462,7 +462,7 @@ class _Salvage:
         self._put("kvstore", row)
 
     def _log(self, row: dict[str, Any], op: int, prev: int | None, value: Any) -> None:
-        """Write a change anew that only its key tells of."""
+        """Write a lost change again, from the row of its key."""
         self._put(
             "audit_log",
             {

@@ -214,7 +214,7 @@ class _Parser:
         self.at = found.end() if found else self.at
 
     def takes(self, mark: str) -> bool:
-        """Whether a mark stands here, which is passed then."""
+        """Skip a punctuation mark if it comes next; return whether it did."""
         if not self.text.startswith(mark, self.at):
             return False
         self.at += len(mark)
@@ -222,12 +222,12 @@ class _Parser:
         return True
 
     def word(self) -> str:
-        """Return the word that stands here, in lower case, or ""."""
+        """Return the next word, in lower case, or ""."""
         found = _WORD.match(self.text, self.at)
         return found.group().lower() if found else ""
 
     def takes_word(self, *words: str) -> bool:
-        """Whether these words stand here, which are passed then."""
+        """Skip these words if they come next; return whether they did."""
         start = self.at
         for word in words:
             if self.word() != word:

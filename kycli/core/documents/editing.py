@@ -84,7 +84,7 @@ class _Target:
                 self.steps = paths.parse_steps(text, len(self.key))
 
     def begin_new(self) -> None:
-        """Take what stands before the first dot or bracket for a new key, the rest for the path.
+        """Use the text before the first dot or bracket as a new key, the rest as the path.
 
         For texts that begin with no existing key.
         """
@@ -169,7 +169,7 @@ def get_path(
     include_expired: bool,
     at: Time | None,
 ) -> Any:
-    """Return what a path leads to, or ``default``."""
+    """Return the value at a path, or ``default``."""
     if at is None:
         target = _Target(store, scope, path, key, include_expired)
         name, value, steps = target.key, target.value, target.steps
@@ -200,7 +200,7 @@ def _past(
 
 
 def patch(store: Kycore, path: str, value: Any, key: str | None, scope: str | None) -> str:
-    """Set what a path leads to, and make what leads there."""
+    """Set the value at a path, and create the objects on the way."""
     encode(value)  # refuses what could not be stored before anything waits for it
     with store.transaction():
         target = _Target(store, scope, path, key)
@@ -277,7 +277,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def merge_patch(store: Kycore, path: str, patch: Any, key: str | None, scope: str | None) -> str:
-    """Change what a path leads to by a JSON merge patch."""
+    """Apply a JSON merge patch to the value at a path."""
     encode(patch)
     with store.transaction():
         target = _Target(store, scope, path, key)
@@ -319,7 +319,7 @@ _MEMBERS = {
 def json_patch(
     store: Kycore, path: str, operations: Any, key: str | None, scope: str | None
 ) -> str:
-    """Change what a path leads to by a JSON patch."""
+    """Apply a JSON patch to the value at a path."""
     operations = _checked_operations(operations)
     with store.transaction():
         target = _Target(store, scope, path, key)
@@ -422,7 +422,7 @@ def _misfit(number: int, operation: dict[str, Any], document: Any, error: Except
 
 
 def _why_not(document: Any, pointer: str, is_new: bool) -> str:
-    """Return why a JSON pointer, RFC 6901, leads nowhere, or "" when it does lead somewhere.
+    """Return why a JSON pointer (RFC 6901) cannot be resolved, or "" if it can.
 
     Parameters:
         is_new: whether what it leads to need not be there yet.

@@ -5,8 +5,7 @@ A path is a chain of steps. ``.name`` and ``["name"]`` choose a member of an obj
 are slices, as in Python, and make a list to go on from. A name in brackets is a JSON
 string, or stands in single quotes. Each path chooses one thing, so there are no wildcards.
 
-``null`` counts as nothing: what is inside it is missing, and a place inside it can be
-made.
+``null`` counts as missing: nothing is inside it, and setting a path inside it replaces it.
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ def _rendered(step: Step) -> str:
 
 
 def read(document: Any, steps: list[Step], name: str) -> Any:
-    """Return what is at the end of the steps, or MISSING.
+    """Return the value at the end of the steps, or MISSING.
 
     Parameters:
         name: what the document is called in errors.
@@ -177,7 +176,7 @@ def read(document: Any, steps: list[Step], name: str) -> Any:
 
 
 def put(document: Any, steps: list[Step], value: Any, name: str) -> Any:
-    """Return the document with a value at the end of the steps, making what leads there.
+    """Return the document with a value set at the end of the steps; create what is missing.
 
     The document is changed in place, also when this fails. An index that is one past the
     end of a list adds an item.
@@ -219,7 +218,7 @@ def _counted(items: int) -> str:
 
 
 def _check_fit(container: Any, steps: list[Step], place: int, name: str) -> None:
-    """Refuse to take a member of what is no object, and an item of what is no list."""
+    """Refuse a member of a non-object, and an item of a non-list."""
     step = steps[place]
     if type(container) is (dict if isinstance(step, str) else list):
         return

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 
 class _Missing:
-    """What stands for a value that a record does not have, as None is one."""
+    """Marks a missing value, because None is a value."""
 
     __slots__ = ()
 
@@ -27,7 +27,7 @@ OPERATIONS = (
 
 
 class ScopeRecord(NamedTuple):
-    """A scope of which something is dumped, and what is declared of it.
+    """A dumped scope and its settings.
 
     The scope ``#schemas``, which comes first where it is, has a key for each scope of the dump
     that has a schema: its name, and the schema as the value.

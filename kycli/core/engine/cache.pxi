@@ -1,40 +1,38 @@
-# What is kept in memory and is never stale: values, and what is declared of scopes. Part of
+# The value cache, and the settings of scopes in memory; both are never stale. Part of
 # storage.pyx: one extension is one file to load at start-up.
 #
-# How it knows. In WAL mode the shared memory that all processes map (the -shm file)
-# begins with the WAL-index header: 48 bytes that describe the newest commit, twice
-# (SQLite, "WAL-mode File Format", 2.1). Every commit of anybody writes them anew before
-# it returns: the second copy, a barrier, the first copy (walIndexWriteHdr). So bytes
-# that are what they were mean that no commit has returned since. SQLite's own readers
-# decide by the same comparison whether their page cache is still good (walIndexTryHdr).
+# Detecting changes. In WAL mode the shared memory that all processes map (the -shm file)
+# begins with the WAL-index header: two copies of 48 bytes that describe the newest commit
+# (SQLite, "WAL-mode File Format", 2.1). Every commit of any process rewrites them before it
+# returns: the second copy, a barrier, the first copy (walIndexWriteHdr). So if the bytes are
+# unchanged, no commit has returned since. SQLite's readers use the same comparison to decide
+# whether their page cache is still valid (walIndexTryHdr).
 #
-# Why a hit is never stale. Say that a commit has returned, and that whoever made it has
-# told us. Telling takes a system call, or a release and an acquire, so the fence before
-# the comparison makes us see the header that the commit wrote, on ARM too; it differs
-# from the one we hold (it has another checksum over all frames of the log), and the entry
-# is not used. A commit that is in the middle of writing the header has not returned;
-# whether we see its bytes, the old ones or some of both, old values are still right, and
-# anything but the old bytes in both copies counts as a change.
+# Why a hit is never stale. Assume that a commit has returned and that its process has notified
+# us. The notification takes a system call, or a release and an acquire, so the fence before the
+# comparison makes us see the header that the commit wrote, on ARM too. It differs from ours
+# (its checksum covers all frames of the log), so the entry is not used. A commit that is still
+# writing the header has not returned. Whether we see its bytes, the old ones or a mixture, old
+# values are still valid, and anything but the old bytes in both copies counts as a change.
 #
-# Why an entry is right when it is made. The header is read before the read transaction
-# that fetches the value begins. If a commit comes in between, the value may be newer than
-# the header, which the next comparison finds; it can never be older.
+# Why an entry is valid when it is added. The header is read before the read transaction that
+# fetches the value begins. If a commit comes in between, the value may be newer than the
+# header, and the next comparison notices; it can never be older.
 #
 # A value that is read after the header has changed is added without catching up first. It may
-# be newer than the header and the row of the log that the cache has seen. That does no harm:
-# catching up may drop it for a change that it already has.
+# be newer than the header and the last log row that the cache has read. That is harmless:
+# catching up may drop the value for a change that it already includes.
 #
-# What is dropped. Each change of a key is a row of audit_log, in the order of the
-# commits. So a cache that has seen all rows up to an id reads those behind it, in the
-# same read transaction, and drops just their keys. What other programs write by plain SQL
-# is there too, by triggers. Whoever renames a scope or prunes the log adds a row of the
-# empty scope, which drops everything.
+# What is dropped. Each change of a key is a row of audit_log, in the order of commits. So a
+# cache that has read all rows up to an id reads the later ones, in the same read transaction,
+# and drops only their keys. Triggers log what other programs write by plain SQL. Renaming a
+# scope or pruning the log adds a row of the empty scope, which drops everything.
 #
-# What is declared of a scope is in no log. When the header has changed, its row is read again
-# before it is used. A commit of this store changes the header too, but not what is declared, so
-# the header that it has left is taken over. That it is ours is told by its count of commits
-# (iChange): the write lock is held from the comparison before the commit to the commit, so where
-# the count is one more afterwards, nobody else has committed.
+# Settings of scopes are not logged. When the header has changed, the row of a scope is read
+# again before it is used. A commit of this store changes the header too, but no settings, so
+# the store adopts the new header. The count of commits (iChange) shows that the commit was ours:
+# the write lock is held from the comparison before the commit to the commit, so if the count is
+# one higher afterwards, no other process has committed.
 
 cdef extern from *:
     """

@@ -1,4 +1,4 @@
-# What is declared of scopes, and schemas. Part of storage.pyx: one extension is one file to
+# Settings of scopes, and schemas. Part of storage.pyx: one extension is one file to
 # load at start-up.
 
 

@@ -1,5 +1,5 @@
-# What programs need that show what is in a store while others change it. Part of storage.pyx: one
-# extension is one file to load at start-up.
+# For programs that display a store while others change it. Part of storage.pyx: one extension is
+# one file to load at start-up.
 
 
 cdef class _Watching:

@@ -1,9 +1,9 @@
 # Changes of keys. Part of storage.pyx: one extension is one file to load at start-up.
 #
-# A change is two rows, one of the log and the live one, and is made between ``enter`` and
-# ``leave`` inside a transaction. It takes no savepoint: what can still fail once its first
-# row is written is the disk, the memory or Ctrl-C, and then it takes the whole transaction
-# with it, as SQLite itself does after some of these.
+# A change writes two rows, one of the log and the live one, between ``enter`` and ``leave``
+# inside a transaction. It uses no savepoint: after the first row only the disk, the memory or
+# Ctrl-C can make it fail, and then the whole transaction is rolled back, as SQLite itself does
+# after some of these errors.
 
 cdef str _STATUS_CREATED = "created"
 cdef str _STATUS_OVERWRITTEN = "overwritten"

@@ -99,7 +99,7 @@ def restore(
 
 
 def check_version(version: Any) -> None:
-    """Refuse what is no version of a key."""
+    """Refuse an invalid version number."""
     if type(version) is not int:
         raise WrongTypeError(f"a version is a whole number, not {shown(version)}")
     if version < 1:

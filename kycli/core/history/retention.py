@@ -124,7 +124,7 @@ def _check_setting(name: str, value: Any) -> None:
 
 
 def check_days(days: Any, name: str) -> None:
-    """Refuse what is no number of days.
+    """Refuse an invalid number of days.
 
     Raises:
         InvalidValueError: naming what is wrong.

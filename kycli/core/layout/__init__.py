@@ -157,7 +157,7 @@ VALUE = """CASE WHEN k.home IS NULL THEN k.value
 
 NOTE_BYPASS = f"""
 INSERT INTO audit_log (scope, key, op, version, timestamp) VALUES ('', '', {BYPASS}, 0, ?1)"""
-"""Tells all caches that the log does not say what has changed."""
+"""Makes all value caches drop everything, after changes that the log does not list."""
 
 NOTE_RENAMED = f"""
 INSERT INTO audit_log (scope, key, value, op, version, timestamp)

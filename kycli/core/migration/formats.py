@@ -105,7 +105,7 @@ def _name_is_taken(path: str, kind: str, name: str) -> ConflictError:
 
 
 def make_objects(connection: apsw.Connection) -> None:
-    """Make what holds no data of its own, as the layout has it: indexes, triggers, views."""
+    """Create the objects of the layout that hold no data: indexes, triggers, views."""
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     for kind, name, sql in objects_of_layout():
         if kind != "table" or (name == "fts_kvstore" and name not in present):
@@ -234,7 +234,7 @@ def _lay_out_anew(connection: apsw.Connection, move: Move) -> tuple[Moved, list[
         what was moved, and notes on what could not be moved as it was.
     """
     present = _tables(connection)
-    notes = _drop_what_is_on_old_tables(connection)
+    notes = _drop_dependents(connection)
     if move.misnamed:
         move.rename_keys()
         move.plan()
@@ -258,7 +258,7 @@ def _lay_out_anew(connection: apsw.Connection, move: Move) -> tuple[Moved, list[
     return moved, notes
 
 
-def _drop_what_is_on_old_tables(connection: apsw.Connection) -> list[Note]:
+def _drop_dependents(connection: apsw.Connection) -> list[Note]:
     """Drop the triggers on the old tables; return notes on what is lost with the tables."""
     made = connection.execute(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema "
@@ -332,7 +332,7 @@ def examine(path: str) -> Examined | None:
         return Examined(0, found.description, found)
     version = _format_of(path, header)
     if version is None:
-        raise NotADatabaseError(f"{path}: {_what_it_is(header)}")
+        raise NotADatabaseError(f"{path}: {_file_type(header)}")
     if version == layout.FORMAT:
         return None
     check_version(version, path)
@@ -394,7 +394,7 @@ def _header(path: str) -> bytes:
         raise cannot_open(path, error) from error
 
 
-def _what_it_is(header: bytes) -> str:
+def _file_type(header: bytes) -> str:
     """Say of a file that is not one of ours what it is."""
     if not header:
         return "the file is empty, so there is nothing to migrate"
@@ -473,7 +473,7 @@ def migrate(
         ReadOnlyError, DiskFullError, CannotOpenError: nothing was changed.
     """
     _check_file(path)
-    with _alone_in(os.path.dirname(path)):
+    with _locked_directory(os.path.dirname(path)):
         connection = _take(path, busy_timeout_ms)
         names = [backup] if isinstance(backup, str) else backup
         try:
@@ -608,7 +608,7 @@ def _check_file(path: str) -> None:
         )
     header = _header(path)
     if not header.startswith(_MAGIC):
-        raise old_file(path) or NotADatabaseError(f"{path}: {_what_it_is(header)}")
+        raise old_file(path) or NotADatabaseError(f"{path}: {_file_type(header)}")
     if not (os.access(path, os.W_OK) and os.access(directory, os.W_OK)):
         raise ReadOnlyError(
             f"{path}: the file and its directory must be writable to migrate it",
@@ -617,8 +617,8 @@ def _check_file(path: str) -> None:
 
 
 @contextmanager
-def _alone_in(directory: str) -> Iterator[None]:
-    """Wait until nobody else migrates a file of a directory, and keep others waiting."""
+def _locked_directory(directory: str) -> Iterator[None]:
+    """Lock a directory for migrating: wait for other migrations, and block later ones."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -38,7 +38,7 @@ def drop_cache(store: Kycore, scope: str) -> None:
 
 
 def declare_cache(store: Kycore, scope: str, timeout_ms: int | None) -> None:
-    """Declare a scope a cache, or with None that it is none any more."""
+    """Make a scope a cache, or with None a plain scope."""
     sql.declare(store, scope, store._now(), {"cache_ms": timeout_ms})
 
 

@@ -6,7 +6,7 @@ from kycli.errors import InvalidValueError
 
 
 def parse_number(text: str) -> int | float | None:
-    """Return the number that a text spells: an int where it can be one; None if it is none.
+    """Return the number that a text represents, as an int if possible; None if it is not one.
 
     Stricter than ``int`` and ``float``, which also take blanks, ``1_000``, ``nan`` and the
     digits of other scripts.

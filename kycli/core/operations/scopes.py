@@ -23,7 +23,7 @@ def scopes(store: Kycore) -> list[str]:
 
 
 def drop_scope(store: Kycore, scope: str) -> int:
-    """Delete all keys of a scope and what is declared of it; return how many keys."""
+    """Delete all keys and settings of a scope; return the number of keys."""
     with store.transaction():
         count = store.delete_many(prefix="", scope=scope)
         sql.undeclare(store, scope)

@@ -111,7 +111,7 @@ class Enforcer:
 
 
 def _matcher(keys: str) -> Callable[[str], bool]:
-    """Return a function that tells whether a key matches a shell pattern."""
+    """Return a function that tests whether a key matches a shell pattern."""
     first, past, matches = select(None, keys)
 
     def match(key: str) -> bool:

@@ -250,7 +250,7 @@ def check_draft(document: Any) -> None:
 
 
 def _refuse(uri: str) -> Any:
-    """Keep a schema from reading files and addresses."""
+    """Prevent a schema from reading files and URLs."""
     raise ValueError("a schema is complete in itself")
 
 

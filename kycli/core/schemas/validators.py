@@ -128,7 +128,7 @@ class TreeValidator:
 
 
 class DocumentValidator:
-    """Holds values to a JSON Schema that is no type tree; values are kept as given."""
+    """Validates against a JSON Schema that has no type tree; values are stored as given."""
 
     model = None
 

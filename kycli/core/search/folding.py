@@ -66,7 +66,7 @@ class _Folding(dict[int, str]):
 
 
 def _fold(char: str) -> str:
-    """Return a character as the index takes it; nothing for what only adorns another."""
+    """Return the folded form of a character; "" for a combining mark."""
     category = unicodedata.category(char)
     if category == "Cs":
         return " "

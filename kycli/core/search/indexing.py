@@ -117,14 +117,14 @@ def update(store: Kycore, progress: Progress | None = None) -> int:
 
 
 def rebuild(store: Kycore, progress: Progress | None = None) -> None:
-    """Build the index anew."""
+    """Rebuild the index."""
     with store.transaction():
         forget(store)
     catch_up(store, progress)
 
 
 def forget(store: Kycore) -> None:
-    """Drop the state of the index; the next search builds it anew."""
+    """Drop the state of the index; the next search rebuilds it."""
     index.set_state(store, None, None)
 
 

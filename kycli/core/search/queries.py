@@ -77,7 +77,7 @@ class _NoQueryError(Exception):
 
 
 def parse(query: str) -> Query | None:
-    """Return the query that somebody typed; None when it holds no word at all.
+    """Parse a query; return None if it has no words.
 
     >>> parse("key:err*")
     InColumn(column='key', query=Phrase(words=('err',), prefix=True))

@@ -61,7 +61,7 @@ def search(
     snippets: bool = False,
     progress: Progress | None = None,
 ) -> list[Hit]:
-    """Return what is found in a scope, or in all when it is None; best first."""
+    """Return the matches in a scope, or in all scopes if it is None; best first."""
     if not isinstance(query, str):
         raise WrongTypeError(f"a query is text, not {type(query).__name__}")
     parsed = parse(str.__str__(query))  # exactly, also for a member of a StrEnum
@@ -115,7 +115,7 @@ def _catch_up(store: Kycore, progress: Progress | None) -> None:
 def _unindexed(
     store: Kycore, query: Query, scope: str | None, most: int, keys_only: bool, state: State
 ) -> list[Found]:
-    """Return what is found among the keys that the index does not know as they are now."""
+    """Return the matches among the keys whose current values are not indexed."""
     scratch = TextIndex()
     try:
         scratch.add_keys(_texts(store, scope, state))

@@ -215,14 +215,14 @@ def count(store: Kycore) -> int:
 
 
 def defer_merging(store: Kycore) -> None:
-    """Have what is added stay in parts, until ``merge_as_usual`` in the same transaction."""
+    """Switch merging off until ``merge_as_usual`` in the same transaction."""
     store._query(_CONFIGURE, ("automerge", 0))
     # Else the next to write would merge all parts at once. This stays.
     store._query(_CONFIGURE, ("crisismerge", _PARTS_MAX))
 
 
 def merge_as_usual(store: Kycore) -> None:
-    """Have parts merged as they are added, by and by, as is FTS5's default."""
+    """Switch merging on: FTS5 merges parts gradually as they are added, its default."""
     store._query(_CONFIGURE, ("automerge", 4))
 
 

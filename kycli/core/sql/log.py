@@ -531,10 +531,10 @@ def _last_entered(store: Kycore, id: int) -> tuple[int, int] | None:
 
 
 def note_bypass(store: Kycore, now: int) -> None:
-    """Tell all caches that the log does not say what has changed."""
+    """Make all value caches drop everything, after changes that the log does not list."""
     store._query(NOTE_BYPASS, (now,))
 
 
 def note_renamed(store: Kycore, scope: str, to_scope: str, now: int) -> None:
-    """Note that a scope was renamed, which tells all caches to forget."""
+    """Note that a scope was renamed, which makes all value caches drop everything."""
     store._query(NOTE_RENAMED, (scope, to_scope, now))

@@ -363,7 +363,7 @@ def space(store: Kycore) -> Space:
 
 
 def vacuum(store: Kycore) -> None:
-    """Write the file anew, without its free pages."""
+    """Rewrite the file without its free pages."""
     store._query("VACUUM")
 
 

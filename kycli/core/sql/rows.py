@@ -116,7 +116,7 @@ def expired_between(
     store: Kycore, after: int, upto: int, position: int, scope: str | None,
     bounds: tuple[str, str | bytes] = ("", b""),
 ) -> Iterator[KeyState]:  # fmt: skip
-    """Yield the keys that expired after one time and up to another, as nobody has noted yet.
+    """Yield the keys that expired after one time and up to another and are not archived yet.
 
     Reads in pages, between which the caller may write.
 

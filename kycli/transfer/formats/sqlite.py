@@ -160,7 +160,7 @@ class SqliteReader(Reader):
 
 
 class _NoText(NamedTuple):
-    """A text that is none."""
+    """Invalid text."""
 
     data: bytes
     encoding: str

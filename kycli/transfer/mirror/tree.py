@@ -73,7 +73,7 @@ class Tree:
     # What the directory is
 
     def lock(self, *, exclusive: bool) -> None:
-        """Keep others from changing the mirror; the lock ends with the process.
+        """Lock the mirror against other processes; the lock ends with this process.
 
         Raises:
             FileError: when somebody else has it.

@@ -69,7 +69,7 @@ class _Batch:
                 if request.is_last or (self._failed and self._stops):
                     self._flush()
                     return
-            # Whoever waits for the replies before it writes more must get them now.
+            # A program may wait for the replies before it writes more, so send them now.
             self._flush()
             self._calls.refresh()
             if not block:

@@ -1,9 +1,9 @@
 # Filling the search index. Part of storage.pyx: one extension is one file to load at start-up.
 #
-# Rows go from one statement into the next. As lists of tuples, executed one by one through
-# Python, they would take longer than FTS5 takes for them. The rows of fts_docs are inserted
-# many at a time, which takes half as long, and at the end: SQLite opens a savepoint for a
-# statement of many rows, at which FTS5 writes a part of the index.
+# Rows go directly from one statement into the next. Passing them through Python, as tuples,
+# would take longer than FTS5 needs for them. The rows of fts_docs are inserted many at a time,
+# which takes half as long. This is done at the end, because SQLite opens a savepoint for a
+# statement of many rows, and FTS5 then writes a part of the index.
 
 cdef enum:
     DOCS = 32  # as in sql.index

@@ -1,7 +1,7 @@
 # Keys and values of text as lines of CSV, TSV or JSONL. Part of storage.pyx: one extension is
 # one file to load at start-up.
 #
-# SQLite's own bytes are copied into the lines, and no object is made of a row: that takes as
+# SQLite's own bytes are copied into the lines. Creating Python objects for a row would take as
 # long as reading it.
 
 cdef enum:

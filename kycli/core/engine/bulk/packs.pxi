@@ -1,16 +1,16 @@
 # Pairs of text as the bytes of a table. Part of storage.pyx: one extension is one file to load
 # at start-up.
 #
-# A table of millions of rows takes as long to turn into Python's objects, two and a tuple for
-# each row, as SQLite takes to write it. So the commonest table, of which one column is the key
-# and another the value, both text, is split here, and its bytes are bound as they are.
+# Turning a table of millions of rows into Python objects, three for each row, takes as long as
+# SQLite takes to write it. So the most common table, with one column for the key and one for
+# the value, both text, is parsed here, and its bytes are bound without decoding.
 #
-# Only what is right is read here. At the first record that is not, the iterator ends, and who
-# knows the format's errors reads from there.
+# Only valid records are parsed here. At the first invalid record the iterator ends; the reader
+# of the format, which knows its errors, continues there.
 
 cdef enum:
     PACK_BYTES = 4194304          # that are read at once
-    PACK_BYTES_MAX = 4194304      # of a record; a longer one is left to others
+    PACK_BYTES_MAX = 4194304      # of a record; the reader in Python takes longer ones
 
 cdef struct _Pair:
     Py_ssize_t key       # where it begins

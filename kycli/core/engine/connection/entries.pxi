@@ -1,4 +1,4 @@
-# Whether entries of directories have stayed as they are. Part of storage.pyx: one extension is
+# Noticing changes of directory entries. Part of storage.pyx: one extension is
 # one file to load at start-up.
 
 cdef extern from *:

@@ -1,4 +1,4 @@
-# What the file system says of a database: where it is, and whether it is still the same file.
+# The files of a database: their identity, and whether they were replaced.
 # Part of storage.pyx: one extension is one file to load at start-up.
 
 cdef extern from *:

@@ -3,9 +3,9 @@
 #
 # SQLite's locks and shared memory do not survive a fork: a child that used the inherited
 # connection would corrupt the file. So every idle connection is closed before a fork, and
-# parent and child each open their own at the next call. A connection that is in a transaction
-# or in a call at that moment stays open in the parent; in the child it refuses to work, and
-# so does any new one on the same file.
+# parent and child each open their own at the next call. A connection in a transaction or in a
+# call stays open in the parent; in the child it refuses to work, and so does any new connection
+# to the same file.
 
 cdef extern from "pthread.h" nogil:
     int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,

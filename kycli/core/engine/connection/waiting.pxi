@@ -1,4 +1,4 @@
-# Time, and waiting for the locks of other processes.
+# Clocks, the busy handler, and the lock between threads.
 # Part of storage.pyx: one extension is one file to load at start-up.
 
 cdef extern from "Python.h":

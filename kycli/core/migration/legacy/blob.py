@@ -210,7 +210,7 @@ def _literal(text: str) -> str | int | None:
 # ---------------------------------------------------------------- empty or deleted
 
 
-def tell_empty_from_deleted(connection: apsw.Connection, keyring: Keyring, written_at: str) -> None:
+def restore_empty_values(connection: apsw.Connection, keyring: Keyring, written_at: str) -> None:
     """Give the empty values in a loaded history back; the dump has NULL for them.
 
     NULL is in the history of a key for a deletion, and for a value that is the empty text.

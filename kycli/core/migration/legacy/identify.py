@@ -107,13 +107,13 @@ def identify(path: str, *, wal: str | None = None) -> Found | None:
     # With a journal that a crash left behind, the header is of a change that never was.
     marked = start[68:72] == APPLICATION_ID.to_bytes(4, "big") and not has_journal(path)
     if start.startswith(_SQLITE) and not marked:
-        _make_sure_that_the_end_is_there(path, start, status.st_size)
+        _check_not_truncated(path, start, status.st_size)
         return _identify_plain(path, status.st_size, wal)
     return None
 
 
 def has_journal(path: str) -> bool:
-    """Whether beside a database stands a rollback journal that is to be played back.
+    """Whether a database has a hot rollback journal.
 
     One that is done with may be left there, and then begins with zeros.
     """
@@ -124,7 +124,7 @@ def has_journal(path: str) -> bool:
         return False
 
 
-def _make_sure_that_the_end_is_there(path: str, start: bytes, size: int) -> None:
+def _check_not_truncated(path: str, start: bytes, size: int) -> None:
     """SQLite itself takes half a page at the end for a page that ends in zeros."""
     page = int.from_bytes(start[16:18], "big")
     page = 65_536 if page == 1 else page

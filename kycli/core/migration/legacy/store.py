@@ -290,7 +290,7 @@ class OldStore:
                 target.execute("CREATE INDEX idx_audit_key ON audit_log (key)")
                 target.execute("CREATE INDEX idx_archive_key ON archive (key)")
                 written = written_at.strftime("%Y-%m-%d %H:%M:%S")
-                blob.tell_empty_from_deleted(target, self._keyring, written)
+                blob.restore_empty_values(target, self._keyring, written)
             else:
                 target.executemany(
                     "INSERT OR REPLACE INTO kvstore (key, value) VALUES (?, ?)",
