@@ -1,8 +1,9 @@
 """Waiting for the next request: poll briefly before sleeping.
 
 Waking a process on an idle CPU takes longer than a short command, much longer on virtual machines.
-A shell loop sends its next request right after the last reply. So after such a request, a server
-polls for a short time before it sleeps, provided that another CPU is idle. Only Linux reports that.
+A shell loop sends its next request right after the last reply. So after two such requests in a row,
+a server polls for a short time before it sleeps, provided that there is a CPU for every process.
+Only Linux reports that.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _AWAKE = 0.0004
-"""The seconds that the next request is looked for: what a shell needs between two calls."""
+"""How many seconds to poll: the time that a shell needs between two calls."""
 
 _FAST_TURNS = 2
-"""After so many such waits in a row; one may be between a connection and its request."""
+"""How many short waits in a row start polling; one may be between a connection and its request."""
 
 _LOOK_TURNS = 16
-"""After so many requests it is looked up again whether a CPU is free."""
+"""How many requests to serve before checking again whether a CPU is free."""
 
 _BUSY_SECONDS = 0.02
-"""When none is, it is looked up again after so long."""
+"""How many seconds to wait before checking again if none is."""
 
 
 class Waiter:
