@@ -508,13 +508,13 @@ class Import(Work):
         if found["options"] != self._identity():
             raise UsageError(
                 f"{self.name}: the interrupted import had other options",
-                hint="resume it with the same ones, or begin anew without --resume",
+                hint="resume it with the same ones, or start over without --resume",
             )
         if found["rejects"] and found["rejects_file"] != in_utf8(self.options.rejects):
             raise UsageError(
                 f"{self.name}: the interrupted import wrote rejects to {found['rejects_file']}",
                 hint=f"resume it with --rejects {shlex.quote(found['rejects_file'])}, "
-                "or begin anew without --resume",
+                "or start over without --resume",
             )
         size, changed, _, _ = self._source.fingerprint()
         if (size, changed) != (found["size"], found["time"]) or (
@@ -522,7 +522,7 @@ class Import(Work):
         ):
             raise ConflictError(
                 f"{self.name}: the file has changed since the import was interrupted",
-                hint="import it anew without --resume",
+                hint="import it again without --resume",
             )
         return found
 

@@ -95,7 +95,7 @@ class _Findings:
         problems: all of it.
         hopeless: a table that nothing else can be made from is damaged.
         rewrite: the trees of search, or pages of no table, are damaged in a way that only
-            writing the file anew gets rid of.
+            rewriting the file gets rid of.
         rebuild: the search index does not hold what it should.
         reindex: the indexes that do not go with their tables.
         remake: SQL of triggers, views and indexes that are missing or others, and of a table

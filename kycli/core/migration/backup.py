@@ -1,8 +1,7 @@
-"""A copy of a database that is about to be migrated: whole and verified, or not there.
+"""A copy of a database that is about to be migrated: complete and verified, or absent.
 
-The file gets its name last. Until then it has none, where the system can do that, so a
-process that is killed leaves nothing that looks like a copy and is none. A complete copy
-that a killed migration left is used again.
+The file gets its name last. Until then it has no name, if the system supports that, so a process
+that is killed leaves no incomplete copy. A complete copy that a killed migration left is reused.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
 """Bringing a database file of an earlier kycli to the format of this one, in place.
 
-A file is taken for itself, checked, copied if that is wanted, and then changed in one
-transaction, whose last two writes are the format number and the application id. So
-whoever opens it finds either the old file or the new one, complete, whatever happens
-in between: a rollback journal undoes what a crash cut short. The journal is a rollback
-journal and no write-ahead log because almost everything that is written is new pages,
-which such a journal need not hold; with a log all would be written twice.
+A file is locked exclusively, checked, copied if requested, and then changed in one transaction,
+whose last two writes are the format number and the application id. So a process that opens it
+finds either the old file or the new one, complete, whatever happens in between: a rollback journal
+undoes what a crash cut short. A rollback journal is used, and not a write-ahead log, because almost
+all writes go to new pages, which such a journal does not hold; a log would write them twice.
 
-Formats of ours go through ``STEPS``, each from one number to the next. A step changes
-tables and their rows alone; indexes, triggers and views hold no data, so at the end of
-the chain they are made as ``layout`` has them. Files from before there were formats
-(KyCLI 0.0 and 0.1) are laid out anew by ``kycli.core.migration.plain``.
+The numbered formats go through ``STEPS``, each from one number to the next. A step changes only
+tables and their rows; indexes, triggers and views hold no data, so they are created at the end as
+``layout`` has them. Files from before there were formats
+(KyCLI 0.0 and 0.1) are converted by ``kycli.core.migration.plain``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Reconstructing the history of a key of KyCLI 0.0 or 0.1 whose three tables do not agree.
 
-``Past`` puts it together from what the tables know of the key, and adds what must have
-happened and was not recorded: an ``IMPORTED`` value that no row of the history has, or a
-removal.
+``Past`` combines the rows of the key in these tables, and adds what must have happened and was not
+recorded: an ``IMPORTED`` value that no row of the history has, or a removal.
 """
 
 from __future__ import annotations

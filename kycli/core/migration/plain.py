@@ -1,19 +1,19 @@
-"""Laying the tables of KyCLI 0.0 and 0.1 out anew, with all that they hold.
+"""Converting the tables of KyCLI 0.0 and 0.1, with all their data.
 
-Those databases are three tables: ``kvstore`` with what lives, ``audit_log`` with the
-values that were saved, and ``archive`` with what was deleted or expired in the last 15
-days. They do not agree with one another. Deletions before 0.1.7, expiry, imports and going
-back in time left no row in the history; compacting took rows out of it. Our history must
-end in exactly what lives, so a key is one of three:
+Those databases have three tables: ``kvstore`` with the live keys, ``audit_log`` with the saved
+values, and ``archive`` with the values that were deleted or expired in the last 15 days. The tables
+are inconsistent. Deletions before 0.1.7, expiry, imports and going back in time left no row in the
+history; compacting removed rows from it. Our history must end in exactly the live values, so there
+are three kinds of keys:
 
-- *plain*: each row of its history is a value, and the newest is the one that lives. These
-  are nearly all, and never leave SQL.
-- *fresh*: it lives and has no history. It gets a row of its own, ``IMPORTED``.
-- *odd*: anything else. ``Past`` tells what happened to it, and adds what must have happened
-  and was not recorded: an ``IMPORTED`` value that no row of the history has, or a removal.
+- *plain*: each row of its history is a value, and the newest is the live one. Nearly all keys are
+  plain, and their conversion is pure SQL.
+- *fresh*: it is live and has no history. It gets one row, ``IMPORTED``.
+- *odd*: anything else. ``Past`` reconstructs its history, and adds what must have happened and was
+  not recorded: an ``IMPORTED`` value that no row of the history has, or a removal.
 
-Rows keep their order and their times. What was added stands where its time puts it, or at
-the time of the migration where that is unknown.
+Rows keep their order and their times. An added row is placed by its time, or at the time of the
+migration if that is unknown.
 """
 
 from __future__ import annotations

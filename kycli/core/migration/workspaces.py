@@ -1,8 +1,8 @@
 """Importing the files of earlier versions into scopes of a current database.
 
-All sources come in one transaction: after a crash there is all of them or nothing. Their
-history keeps its times, and stands in the log behind what is there, as one change whose
-first row says when it came.
+All sources are imported in one transaction: after a crash, either all of them are there or none.
+Their history keeps its times. It is appended to the log, as one change whose first row has the time
+of the import.
 """
 
 from __future__ import annotations

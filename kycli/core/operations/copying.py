@@ -79,7 +79,7 @@ def _encoded(entry: Entry) -> tuple[int, Any, int]:
     except InvalidValueError as error:
         raise InvalidValueError(
             f"the value of {shown(entry.key)} cannot be copied: {error}",
-            hint="store it anew without that; 'kycli get --json KEY' prints it",
+            hint="store it again without that; 'kycli get --json KEY' prints it",
         ) from None
     return stored
 

@@ -128,7 +128,7 @@ def declare(
             if _version(read(store, scope)) != _version(before):
                 raise ConflictError(
                     f"another process changed the schema of {scope!r} meanwhile",
-                    hint="look at it and decide anew",
+                    hint="look at the new schema first",
                 )
             if check.reasons:
                 check.changed_keys()

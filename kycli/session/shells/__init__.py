@@ -1,10 +1,10 @@
 """The shell functions: for each shell a script, ``kycli.SHELL``, that ``kycli init SHELL`` prints.
 
-A script is printed as it is, but for these words, each of them quoted for its shell:
+A script is printed unchanged except for these words, each replaced by text quoted for its shell:
 
 ===============  =======================================================
 ``@PYTHON@``     the interpreter that runs kycli
-``@BEGIN@``      what it is told to begin a server: see ``kycli.session.lean``
+``@BEGIN@``      the code that starts a server: see ``kycli.session.lean``
 ``@BIN@``        the directory of the programs, "" if it is not known
 ``@VERSION@``    the version of the package
 ``@RUNTIME@``    the directory of sockets and named pipes, which may not exist
@@ -119,10 +119,10 @@ def names() -> list[str]:
 
 
 def _sent_by_bash(name: str) -> str:
-    """Return what expands to a variable, or to nothing where commands would not see it.
+    """Return code that expands to a variable, or to nothing if commands would not see it.
 
-    To look up attributes takes time. So only variables that are seldom set have theirs before the
-    value, ``x`` for an exported one. Those of each login are exported.
+    Looking up attributes takes time. So only rarely set variables have their attributes before the
+    value, ``x`` for an exported one. The variables of a login are always exported.
     """
     if name in OF_LOGIN:
         return f"${{{name}-}}"
@@ -138,7 +138,7 @@ _SENT: dict[str, Callable[[], str]] = {
 
 
 def _reading() -> str:
-    """Return patterns of what only reads, for a program and its first word."""
+    """Return patterns of commands that only read, for a program and its first word."""
     commands = [command for command in all_commands().values() if command.name in _READING]
     short = [f"'{c.called} '*" for c in commands if c.is_short]
     return " | ".join(

@@ -48,7 +48,7 @@ def complete(env: Environment, arguments: list[str]) -> int:
     except (ValueError, IndexError):
         raise UsageError(
             "a question that the script of this version does not ask",
-            hint=f"evaluate 'kycli completion {shell}' anew",
+            hint=f"evaluate 'kycli completion {shell}' again",
         ) from None
     finally:
         for each in store:

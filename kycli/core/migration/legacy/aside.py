@@ -1,4 +1,4 @@
-"""Opening an old SQLite database so that nothing changes: no file of it, none beside it.
+"""Opening an old SQLite database without changing or creating any file.
 
 SQLite makes or changes the ``-wal`` and ``-shm`` files of a database in WAL mode even to
 read it, and needs a writable directory for that. Yet releases from 0.1.2 to 0.1.7 left all

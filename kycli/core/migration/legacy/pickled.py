@@ -1,8 +1,8 @@
-"""The pickle of 0.0.1: a dict of texts, and nothing else is ever built from it.
+"""The pickle of 0.0.1: a dict of texts.
 
-A pickle is a program. Python's own reader runs it, and can be kept from the worst, but
-still builds whatever it likes; this one knows the dozen instructions that a dict of texts
-is made of, and stops at any other.
+A pickle is a program. Python's reader runs it; it can be restricted, but it still builds arbitrary
+objects. This reader knows only the dozen instructions that a dict of texts needs, and stops at any
+other.
 """
 
 from __future__ import annotations

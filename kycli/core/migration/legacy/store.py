@@ -1,7 +1,7 @@
 """An old store, open for reading: its keys, history, archive, queue and settings.
 
-Whatever the file is, it is read through SQL: a plain database where it is, the others
-from a private database that they are loaded into, on disk as far as they are large.
+Every kind of file is read through SQL: a plain database in place, the others from a private
+database that they are loaded into, on disk if they are large.
 """
 
 from __future__ import annotations

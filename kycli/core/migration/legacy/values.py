@@ -1,6 +1,6 @@
-"""What the bytes of an old value mean: JSON or text, encrypted, compressed.
+"""Decoding the bytes of an old value: JSON or text, encrypted, compressed.
 
-The releases disagree about that, and a value can look like what it is not:
+The encoding depends on the release, and some values are ambiguous:
 
 - To 0.1.4 all values are text. From 0.1.5 on a value is whatever ``json.loads`` makes of
   it, and text where that fails; so ``"42"`` and 42 are the same bytes and came back as the
