@@ -64,12 +64,15 @@ class Worker:
 
     Attributes:
         is_running: whether a command is under way, which ``KeyboardInterrupt`` cancels.
+        is_cancelled: says whether the caller has cancelled what it asked for; asked when a
+            command begins, because a signal that came before then has interrupted nothing.
     """
 
     def __init__(self) -> None:
         self._place = Place()
         self.calls = _Calls("a session", self._place)
         self.is_running = False
+        self.is_cancelled: Callable[[], bool] = lambda: False
 
     def answer(self, request: Request) -> bytes:
         """Return the reply to a request, as it is sent."""
@@ -113,6 +116,9 @@ class Worker:
         env = _Environment(self.calls, request)
         try:
             self.is_running = True
+            if self.is_cancelled():
+                self.is_running = False  # once is enough
+                raise KeyboardInterrupt
             code = self.calls.run(env, request.arguments, request.program)
             self.is_running = False
         except _NeedsInput:

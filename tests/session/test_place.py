@@ -293,6 +293,14 @@ def a_directory_is_left(scene: Scene) -> None:
     scene.check()
 
 
+def cancelled_before_it_began(scene: Scene) -> None:
+    """The signal came before there was a command to interrupt."""
+    scene.worker.is_cancelled = lambda: True
+    assert scene.ask("which", "other", program="kys") == (b"130", b"")
+    scene.worker.is_cancelled = lambda: False
+    assert scene.ask("which") == (b"0", b"default of kycli.db\n")
+
+
 SCENES: dict[str, Callable[[Scene], None]] = {
     scene.__name__: scene
     for scene in (
@@ -300,6 +308,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
         *(another_while_it_is_read, a_loop_over_many),
         the_directory_is_another,
         *(a_name_through_a_link, variables, not_trusted, databases, a_directory_is_left),
+        cancelled_before_it_began,
     )
 }
 
