@@ -85,14 +85,15 @@ def test_reading_makes_no_database_of_an_empty_file(
     place.mkdir()
     empty = place / "empty.db"
     empty.touch()
-    as_missing = run(words[0], "-d", str(place / "other.db"), *words[1:])
-    result = run(words[0], "-d", str(empty), *words[1:])
+    read = run if words == READS[0] else call  # a process takes as long as ten calls
+    as_missing = read(words[0], "-d", str(place / "other.db"), *words[1:])
+    result = read(words[0], "-d", str(empty), *words[1:])
     assert os.listdir(place) == ["empty.db"]
     assert empty.read_bytes() == b""
     if words[1:] not in (["doctor"], ["config"], ["migrate"]):
         assert result == as_missing
     assert call("kys", "-d", str(empty), "k", "v").code == 0
-    assert run("kyg", "-d", str(empty), "k").out == b"v\n"
+    assert call("kyg", "-d", str(empty), "k").out == b"v\n"
 
 
 def test_doctor_does_not_call_an_empty_file_sound(call: Call, database: Path) -> None:

@@ -511,7 +511,7 @@ DONE = {
 
 
 @FRAMINGS
-@pytest.mark.parametrize(("flags", "after"), [((), 1), ((), 5_000), (("--atomic",), 1)])
+@pytest.mark.parametrize(("flags", "after"), [((), 1), ((), 1_000), (("--atomic",), 1)])
 def test_a_kill_loses_nothing_that_was_acknowledged(
     framing: str, after: int, flags: tuple[str, ...], home: Path, database: Path
 ) -> None:
