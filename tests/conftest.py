@@ -94,12 +94,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
-    """Keep the garbage collector from looking at thousands of tests again and again."""
+    """Keep the garbage collector from looking at thousands of tests again and again.
+
+    Later it looks less often than usual: that takes a fifteenth less time.
+    """
     gc.disable()
     result = yield
     gc.enable()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     return result
 
 
