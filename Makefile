@@ -79,7 +79,8 @@ debug: $(VENV)/.dev-tools
 demo: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run
 
-# As many tests at once as there are processors. Chosen files run in one process, because
+# More tests at once than there are processors, as they wait a third of the time: see
+# pytest_xdist_auto_num_workers in tests/conftest.py. Chosen files run in one process, because
 # starting others takes longer; ARGS='-n 0' runs everything in one.
 WORKERS = $(if $(findstring .py,$(ARGS)),,-n auto)
 
