@@ -467,6 +467,32 @@ def test_jobs_wait_and_dollar_bang_are_left_alone(options: str) -> None:
     assert [line for line in said if "sleep" not in line] == ["v", "same", "v", "v"]
 
 
+def test_words_are_split_as_the_caller_likes() -> None:
+    said = check(
+        """
+        for IFS in 0123456789 : '' $'\\n' K1p $'\\037'; do
+            kys k "a 1:2"; kys n 1; kyg n; kyg n n; kyg k; kyg -v x k; kyg -v x -- k; echo "$x"
+            x=$(kyg k n); echo "$x"
+        done
+        """
+    )
+    assert said == [*("1", "1", "1"), *("a 1:2", "a 1:2"), *("a 1:2", "1")] * 6
+
+
+@pytest.mark.parametrize("options", [":", "shopt -s localvar_inherit"])
+@pytest.mark.parametrize("given", ["-r REPLY=1", "-i REPLY=1", "-u REPLY=1", "-a REPLY=(a)"])
+def test_a_variable_of_the_callers_with_the_name_of_one_of_ours(options: str, given: str) -> None:
+    said = check(
+        f"""
+        {options}
+        kys k v; kys K wrong
+        declare {given} __kycli_mine=1
+        kyg k; kyg k; kyg k; kyg -v x k; kyg -v x k; echo "$x $(kyg k) $(kyg k k)"
+        """
+    )
+    assert said == ["v", "v", "v", "v v v", "v"]
+
+
 def test_what_subshells_print_to_pipes() -> None:
     """The server prints it, where it can."""
     said = check(
@@ -541,6 +567,30 @@ def test_a_call_in_a_trap_has_a_status_of_its_own() -> None:
         """
     )
     assert [line for line in said if line.isdigit()] == ["0", "0", "1", "2", "2"]
+
+
+def test_a_trap_on_errors_sees_one_error_at_the_line_of_the_call() -> None:
+    """Not one for each function inside of the other, each with a line of the functions."""
+    body = """set -E +e; trap 'echo "error $? at $((LINENO - first))"' ERR; first=$LINENO
+        for call in first second third; do kyg -q nothing; done
+        x=$(kyg -q nothing)
+        (kyg -q nothing) | cat
+        kyg --nonsense; ky get -q nothing; kyuse 'a b'; kys in </dev/null; kycli exec nonsense
+        kyg k >/dev/full
+        :
+        """
+    more = """
+        for call in first second third; do kyg -v x -q nothing; done
+        ky -v x get -q nothing; ky get -v x -q nothing; kyg -a x -q nothing; kyg -v 1 k
+        :
+        """
+    said, plain = (
+        [line for line in check("kys k v\n" + text, init=init) if line.startswith("error")]
+        for text, init in ((body + more, INIT), (body, ""))
+    )
+    assert said[: len(plain)] == plain
+    assert len(plain) == 11
+    assert said[len(plain) :] == [*["error 2 at 8"] * 3, *["error 2 at 9"] * 3, "error 1 at 9"]
 
 
 def test_two_shells_have_a_server_each_which_ends_with_the_shell() -> None:

@@ -337,6 +337,14 @@ def test_full_and_closed_outputs() -> None:
     assert set(done.err.splitlines()) == {"kycli: cannot write to standard output"}
 
 
+def test_a_closed_output_is_said_to_be_closed() -> None:
+    """As the command says it, with the same status."""
+    body = "kys k v; for i in 1 2 3; do kyg k >&-; echo $?; done; (exec >&-; kyg k; kyg k)"
+    said, plain = script(body), script(body, init="")
+    assert (said.code, said.out, said.err) == (plain.code, plain.out, plain.err)
+    assert "is closed" in said.err
+
+
 @pytest.mark.parametrize("options", [":", "set -o posix"])
 def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: str) -> None:
     said = check(

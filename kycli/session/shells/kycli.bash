@@ -258,7 +258,7 @@ function __kycli_slow {
         __kycli_id=$__kycli_seq
         __kycli_do "$@"
     fi
-    __kycli_take "$@"
+    __kycli_take "$@" || return "$?"
 }
 
 # A call that was sent as those in a loop are, and got no reply or another one, which is in REPLY.
@@ -275,7 +275,7 @@ function __kycli_went {
     fi
     [[ $REPLY != K1* ]] || __kycli_sent=0 # it could not be written
     __kycli_do "$@"
-    __kycli_take "$@"
+    __kycli_take "$@" || return "$?"
 }
 
 # Send and receive with all care. From the second call of a process on, the server keeps its end of
@@ -368,17 +368,17 @@ function __kycli_take {
             __kycli_short '!' "$__kycli_rest"
             printf '%s\0' "$__kycli_head" >&60 || :
         else
-            __kycli_unknown "$@"
-            return "$?"
+            __kycli_unknown "$@" || return "$?"
+            return 0
         fi
         ;;
     u)
-        __kycli_unknown "$@"
-        return "$?"
+        __kycli_unknown "$@" || return "$?"
+        return 0
         ;;
     *)
-        __kycli_plain "$@"
-        return "$?"
+        __kycli_plain "$@" || return "$?"
+        return 0
         ;;
     esac
     [[ ! $__kycli_failed ]] || __kycli_code=1
@@ -436,7 +436,11 @@ function __kycli_print {
     else
         # shellcheck disable=SC2059
         printf "$@" 2>/dev/null || {
-            __kycli_err $'kycli: cannot write to standard output\n'
+            if [[ -e /dev/fd/1 ]]; then
+                __kycli_err $'kycli: cannot write to standard output\n'
+            else
+                __kycli_err $'kycli: standard output is closed\n'
+            fi
             __kycli_failed=1
             return 1
         }
@@ -447,8 +451,8 @@ function __kycli_print {
 function __kycli_unknown {
     case "$__kycli_begun$__kycli_program ${1-}" in
     @READING@)
-        __kycli_plain "$@"
-        return "$?"
+        __kycli_plain "$@" || return "$?"
+        return 0
         ;;
     esac
     __kycli_err "kycli: the server of this shell ended or does not answer: whether '$__kycli_program' was done is not known"$'\n''hint: look before you do it again'$'\n'
@@ -464,9 +468,9 @@ function __kycli_plain {
         __kycli_path=${__kycli_bin-}/$__kycli_program
     fi
     case $__kycli_kind in
-    p) command "$__kycli_path" "$@" ;;
-    v) __kycli_plain_text "$@" ;;
-    a) __kycli_plain_items "$@" ;;
+    p) command "$__kycli_path" "$@" || return "$?" ;;
+    v) __kycli_plain_text "$@" || return "$?" ;;
+    a) __kycli_plain_items "$@" || return "$?" ;;
     esac
 }
 
@@ -537,21 +541,25 @@ function __kycli_verb {
         done
     fi
     if [ "${3-}" = -v ] || [ "${3-}" = -a ]; then
-        __kycli_slow "$1" "${@:3:2}" "$2" "${@:5}"
+        __kycli_slow "$1" "${@:3:2}" "$2" "${@:5}" || return "$?"
     else
-        __kycli_call "$@"
+        __kycli_call "$@" || return "$?"
     fi
 }
 
 # Define the function that runs a program with its words. After the program, -v VAR puts what it
 # prints into a variable, without the newline at its end; -a ARRAY the items that it prints with
 # --null. Bash copies a function whenever it is called, so these have what a loop needs, and no more.
+# REPLY is the one variable that `read` does not split a line for. A local one cannot be had if it is
+# read-only, and may inherit other attributes; then the call is a slow one.
+# `||` before `return`, here and above: a trap on errors sees the error of the call, and not one of
+# each function.
 function __kycli_define {
     # A request, with ^ for the separator. To assign is much faster than printf, and without quotes
     # faster than with them, which nothing needs there.
     # shellcheck disable=SC2016
     local __kycli_body __kycli_text='
-        if [[ $# == FIRST ]]; then REPLY=1^$FIRST^; else printf -v REPLY %s^ $(($# + 1 - FIRST)) "${@:FIRST}"; fi
+        if [[ $# == FIRST ]]; then REPLY=1^$FIRST^; else printf -v REPLY %s^ "$(($# + 1 - FIRST))" "${@:FIRST}"; fi
         REPLY=K1^$__kycli_inner^63^$__kycli_id^KIND^LINK^tpt^PROGRAM^$REPLY@VARIABLES@^$__kycli_id^
         if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]'
     # shellcheck disable=SC2016
@@ -564,38 +572,38 @@ function __kycli_define {
                 __kycli_ready=$__kycli_inner
                 TAKE
             else
-                __kycli_went GIVEN
+                __kycli_went GIVEN || return "$?"
             fi
         else
-            __kycli_slow GIVEN
+            __kycli_slow GIVEN || return "$?"
         fi'
     # shellcheck disable=SC2016
     case $1 in
     kyg)
         # shellcheck disable=SC2016
         __kycli_body='
-    if [[ ${1-}${__kycli_ready-} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
+    if [[ ${1-}${__kycli_ready-}${REPLY+${REPLY@a}} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
         $2 != REPLY ]]; then
-        __kycli_into "$@"
-        return "$?"
+        __kycli_into "$@" || return "$?"
+        return 0
     fi'
         ;;
     ky | kycli | kyuse)
         __kycli_body='
     if [[ ${__kycli_call-} && ( COMMAND == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
-        __kycli_verb COMMAND "$@"
-        return "$?"
+        __kycli_verb COMMAND "$@" || return "$?"
+        return 0
     fi'
         ;;
     __kycli_call)
         __kycli_body='
-    if [[ ${__kycli_ready-} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
-        __kycli_again "$@"
+    if [[ ${__kycli_ready-}${REPLY+${REPLY@a}} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
+        __kycli_again "$@" || return "$?"
     elif [[ ${__kycli_pid-} != "$BASHPID" && $BASHPID != "$$" && ${__kycli_shell-} == "$$" &&
-        ! ${__kycli_off-} && ${2-} != -[va] && -p /dev/fd/1 ]]; then
-        __kycli_first "$@"
+        ! ${__kycli_off-}${REPLY+${REPLY@a}} && ${2-} != -[va] && -p /dev/fd/1 ]]; then
+        __kycli_first "$@" || return "$?"
     else
-        __kycli_slow "$@"
+        __kycli_slow "$@" || return "$?"
     fi'
         ;;
     __kycli_into) # kyg -v, in a loop
@@ -636,10 +644,10 @@ function __kycli_define {
             __kycli_link=1 __kycli_busy=""
             return 0
         fi
-        __kycli_went "$@"
+        __kycli_went "$@" || return "$?"
     else
         __kycli_close "$__kycli_q"
-        __kycli_slow "$@"
+        __kycli_slow "$@" || return "$?"
     fi'
         __kycli_body=${__kycli_body/PROGRAM/'$1'} __kycli_body=${__kycli_body//FIRST/2}
         __kycli_body=${__kycli_body/KIND/w} __kycli_body=${__kycli_body/LINK/0}
@@ -649,7 +657,7 @@ function __kycli_define {
     __kycli_body=${__kycli_body//^/$'\037'}
     # shellcheck disable=SC2016
     [[ $1 == __kycli_* ]] || __kycli_body+='
-    "${__kycli_call:-command}" COMMAND "$@"'
+    "${__kycli_call:-command}" COMMAND "$@" || return "$?"'
     eval "function $1 {${__kycli_body//COMMAND/"$1"}
 }"
 }
