@@ -43,12 +43,12 @@ def test_all_programs_become_functions_and_nothing_is_started() -> None:
         before=$(compgen -v __kycli_)
         eval "$(command kycli init bash)"
         [[ $before == "$(compgen -v __kycli_)" ]] || echo more variables
-        read -t 0 -u 61 && echo no server
+        read -t 0 -u 65 && echo no server
         jobs; echo "${!-none}"
         kyg nothing || echo $?
-        read -t 0 -u 61 || echo a server
+        read -t 0 -u 65 || echo a server
         eval "$(kycli init bash)"
-        read -t 0 -u 61 || echo the same server
+        read -t 0 -u 65 || echo the same server
         """
     )
     assert said == [
@@ -77,7 +77,7 @@ def test_aliases_do_not_get_into_the_definitions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("501", "9901"), ("== linux*", "== other*"), ("61<&", "61<&9")]
+    ("old", "new"), [("501", "9901"), ("== linux*", "== other*"), ("65<&", "65<&9")]
 )
 def test_where_functions_cannot_work_there_are_none(old: str, new: str) -> None:
     text = printed()
@@ -113,7 +113,7 @@ def test_without_proc_there_are_none() -> None:
 def test_functions_of_another_version_run_the_commands() -> None:
     text = printed().replace("__kycli_version='", "__kycli_version='0")
     said = check(
-        text + "\nkys k v; kyg -v x k; echo $x; read -t 0 -u 61 && echo no server", init=""
+        text + "\nkys k v; kyg -v x k; echo $x; read -t 0 -u 65 && echo no server", init=""
     )
     assert said == ["v", "no server"]
 
@@ -405,8 +405,8 @@ def test_exported_functions() -> None:
             [[ $x == "v${1#k}" && $y == "$x" && $__kycli_link == 1 ]] || echo "bad: $1 $x $y"' _
         "$BASH" -c '(kyg k1) | cat; kyg k2 & wait'
         env -i PATH="$PATH" HOME="$HOME" "$BASH" -c 'kyg k3'
-        "$BASH" -c 'exec 60>&- 61>&-; kyg k4'
-        "$BASH" -c 'exec 60>file 61<file; kyg k5; cat file'
+        "$BASH" -c 'exec 64>&- 65>&-; kyg k4'
+        "$BASH" -c 'exec 64>file 65<file; kyg k5; cat file'
         """,
         init='eval "$(kycli init bash --export)"\n',
     )
@@ -493,6 +493,38 @@ def test_a_variable_of_the_callers_with_the_name_of_one_of_ours(options: str, gi
     assert said == ["v", "v", "v", "v v v", "v"]
 
 
+@pytest.mark.parametrize("init", [INIT, "source <(kycli init bash)\n"])
+def test_process_substitutions_and_coprocesses_keep_their_descriptors(init: str) -> None:
+    """Also those that are there before the functions, and before the first call."""
+    said = check(
+        """
+        while read -r key; do kyg "$key"; kyg -v x "$key"; echo "$x"; done < <(printf 'k\\nl\\nk\\n')
+        both() { kyg k; echo "$(kyg k) $(cat "$1")"; kyg l; cat "$2"; }
+        both <(echo one) <(kyg k; kyg l)
+        (both <(echo one) <(echo two)) | cat
+        kyg k
+        """,
+        init=f"kys k v; kys l w\n{init}",
+    )
+    assert said == [
+        *("v", "v", "w", "w", "v", "v"),
+        *("v", "v one", "w", "v", "w"),
+        *("v", "v one", "w", "two"),
+        "v",
+    ]
+    said = check(
+        f"""
+        coproc cat
+        {init}
+        for n in 1 2 3; do
+            kys k "v$n"; kyg k >&"${{COPROC[1]}}"; read -r x <&"${{COPROC[0]}}"; echo "$x"
+        done
+        """,
+        init="",
+    )
+    assert said == ["v1", "v2", "v3"]
+
+
 def test_what_subshells_print_to_pipes() -> None:
     """The server prints it, where it can."""
     said = check(
@@ -524,7 +556,7 @@ def test_a_trap_in_a_subshell_prints_where_the_subshell_prints() -> None:
         """
         kys k v
         set -o functrace
-        trap '[[ ! /dev/fd/1 -ef /dev/fd/60 ]] || echo "printed to the requests" >&2' DEBUG
+        trap '[[ ! /dev/fd/1 -ef /dev/fd/64 ]] || echo "printed to the requests" >&2' DEBUG
         text=$(kyg k)
         kyg k | cat
         trap - DEBUG
@@ -574,7 +606,6 @@ def test_a_trap_on_errors_sees_one_error_at_the_line_of_the_call() -> None:
     body = """set -E +e; trap 'echo "error $? at $((LINENO - first))"' ERR; first=$LINENO
         for call in first second third; do kyg -q nothing; done
         x=$(kyg -q nothing)
-        (kyg -q nothing) | cat
         kyg --nonsense; ky get -q nothing; kyuse 'a b'; kys in </dev/null; kycli exec nonsense
         kyg k >/dev/full
         :
@@ -589,8 +620,8 @@ def test_a_trap_on_errors_sees_one_error_at_the_line_of_the_call() -> None:
         for text, init in ((body + more, INIT), (body, ""))
     )
     assert said[: len(plain)] == plain
-    assert len(plain) == 11
-    assert said[len(plain) :] == [*["error 2 at 8"] * 3, *["error 2 at 9"] * 3, "error 1 at 9"]
+    assert len(plain) == 10
+    assert said[len(plain) :] == [*["error 2 at 7"] * 3, *["error 2 at 8"] * 3, "error 1 at 8"]
 
 
 def test_two_shells_have_a_server_each_which_ends_with_the_shell() -> None:

@@ -283,7 +283,7 @@ def test_several_that_start_the_server_start_one() -> None:
             *(BASH, "--norc", "-c"),
             INIT
             + """
-            for i in 1 2 3 4 5; do printf '\\n' >&62; done # as many leave to start
+            for i in 1 2 3 4 5; do printf '\\n' >&66; done # as many leave to start
             for i in 1 2 3 4 5 6; do (kys "$i" v; kyg "$i") & done
             wait
             read -r _
@@ -353,7 +353,7 @@ def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: st
         kys k v
         descriptors() {{ local all=(/proc/$$/fd/*); echo "${{#all[@]}}"; }}
         kyg k >/dev/null
-        ulimit -Sn 63 # too few for the pipe of replies
+        ulimit -Sn 67 # too few for the pipe of replies
         kyg k >/dev/null
         before=$(descriptors)
         for n in 1 2 3 4; do kyg k >/dev/null; kyg -v x k; [[ $x == v ]]; done
@@ -374,7 +374,7 @@ def test_few_descriptors_leave_the_commands_and_a_shell_that_goes_on(options: st
     assert said == ["file v"]
 
 
-@pytest.mark.parametrize("lost", ["ulimit -Sn 64", "exec 60>&-", "exec 61<&-"])
+@pytest.mark.parametrize("lost", ["ulimit -Sn 68", "exec 64>&-", "exec 65<&-"])
 @pytest.mark.parametrize("options", [":", "set -o posix"])
 def test_a_subshell_that_cannot_have_the_descriptors_says_nothing(options: str, lost: str) -> None:
     said = check(

@@ -2,7 +2,7 @@ r"""The server of one bash. ``kycli.session.lean`` runs it: VERSION SHELL READY.
 
 The shell functions (``kycli.bash``) start it and talk to it over three inherited pipes:
 
-60
+64
     Requests. All processes of the shell write to it, and the server ends when none is left that
     could. A request is one write of at most 4,096 bytes, which is atomic; fields end in the byte
     0x1F, and a NUL follows the last one::
@@ -20,14 +20,14 @@ The shell functions (``kycli.bash``) start it and talk to it over three inherite
     ``@``  the request is too long for a pipe: the argument is a descriptor of PID to read it from
     ``?``  has the request of this ID been lost?
     ``!``  the file that the argument names was read
-61
+65
     The server opens it for writing, and never writes. So processes of the shell see that it is
     at its end when there is no server.
-62
+66
     A line, which who starts a server has taken. The server gives it back when it takes requests.
     There may be a second line, as a shell that left its start by Ctrl-C cannot know whether the
     server still comes. So a server locks the pipe of requests, and a second one leaves.
-64
+68
     Standard output of a process that has the server print, while it waits for the reply.
 
 A reply is ``ID:CODE:KIND:TEXT`` and a NUL; ``ID=TEXT`` is short for ``ID:0:o:TEXT``, as bash reads
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the module around it takes milliseconds to make enumerations
 
-_REQUESTS, _ALIVE, _TOKEN, _OUTPUT = 60, 61, 62, 64
+_REQUESTS, _ALIVE, _TOKEN, _OUTPUT = 64, 65, 66, 68
 
 _END = b"\x1f"
 _PIPE = 1 << 16

@@ -4,12 +4,14 @@
 # pipe of its own process. The first call starts the server; kycli/session/shells/bash.py says what
 # is written. Where that cannot work, the function runs the command.
 #
-# 60  requests: all processes of the shell write, the server reads, and ends when nobody can write
-# 61  whether there is a server: it alone can write here, and never does. So this is at its end, and
+# 64  requests: all processes of the shell write, the server reads, and ends when nobody can write
+# 65  whether there is a server: it alone can write here, and never does. So this is at its end, and
 #     `read -t 0` succeeds, when there is none. That cannot be mistaken, as a process number can.
-# 62  holds a line, which who starts a server takes, and the server gives back
-# 63  replies to this process; its server opens it through /proc
-# 64  what the server may print to, during the first call of a subshell
+# 66  holds a line, which who starts a server takes, and the server gives back
+# 67  replies to this process; its server opens it through /proc
+# 68  what the server may print to, during the first call of a subshell
+#
+# Bash gives 63 and what is below it to process substitutions and coprocesses.
 #
 # Any of these functions may be left at any command, by Ctrl-C. What protects the next call:
 # as long as a reply may be under way, __kycli_busy is set, or __kycli_ready is empty while
@@ -33,7 +35,7 @@ fi
 function __kycli_open {
     local __kycli_q __kycli_n
     [[ ${__kycli_shell-} == "$$" ]] && __kycli_has_pipes && return 0
-    for __kycli_n in 60 61 62 63; do
+    for __kycli_n in 64 65 66 67; do
         # A pipe is that of a shell that started this one.
         [[ ! -e /dev/fd/$__kycli_n || -p /dev/fd/$__kycli_n ]] || return 1
     done
@@ -41,7 +43,7 @@ function __kycli_open {
 }
 
 function __kycli_has_pipes {
-    [[ -p /dev/fd/60 && -p /dev/fd/61 && -p /dev/fd/62 ]]
+    [[ -p /dev/fd/64 && -p /dev/fd/65 && -p /dev/fd/66 ]]
 }
 
 function __kycli_make_pipes {
@@ -50,7 +52,7 @@ function __kycli_make_pipes {
     {
         command exec {__kycli_q}<<<'' {__kycli_r}<<<'' {__kycli_s}<<<'' &&
             [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ && read -r -u "$__kycli_r" _ &&
-            command exec 60<>"/dev/fd/$__kycli_q" 61<&"$__kycli_r" 62<>"/dev/fd/$__kycli_s" &&
+            command exec 64<>"/dev/fd/$__kycli_q" 65<&"$__kycli_r" 66<>"/dev/fd/$__kycli_s" &&
             __kycli_close "$__kycli_q" "$__kycli_r" "$__kycli_s"
     } 2>/dev/null || {
         __kycli_close "$__kycli_q" "$__kycli_r" "$__kycli_s"
@@ -68,17 +70,17 @@ function __kycli_close {
     done
 }
 
-# A pipe for replies to this process, as 63.
+# A pipe for replies to this process, as 67.
 function __kycli_reopen {
     local __kycli_q=''
     {
         command exec {__kycli_q}<<<'' && [[ -p /dev/fd/$__kycli_q ]] && read -r -u "$__kycli_q" _ &&
-            command exec 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
+            command exec 67<>"/dev/fd/$__kycli_q" {__kycli_q}<&-
     } 2>/dev/null || {
         __kycli_close "$__kycli_q"
         return 1
     }
-    __kycli_fd=63 __kycli_link=0 __kycli_pid=$BASHPID __kycli_ready=''
+    __kycli_fd=67 __kycli_link=0 __kycli_pid=$BASHPID __kycli_ready=''
 }
 
 # Make ready for calls by this process, which is a new one, or has left its last call.
@@ -87,13 +89,13 @@ function __kycli_enter {
     if [[ ${__kycli_pid-} ]]; then
         if [[ $__kycli_pid == "$BASHPID" && ${__kycli_token-} ]]; then
             __kycli_token=''
-            read -r -t 0 -u 62 || printf '\n' >&62
+            read -r -t 0 -u 66 || printf '\n' >&66
         fi
     elif [[ ${__kycli_shell-} != "$BASHPID" ]]; then
         # Perhaps it was not forked, but started. Are these the pipes of that shell?
-        [[ /dev/fd/60 -ef /proc/${__kycli_shell-}/fd/60 &&
-        /dev/fd/61 -ef /proc/${__kycli_shell-}/fd/61 &&
-        /dev/fd/62 -ef /proc/${__kycli_shell-}/fd/62 ]] || return 1
+        [[ /dev/fd/64 -ef /proc/${__kycli_shell-}/fd/64 &&
+        /dev/fd/65 -ef /proc/${__kycli_shell-}/fd/65 &&
+        /dev/fd/66 -ef /proc/${__kycli_shell-}/fd/66 ]] || return 1
     fi
     __kycli_seq=${__kycli_seq:-0} __kycli_busy=''
     __kycli_reopen
@@ -102,8 +104,8 @@ function __kycli_enter {
 # Start a server unless there is one; 1 when it cannot be.
 function __kycli_start {
     local __kycli_n=0 __kycli_q='' __kycli_w='' __kycli_word=''
-    until read -r -t 0.1 -u 62 __kycli_word; do
-        read -r -t 0 -u 61 || return 0
+    until read -r -t 0.1 -u 66 __kycli_word; do
+        read -r -t 0 -u 65 || return 0
         __kycli_n=$((__kycli_n + 1))
         if [ "$__kycli_n" = 50 ]; then
             # Who took the line was killed before the server could give it back.
@@ -113,7 +115,7 @@ function __kycli_start {
         fi
     done
     __kycli_token=1
-    if read -r -t 0 -u 61 && [[ -x $__kycli_python ]]; then
+    if read -r -t 0 -u 65 && [[ -x $__kycli_python ]]; then
         {
             command exec {__kycli_q}<<<'' && command exec {__kycli_w}<>"/dev/fd/$__kycli_q" &&
                 ("$__kycli_python" -SP -X utf8 -c @BEGIN@ kycli.session.shells.bash "$__kycli_version" \
@@ -130,9 +132,9 @@ function __kycli_start {
             return 0
         fi
     fi
-    printf '\n' >&62
+    printf '\n' >&66
     __kycli_token=''
-    read -r -t 0 -u 61 || return 0
+    read -r -t 0 -u 65 || return 0
     __kycli_off=1
     return 1
 }
@@ -150,10 +152,10 @@ function __kycli_exchange {
     fi
     while :; do
         if [[ $__kycli_sent == 0 ]]; then
-            if read -r -t 0 -u 61; then
+            if read -r -t 0 -u 65; then
                 __kycli_start || break
             fi
-            printf '%s\0' "$__kycli_head" >&60 || break
+            printf '%s\0' "$__kycli_head" >&64 || break
             __kycli_sent=1 __kycli_reply=''
         fi
         if [[ $__kycli_reply == "$__kycli_id:never" ]]; then
@@ -205,24 +207,24 @@ function __kycli_wait {
         elif ((__kycli_status <= 128)); then
             # The server held the other end, and ended. The next one may have taken the request
             # already, and reply to this pipe.
-            [[ ! $__kycli_nested ]] && { command exec 63<>/dev/fd/63; } 2>/dev/null || return 2
+            [[ ! $__kycli_nested ]] && { command exec 67<>/dev/fd/67; } 2>/dev/null || return 2
             __kycli_link=0
             __kycli_n=4
         fi
         [[ $__kycli_status != 0 ]] || continue
         __kycli_n=$((__kycli_n + 1)) __kycli_since=$((__kycli_since + 1))
-        if read -r -t 0 -u 61 && ! read -r -t 0 -u "$__kycli_fd"; then
+        if read -r -t 0 -u 65 && ! read -r -t 0 -u "$__kycli_fd"; then
             # A new server says what the last one had not taken.
             __kycli_start || return 2
             __kycli_n=0
             # Its word would be taken for one about the request when that is sent again.
             ! read -r -t 0 -u "$__kycli_fd" || continue
             __kycli_short '?' ''
-            printf '%s\0' "$__kycli_head" >&60 || return 2
+            printf '%s\0' "$__kycli_head" >&64 || return 2
         elif ((__kycli_n == 5)); then
             __kycli_n=0
             __kycli_short '?' ''
-            printf '%s\0' "$__kycli_head" >&60 || return 2
+            printf '%s\0' "$__kycli_head" >&64 || return 2
         fi
         ((__kycli_since < 75)) || return 2
     done
@@ -297,7 +299,7 @@ function __kycli_do {
             1)
                 # Where few descriptors are allowed by now, each try would leave some: bash does not
                 # close them. So the commands serve from here on.
-                if { command exec 63</dev/fd/63; } 2>/dev/null; then
+                if { command exec 67</dev/fd/67; } 2>/dev/null; then
                     __kycli_link=2
                 elif ! __kycli_reopen; then
                     __kycli_off=1 __kycli_pid=''
@@ -366,7 +368,7 @@ function __kycli_take {
             command . "$__kycli_rest"
             local __kycli_head
             __kycli_short '!' "$__kycli_rest"
-            printf '%s\0' "$__kycli_head" >&60 || :
+            printf '%s\0' "$__kycli_head" >&64 || :
         else
             __kycli_unknown "$@" || return "$?"
             return 0
@@ -560,14 +562,14 @@ function __kycli_define {
     # shellcheck disable=SC2016
     local __kycli_body __kycli_text='
         if [[ $# == FIRST ]]; then REPLY=1^$FIRST^; else printf -v REPLY %s^ "$(($# + 1 - FIRST))" "${@:FIRST}"; fi
-        REPLY=K1^$__kycli_inner^63^$__kycli_id^KIND^LINK^tpt^PROGRAM^$REPLY@VARIABLES@^$__kycli_id^
+        REPLY=K1^$__kycli_inner^67^$__kycli_id^KIND^LINK^tpt^PROGRAM^$REPLY@VARIABLES@^$__kycli_id^
         if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]'
     # shellcheck disable=SC2016
     local __kycli_send='
         local __kycli_inner=$__kycli_ready __kycli_id=$(((__kycli_seq + 81) % 90 + 10)) REPLY'"
         $__kycli_text"'; then
             __kycli_ready="" __kycli_seq=$__kycli_id
-            printf "%s\0" "$REPLY" >&60 && read -r -d "" -u 63
+            printf "%s\0" "$REPLY" >&64 && read -r -d "" -u 67
             if [[ $REPLY == $__kycli_id=* ]]; then
                 __kycli_ready=$__kycli_inner
                 TAKE
@@ -625,18 +627,18 @@ function __kycli_define {
     local __kycli_inner=$BASHPID __kycli_id=$(((${__kycli_seq:-0} + 81) % 90 + 10)) __kycli_q="" \
         __kycli_part="" REPLY'"
         $__kycli_text"' && {
-            true 64>&60 && ! read -r -t 0 -u 61 && # 64 may be beyond a limit, and 60 closed
-                command exec {__kycli_q}<<<"" 63<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/63 ]]
+            true 68>&64 && ! read -r -t 0 -u 65 && # 68 may be beyond a limit, and 64 closed
+                command exec {__kycli_q}<<<"" 67<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/67 ]]
         } 2>/dev/null; then
-        __kycli_pid=$__kycli_inner __kycli_fd=63 __kycli_link=0 __kycli_ready="" __kycli_busy=1 \
+        __kycli_pid=$__kycli_inner __kycli_fd=67 __kycli_link=0 __kycli_ready="" __kycli_busy=1 \
             __kycli_seq=$__kycli_id
-        # While printf writes, standard output is that pipe. So the server prints to 64, and cannot
+        # While printf writes, standard output is that pipe. So the server prints to 68, and cannot
         # once this call is left. A trap may print, so that pipe is for printf alone.
-        { printf "%s\0" "$REPLY" >&60 && read -r -t 0.2 -d "" -u 63; } 64>&1 ||
+        { printf "%s\0" "$REPLY" >&64 && read -r -t 0.2 -d "" -u 67; } 68>&1 ||
             __kycli_part=$REPLY
         if [[ $__kycli_part == ???* && $__kycli_part != K1* ]]; then
             # It was stopped while it read. The rest is there.
-            read -r -d "" -u 63 || :
+            read -r -d "" -u 67 || :
             REPLY=$__kycli_part$REPLY
         fi
         REPLY=${REPLY#$'\''\n'\''} # which is in the pipe first
