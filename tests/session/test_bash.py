@@ -498,7 +498,9 @@ def test_process_substitutions_and_coprocesses_keep_their_descriptors(init: str)
     """Also those that are there before the functions, and before the first call."""
     said = check(
         """
-        while read -r key; do kyg "$key"; kyg -v x "$key"; echo "$x"; done < <(printf 'k\\nl\\nk\\n')
+        while read -r key; do
+            kyg "$key"; kyg -v x "$key"; echo "$x"
+        done < <(printf 'k\\nl\\nk\\n')
         both() { kyg k; echo "$(kyg k) $(cat "$1")"; kyg l; cat "$2"; }
         both <(echo one) <(kyg k; kyg l)
         (both <(echo one) <(echo two)) | cat
