@@ -8,6 +8,9 @@ import shutil
 import subprocess
 from typing import IO
 
+_FOR_A_SHELL = frozenset("|&;<>()$`*?[]{}#~=%!\n")
+"""Characters with a meaning in a command; words without them are the same to a shell."""
+
 
 def start(terminal: int, *, plain: bool) -> subprocess.Popen[bytes] | None:
     """Start the pager on a terminal; return None if there is none.
@@ -22,17 +25,24 @@ def start(terminal: int, *, plain: bool) -> subprocess.Popen[bytes] | None:
     """
     command = os.environ.get("PAGER", "less")
     try:
-        program = (shlex.split(command) or [""])[0]
+        words = shlex.split(command) or [""]
     except ValueError:
         return None
+    program = words[0]
     if program in ("", "cat") or not shutil.which(program):
         return None
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
     if plain and os.path.basename(program) == "less":
         # Without -d, less warns about a dumb terminal; with -R, it sends colours of its own.
         environment.update(TERM="dumb", LESS=f"{environment['LESS']} -d -+R")
+    # Without a shell around it, a signal reaches the pager itself.
+    needs_shell = not _FOR_A_SHELL.isdisjoint(command)
     return subprocess.Popen(
-        command, shell=True, stdin=subprocess.PIPE, stdout=terminal, env=environment
+        command if needs_shell else words,
+        shell=needs_shell,
+        stdin=subprocess.PIPE,
+        stdout=terminal,
+        env=environment,
     )
 
 
@@ -50,3 +60,16 @@ def finish(pager: subprocess.Popen[bytes]) -> None:
             return
         except KeyboardInterrupt:
             pass  # the pager has the terminal, and handles ^C itself
+
+
+def stop(pager: subprocess.Popen[bytes]) -> None:
+    """End the pager, whether or not it has read everything: ``finish`` then waits for nobody."""
+    if pager.stdin is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, pager.stdin.fileno())  # or closing it would wait for the pager to read
+        os.close(nowhere)
+    pager.terminate()  # less gives the terminal back as it was
+    try:
+        pager.wait(1)
+    except subprocess.TimeoutExpired:
+        pager.kill()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -220,7 +222,7 @@ class CommandHistory(History):
 
     def load_history_strings(self) -> Iterable[str]:
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=_open_file) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _MOST_BYTES))
                 data = file.read().decode("utf-8", "replace")
@@ -241,8 +243,7 @@ class CommandHistory(History):
     def store_string(self, string: str) -> None:
         try:
             make_private(os.path.dirname(self._path))
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            file = os.open(self._path, flags, 0o600)
+            file = _open_file(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
             try:
                 os.write(file, _entry(string))
             finally:
@@ -260,6 +261,19 @@ class CommandHistory(History):
             os.replace(new, self._path)
         except OSError:
             pass
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a regular file; a pipe would make the shell wait, and a device may have no end.
+
+    Raises:
+        OSError: when it cannot be opened, or is something else.
+    """
+    file = os.open(path, flags | os.O_NONBLOCK, 0o600)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _entry(string: str) -> bytes:

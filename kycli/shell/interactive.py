@@ -150,6 +150,7 @@ class _Interactive:
             self._interrupts.are_allowed = True
             return may_leave(self.session, ScreenEnvironment(self))
         except KeyboardInterrupt:
+            self.feed.say("interrupted")
             return False
         finally:
             self._interrupts.are_allowed = False

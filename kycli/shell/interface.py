@@ -32,6 +32,7 @@ from prompt_toolkit.layout import (
     HSplit,
     Layout,
     Window,
+    to_container,
 )
 from prompt_toolkit.layout.menus import CompletionsMenu
 from prompt_toolkit.layout.processors import (
@@ -44,6 +45,7 @@ from prompt_toolkit.layout.processors import (
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.search import stop_search
 from prompt_toolkit.styles import Style
 from prompt_toolkit.widgets import SearchToolbar
 
@@ -418,9 +420,20 @@ class Interface:
         if self._output.get_size().rows < _ROWS_FOR_ALL and len(shown) > 1:
             shown = (self._entered if self._entered in shown else shown[0],)
         if shown != self._area[0]:
-            area = HSplit([pane.container for pane in shown]) if shown else Window(height=0)
+            panes = [pane.container for pane in shown]
+            area = HSplit(panes, height=self._area_height) if panes else Window(height=0)
             self._area = shown, area
         return self._area[1]
+
+    def _area_height(self) -> Dimension:
+        """Let several panes together leave as much of the screen to the output as one does."""
+        size = self._output.get_size()
+        wanted = sum(
+            to_container(pane.container).preferred_height(size.columns, size.rows).preferred
+            for pane in self._area[0]
+        )
+        most = max(size.rows // 5 * 3, 1) if len(self._area[0]) > 1 else wanted
+        return Dimension(min=0, preferred=min(wanted, most), max=min(wanted, most))
 
     def _refresh_panes(self) -> None:
         for pane in self._shown:
@@ -485,6 +498,7 @@ class Interface:
             include_default_pygments_style=False,
             key_bindings=merge_key_bindings([load_auto_suggest_bindings(), self._bindings()]),
             editing_mode=EditingMode.VI if keys == "vi" else EditingMode.EMACS,
+            reverse_vi_search_direction=True,  # '/' looks in the history, which is above
             erase_when_done=True,
             output=self._output,
             terminal_size_polling_interval=_TICK_SECONDS,
@@ -571,10 +585,11 @@ class Interface:
                 self._interrupt()
                 return  # what is typed meanwhile stays
             if is_searching():
-                event.app.layout.focus(self._buffer)
+                stop_search()
             elif self._buffer.text:
                 self._feed.echo(self.prompt_text(), f"{self._buffer.text}^C")
             self._buffer.reset()
+            event.app.vi_state.reset()
             event.app.layout.focus(self._buffer)
 
         @keys.add("c-d", filter=at_prompt & is_empty & ~is_held)

@@ -21,7 +21,7 @@ from kycli.core.history.diff import compare
 from kycli.core.location import MEMORY
 from kycli.core.names import check_scope
 from kycli.errors import FileReplacedError, KycliError, UsageError
-from kycli.shell.state import Transaction, identity
+from kycli.shell.state import Transaction, identity, is_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,11 +33,21 @@ if TYPE_CHECKING:
 
 
 class _Kept(NamedTuple):
-    """The store that is kept open, and what it was opened as."""
+    """The store that is kept open, and what it was opened as.
+
+    Attributes:
+        settings: the file, durability and time to wait for a lock.
+        wal: the file of the write-ahead log; None before there is one.
+    """
 
     store: Kycore
     path: str
     settings: tuple[Identity | None, str, int]
+    wal: Identity | None = None
+
+    def noticed(self) -> _Kept:
+        """Return the same with the write-ahead log, if there is one by now."""
+        return self if self.wal else self._replace(wal=identity(f"{self.path}-wal"))
 
 
 class Session:
@@ -51,6 +61,7 @@ class Session:
         scope: the same; None while the config says it.
         transaction: the transaction that is open, or None.
         leaving: whether the shell is to end.
+        dies: whether a signal ends it.
     """
 
     def __init__(self, flags: dict[str, str], scope: tuple[str, str] | None = None) -> None:
@@ -58,6 +69,7 @@ class Session:
         self.scope = scope
         self.transaction: Transaction | None = None
         self.leaving = False
+        self.dies = False
         self._kept: _Kept | None = None
         self._block: AbstractContextManager[Kycore] | None = None
 
@@ -154,7 +166,10 @@ class Session:
 
     def _notice(self, env: SessionEnvironment, code: int) -> None:
         """Bring the transaction up to date after a command, which may have ended it."""
-        if self.transaction is None or self._kept is None:
+        if self._kept is None:
+            return
+        self._kept = self._kept.noticed()
+        if self.transaction is None:
             return
         try:
             changes = self._kept.store.trail(limit=1).newest - self.transaction.before
@@ -178,10 +193,14 @@ class Session:
         """
         settings = (identity(path), env.config.durability, env.config.busy_timeout_ms)
         if self._kept is not None and self._kept.path == path:
+            # A store cannot write without its write-ahead log, and only the last one removes it.
+            wal = identity(f"{path}-wal")
+            if self._kept.settings[0] != settings[0]:
+                raise self._lost(path, "", settings[0])
+            if self._kept.wal not in (None, wal):
+                raise self._lost(path, "-wal", wal)
             if self._kept.settings == settings:
                 return self._kept.store
-            if self._kept.settings[0] != settings[0]:
-                raise self._lost(path, settings[0])
         if self._block is not None:
             raise UsageError(
                 "another database, or another setting of it, than the transaction is in",
@@ -198,16 +217,22 @@ class Session:
         """Whether a store stays open when a command is done with it."""
         return self._kept is not None and self._kept.store is store
 
-    def _lost(self, path: str, now: Identity | None) -> FileReplacedError:
-        """Let go of a file that is gone, and return the error that says so."""
+    def _lost(self, database: str, end: str, now: Identity | None) -> FileReplacedError:
+        """Let go of a database, and return the error that says so.
+
+        Parameters:
+            end: ``-wal`` if that file is gone, else "".
+            now: the file that has its name now.
+        """
         lost = "; the transaction is lost" if self._block is not None else ""
         self.abandon()
         self.close_store()
-        fate, next_ = "removed", "with an empty database, which the first write creates"
-        if now is not None:
-            fate, next_ = "replaced", "with the database that is there now"
+        fate = "removed" if now is None else "replaced"
+        next_ = "with the database that is there now"
+        if not is_database(database):
+            next_ = "with an empty database, which the first write creates"
         return FileReplacedError(
-            f"{path}: the file was {fate} while this shell had it open{lost}",
+            f"{database}{end}: the file was {fate} while this shell had it open{lost}",
             hint=f"nothing was done; the next command goes on {next_}",
         )
 
@@ -300,16 +325,26 @@ class SessionEnvironment(Environment):
         if self._pager is None:
             super().page()
 
+    def close(self) -> None:
+        if self.session.dies and self._pager is not None:
+            from kycli.cli.pager import stop
+
+            stop(self._pager)
+        super().close()
+
     def asked(self, question: str) -> str:
         """Ask something on the terminal; return what is typed, in lower case."""
         if self._err is None or self._in is None:
             return ""
+        answer = b""
         with self.terminal():
-            self._err.write(question)
-            self._err.flush()
-            answer = self._in.readline()
-            if not answer.endswith(b"\n"):
-                self._err.write("\n")
+            try:
+                self._err.write(question)
+                self._err.flush()
+                answer = self._in.readline()
+            finally:
+                if not answer.endswith(b"\n"):  # ^D or ^C: the cursor is still after the question
+                    self._err.write("\n")
         return answer.decode("utf-8", "replace").strip().lower()
 
     def use_here(self, scope: str) -> None:

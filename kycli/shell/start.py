@@ -36,6 +36,7 @@ def start(env: Environment) -> int:
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         died.append(number)
+        session.dies = True
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}

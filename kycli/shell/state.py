@@ -207,8 +207,13 @@ def identity(path: str) -> Identity | None:
 
 
 def is_database(path: str) -> bool:
-    """Return whether there is a file that is not empty, so that opening it creates none."""
+    """Return whether there is a file that is not empty, so that opening it creates none.
+
+    Also if that cannot be seen, as in a directory of somebody else: opening it says why.
+    """
     try:
         return os.stat(path).st_size > 0 or os.stat(f"{path}-wal").st_size > 0
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True

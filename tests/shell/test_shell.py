@@ -116,7 +116,10 @@ def test_lines_are_edited_found_again_and_suggested(start: Start, home: Path) ->
     shell.wait(lambda: shell.cursor_line == "default> set colour red")  # the suggestion
     shell.type("right", "c-w", "blue", "enter")
     shell.ask("kyg colour", "^blue$")
-    shell.type("c-r", "colour r")
+    shell.type("c-r", "nowhere")
+    shell.wait("I-search backward: nowhere")
+    shell.type("c-c", "c-r", "colour r")
+    shell.wait("I-search backward: colour r")
     shell.wait("set colour red")
     shell.type("enter", "enter")
     shell.ask("kyg colour", "^red$")
@@ -162,6 +165,12 @@ def test_vi_keys(start: Start, database: Path) -> None:
     shell.type("bcwtwo", "esc", "enter")
     shell.wait(" 1 key ")
     shell.ask("kyg k", "^two$")
+    shell.type("get x", "esc")
+    shell.wait("-- NORMAL --")
+    shell.type("c-c")
+    shell.wait("-- INSERT --")  # as in a new line
+    shell.type("esc", "/set k", "enter")  # looks back
+    shell.wait(lambda: shell.cursor_line == "default> set k two")
 
 
 def test_f1_explains_what_is_typed(start: Start, database: Path) -> None:
@@ -309,8 +318,12 @@ def test_leaving_with_a_transaction_asks(start: Start, store: Kycore) -> None:
     shell.enter("s")
     shell.wait("still open")
     shell.wait("1 staged")
-    shell.enter("exit")
+    shell.type("c-d")
     shell.wait(lambda: shell.text.count("oll back and leave") == 2)
+    shell.type("c-c")
+    shell.wait(r"^interrupted\ndefault\*>")
+    shell.enter("exit")
+    shell.wait(lambda: shell.text.count("oll back and leave") == 3)
     shell.enter("c")
     assert shell.finish() == 0
     assert store.getkey("old") == "2"
@@ -605,6 +618,22 @@ def test_ctrl_c_in_a_pager_ends_the_command_and_not_the_shell(start: Start, many
     shell.ask("kyg key000001", "^x+$")
 
 
+def test_a_pager_does_not_keep_the_shell_alive(start: Start, many: Kycore, home: Path) -> None:
+    """The command waits for a pager that reads nothing, when a signal ends the shell."""
+    pager = home / "pager"
+    pager.write_text(
+        "#!/bin/sh\ntrap 'echo ENDED; exit' TERM\necho PAGED\nwhile true; do sleep 0.1; done\n"
+    )
+    pager.chmod(0o755)
+    shell = start(rows=12, variables={"PAGER": f"{pager} -x"})
+    shell.enter("history")
+    shell.wait("^PAGED$")
+    shell.settle()
+    os.kill(shell.pid, signal.SIGTERM)
+    assert shell.finish() == -signal.SIGTERM
+    assert "ENDED" in shell.text
+
+
 @pytest.mark.parametrize("way", ["removed", "replaced"])
 def test_a_lost_database_is_said_and_the_shell_goes_on(
     start: Start, database: Path, way: str, tmp_path: Path
@@ -630,6 +659,24 @@ def test_a_lost_database_is_said_and_the_shell_goes_on(
     shell.ask("kyg k", "^3$")
 
 
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+def test_a_lost_log_is_said_and_the_shell_goes_on(
+    start: Start, database: Path, way: str, tmp_path: Path
+) -> None:
+    log = Path(f"{database}-wal")
+    shell = start(columns=250, waits="no database")
+    shell.ask("set k 1", r"^default>$")
+    shell.wait(" 1 key ")
+    log.unlink()
+    if way == "replaced":
+        log.touch()
+    shell.ask("get k", f"-wal: the file was {way} while this shell had it open")
+    database.unlink()
+    log.unlink(missing_ok=True)
+    shell.ask("set k 3", r"^default>$")
+    shell.ask("kyg k", "^3$")
+
+
 def test_a_lost_database_loses_the_transaction(start: Start, database: Path) -> None:
     with Kycore(database) as kv:
         kv.save("k", "old")
@@ -649,6 +696,30 @@ def test_what_is_no_database_is_said_in_the_bar(start: Start, database: Path) ->
     shell = start(columns=250, waits=r"^\[Scope: default\]  .*not a")
     shell.ask("kyl", "^kycli: .*not a")
     shell.ask("version", r"^kycli \d")
+
+
+def test_what_cannot_be_opened_is_said_in_the_bar(start: Start, database: Path) -> None:
+    database.symlink_to(database)
+    shell = start(columns=250, waits=r"^\[Scope: default\]  cannot be opened: ")
+    shell.type("F2")
+    shell.wait(r"^ .*cannot be opened: ")
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a directory"])
+def test_a_history_that_is_no_file_is_left_alone(start: Start, store: Kycore, kind: str) -> None:
+    path = Path(os.environ["HOME"], ".local/state/kycli/shell_history")
+    path.parent.mkdir(parents=True)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    shell = start()
+    shell.ask("set k 1", r"^default>$")
+    shell.ask("kyg k", "^1$")
+    shell.type("up", "up")
+    shell.wait(r"^default> set k 1$\n\[Scope")
 
 
 def test_the_shell_is_not_started_inside_itself(start: Start, database: Path) -> None:

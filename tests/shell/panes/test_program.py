@@ -207,6 +207,17 @@ def test_panes_leave_room_on_a_low_screen(start: Start, store: Kycore) -> None:
     shell.wait(lambda: "no room" not in shell.text)
 
 
+def test_two_panes_leave_a_third_of_the_screen(start: Start, store: Kycore) -> None:
+    store.save_many({f"k{number:03}": number for number in range(100)})
+    shell = start(rows=30)
+    shell.type("F3", "F2")
+    shell.wait("audit trail · default")
+    shell.type("esc")
+    shell.ask("scan", "-- more --")
+    shell.wait(r"\nk007=7\ndefault>\n browser ")
+    shell.wait("End oldest  Esc prompt")
+
+
 def test_a_result_is_held_where_panes_begin(start: Start, store: Kycore) -> None:
     store.save_many({f"k{number:03}": number for number in range(100)})
     shell = start(rows=24)
