@@ -199,6 +199,7 @@ class Interface:
     def end(self) -> None:
         """Remove the interface from the screen."""
         self._ends = True
+        self.resume()  # a signal may have come before the command could
         self.wake()
         self._thread.join(5)
 
@@ -225,8 +226,11 @@ class Interface:
             self._is_hidden = True
             try:
                 async with in_terminal():
+                    # prompt_toolkit erases the screen when its size changes, whoever has it.
+                    self._output.held = True
                     entered.set()
                     await left.wait()
+                    self._output.held = False
             finally:
                 self._is_hidden = False
                 self._awake.set()

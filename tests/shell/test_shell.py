@@ -295,6 +295,27 @@ def test_an_editor_has_the_terminal_and_is_interrupted(start: Start, store: Kyco
     shell.ask("commit", "^committed: 0 changes$")
 
 
+def test_a_program_that_has_the_terminal_has_it_alone(
+    start: Start, store: Kycore, home: Path
+) -> None:
+    editor = home / "editor"
+    editor.write_text("#!/bin/sh\necho EDITING\nread x </dev/tty\n")
+    editor.chmod(0o755)
+    store.save("k", 1)
+    shell = start(variables={"EDITOR": str(editor)})
+    shell.enter("edit k")
+    shell.wait("^EDITING$")
+    shell.settle()
+    before = len(shell.sent)
+    for columns in (80, 120):
+        shell.resize(columns, 30)
+        shell.settle(1)
+    assert shell.sent[before:] == b""
+    shell.type("enter")
+    shell.wait("^nothing was changed$")
+    shell.ask("kyg k", "^1$")
+
+
 def test_the_bar_follows_what_expires(start: Start, store: Kycore) -> None:
     store.save_many({"a": 1, "b": 2})
     store.expire("a", 3)
