@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from kycli.cli.env import INTERRUPTED, Environment
@@ -165,7 +165,8 @@ class _Interactive:
             self._interrupts.are_allowed = True
             try:
                 env = ScreenEnvironment(self)
-                state.pages = env.config.shell_pager == "on"
+                with suppress(KycliError):  # the command says what is wrong with the config
+                    state.pages = env.config.shell_pager == "on"
                 self._code = self.session.run(words, env)
             finally:
                 state.seconds = time.monotonic() - began
@@ -189,7 +190,8 @@ class _Interactive:
         try:
             state.database, state.scope = session.position(SessionEnvironment(session))
         except KycliError as error:
-            report(error, ScreenEnvironment(self))
+            if not self._code:  # else the command has said it
+                report(error, ScreenEnvironment(self))
         store = session.staged_store
         if store is None:
             state.staged = None

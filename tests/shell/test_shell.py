@@ -719,6 +719,23 @@ def test_what_is_no_database_is_said_in_the_bar(start: Start, database: Path) ->
     shell.ask("version", r"^kycli \d")
 
 
+def test_a_config_that_breaks_does_not_end_the_shell(
+    start: Start, store: Kycore, home: Path
+) -> None:
+    config = home / ".config/kycli/config.json"
+    config.parent.mkdir(parents=True)
+    shell = start(columns=250)
+    shell.ask("begin", r"^default\*>$")
+    shell.ask("set k 1", r"^default\*>$")
+    config.write_text("{broken")
+    shell.ask("get k", "^kycli: .*config.json, line 1, column 2: not JSON")
+    assert shell.text.count("not JSON") == 1
+    shell.type("get k", "tab", "c-c")
+    shell.ask("version", r"^kycli \d")
+    config.unlink()
+    shell.ask("commit", "^committed: 1 change$")
+
+
 def test_what_cannot_be_opened_is_said_in_the_bar(start: Start, database: Path) -> None:
     database.symlink_to(database)
     shell = start(columns=250, waits=r"^\[Scope: default\]  cannot be opened: ")

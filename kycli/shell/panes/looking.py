@@ -178,6 +178,9 @@ class Looking:
         self.source, self.query, self.message, self._searched = source, query, "", None
         self.versions = None
         self.load()
+        if source != "words" and not self.keys.items and query != query.lower():
+            # A scope that ignores case has its keys in lower case.
+            self.find(source, query.lower())
 
     def _search_words(self) -> None:
         words = self.query.strip()

@@ -85,6 +85,9 @@ def test_keys_are_found_as_they_are_typed(make: Make) -> None:
     assert driver.submitted == [["ky", "edit", "--scope", "default", "--", "user.2"]]
     driver.press("escape")
     assert columns(driver)[2][1] == "visits"
+    driver.press("/")
+    driver.type("USER.2")  # as scopes that ignore case have them
+    assert [line[1] for line in columns(driver)[:2]] == ["user.2", ""]
 
 
 def test_words_are_found_as_they_are_typed(make: Make) -> None:
