@@ -92,6 +92,11 @@ class Terminal:
     def __init__(self, init: str = INIT, **variables: str) -> None:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            # Before bash begins: it restores what it has found when a job dies of a signal.
+            settings = termios.tcgetattr(0)
+            settings[3] &= ~termios.ECHO
+            settings[1] &= ~termios.OPOST
+            termios.tcsetattr(0, termios.TCSANOW, settings)
             os.execve(
                 BASH,
                 [BASH, "--norc", "--noprofile", "--noediting", "-i"],
@@ -99,10 +104,6 @@ class Terminal:
             )
         self._data = b""
         self.again = 0
-        settings = termios.tcgetattr(self.terminal)
-        settings[3] &= ~termios.ECHO
-        settings[1] &= ~termios.OPOST
-        termios.tcsetattr(self.terminal, termios.TCSANOW, settings)
         self.read()
         assert self.run(init) == ""
 

@@ -49,7 +49,7 @@ def interrupt(times: int) -> None:
                     os.kill(pid, signal.SIGKILL)
             line = LOOPS[number % len(LOOPS)]
             shell.send(line + "\n")
-            time.sleep(rng.random() ** 2 * 0.25)
+            time.sleep(0.005 + rng.random() ** 2 * 0.25)  # so that bash has read the line
             shell.interrupt()
             # No byte of a reply is left for who reads next, and no reply is another call's.
             said = shell.run(
