@@ -136,7 +136,7 @@ class Server:
         while not pool.is_ending and _identity(self._path) == known:
             left = self._idle - (monotonic_ns() - max(began, pool.table.last_use())) / 1e9
             if pool.table.is_busy():
-                left = _CHECK_SECONDS
+                left = self._idle
             elif left <= 0:
                 return
             if self._shell is None:
