@@ -36,13 +36,13 @@ def start(terminal: int, *, plain: bool) -> subprocess.Popen[bytes] | None:
         # Without -d, less warns about a dumb terminal; with -R, it sends colours of its own.
         environment.update(TERM="dumb", LESS=f"{environment['LESS']} -d -+R")
     # Without a shell around it, a signal reaches the pager itself.
-    needs_shell = not _FOR_A_SHELL.isdisjoint(command)
+    if _FOR_A_SHELL.isdisjoint(command):
+        try:
+            return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=terminal, env=environment)
+        except OSError:
+            pass  # a script without a first line for an interpreter, which a shell runs
     return subprocess.Popen(
-        command if needs_shell else words,
-        shell=needs_shell,
-        stdin=subprocess.PIPE,
-        stdout=terminal,
-        env=environment,
+        command, shell=True, stdin=subprocess.PIPE, stdout=terminal, env=environment
     )
 
 

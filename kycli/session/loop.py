@@ -50,6 +50,7 @@ class Loop:
         self.table = table
         self.number = number
         self.worker = Worker()
+        self.worker.is_cancelled = self.is_cancelled
         self.poller = _poller()
         self._lifeline = lifeline
         self._more = more

@@ -65,7 +65,6 @@ class SocketWorker(Loop):
         spare: bool,
     ) -> None:
         super().__init__(lifeline, more, table, number, spare=spare)
-        self.worker.is_cancelled = self.is_cancelled
         self._listener = listener
         self._accepting = listener.fileno()
         self._connections: dict[int, _Connection] = {}

@@ -229,8 +229,10 @@ class Interface:
                     # prompt_toolkit erases the screen when its size changes, whoever has it.
                     self._output.held = True
                     entered.set()
-                    await left.wait()
-                    self._output.held = False
+                    try:
+                        await left.wait()
+                    finally:
+                        self._output.held = False
             finally:
                 self._is_hidden = False
                 self._awake.set()

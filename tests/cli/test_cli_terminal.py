@@ -313,3 +313,12 @@ def test_a_pager_is_given_a_dumb_terminal_only_where_that_is_wanted(call: Call) 
     for environ in ({}, {"NO_COLOR": "1"}):
         shown = on_a_terminal("kyv", environ={"PAGER": pager, **environ})
         assert shown.splitlines()[0] == os.environ["TERM"]
+
+
+def test_a_pager_may_be_a_script_without_an_interpreter(call: Call) -> None:
+    """The kernel does not run it; a shell does."""
+    call("kys", "k", "v")
+    Path("pager").write_text("echo paged\ncat\n")
+    Path("pager").chmod(0o755)
+    shown = on_a_terminal("kyv", environ={"PAGER": os.path.abspath("pager")})
+    assert shown.splitlines()[0] == "paged"

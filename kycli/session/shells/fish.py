@@ -238,8 +238,6 @@ class FishWorker(Loop):
         self._is_current = True
         fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK | _ASYNC)
         try:
-            if self.is_cancelled():
-                return protocol.DECLINED, []
             self.table.begin(self.number, self._shell)
             return self.worker.run(request)
         finally:

@@ -582,7 +582,6 @@ function __kycli_define {
     # shellcheck disable=SC2016
     case $1 in
     kyg)
-        # shellcheck disable=SC2016
         __kycli_body='
     if [[ ${1-}${__kycli_ready-}${REPLY+${REPLY@a}} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
         $2 != REPLY ]]; then
