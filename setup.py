@@ -57,6 +57,14 @@ engine = [
     Extension("kycli.core.migration.oldvalues", ["kycli/core/migration/oldvalues.pyx"], **COMPILER),
 ]
 
+# A library for bash, and no module of Python. Without it, the functions of bash are slower.
+builtin = Extension(
+    "kycli.session.shells.builtin",
+    ["kycli/session/shells/builtin.c"],
+    optional=True,
+    **COMPILER,
+)
+
 
 SOURCES = sorted(path for path in glob("client/*.c") if path != "client/bare.c")
 BARE = [
@@ -134,7 +142,7 @@ class install_manuals(install_data):
 
 
 setup(
-    ext_modules=engine,
+    ext_modules=[*engine, builtin],
     data_files=[("share/man/man1", [])],  # filled in when they are installed
     cmdclass={"build_scripts": build_programs, "install_data": install_manuals},
     options={

@@ -5,6 +5,7 @@ A script is printed unchanged except for these words, each replaced by text quot
 ===============  =======================================================
 ``@PYTHON@``     the interpreter that runs kycli
 ``@BEGIN@``      the code that starts a server: see ``kycli.session.lean``
+``@BUILTIN@``    for bash: the file that has the builtin
 ``@BIN@``        the directory of the programs, "" if it is not known
 ``@VERSION@``    the version of the package
 ``@RUNTIME@``    the directory of sockets and named pipes, which may not exist
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 from kycli.cli.commands import KY, all_commands
 from kycli.errors import UsageError
@@ -87,6 +89,7 @@ def script(shell: str, *, export: bool = False) -> str:
     words = {
         "@PYTHON@": quoted(shell, sys.executable),
         "@BEGIN@": quoted(shell, lean.command()),
+        "@BUILTIN@": quoted(shell, _builtin()),
         "@BIN@": quoted(shell, _programs()),
         "@VERSION@": quoted(shell, __version__),
         "@RUNTIME@": quoted(shell, places.directory()),
@@ -157,6 +160,11 @@ def quoted(shell: str, text: str) -> str:
     else:
         text = text.replace("'", "'\\''")
     return f"'{text}'"
+
+
+def _builtin() -> str:
+    """Return the file of the builtin for bash, which may not have been built."""
+    return os.path.join(_FOLDER, "builtin" + EXTENSION_SUFFIXES[0])
 
 
 def _programs() -> str:

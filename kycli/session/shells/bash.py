@@ -1,6 +1,7 @@
 r"""The server of one bash. ``kycli.session.lean`` runs it: VERSION SHELL READY.
 
-The shell functions (``kycli.bash``) start it and talk to it over three inherited pipes:
+The shell functions (``kycli.bash``, ``builtin.c``) start it and talk to it over three inherited
+pipes:
 
 64
     Requests. All processes of the shell write to it, and the server ends when none is left that
@@ -10,12 +11,11 @@ The shell functions (``kycli.bash``) start it and talk to it over three inherite
         K1  PID  FD  ID  KIND  LINK  STREAMS  PROGRAM  N  N arguments  variables  ID
 
     The reply goes to the descriptor FD of the process PID, which the server opens through
-    /proc/PID/fd. KIND says what the caller wants: ``p`` to print, ``w`` the server to print, if it
-    can at once, ``v`` a variable, ``a`` an array. LINK is ``0``, or ``1`` to have that pipe kept
-    open for the next requests, which say ``2``. Variables are those of ``VARIABLES``:
-    ``ATTRIBUTES=VALUE``, or the value of those of ``OF_LOGIN``, or "" if not set. Arguments with
-    the byte 0x1F make too many fields, and are declined. In place of a PROGRAM, with one argument
-    and no variables:
+    /proc/PID/fd. KIND says what the caller wants: ``p`` to print, ``v`` a variable, ``a`` an
+    array. LINK is ``0``, or ``1`` to have that pipe kept open for the next requests, which say
+    ``2``. Variables are those of ``VARIABLES``: ``ATTRIBUTES=VALUE``, or the value of those of
+    ``OF_LOGIN``, or "" if not set. Arguments with the byte 0x1F make too many fields, and are
+    declined. In place of a PROGRAM, with one argument and no variables:
 
     ``@``  the request is too long for a pipe: the argument is a descriptor of PID to read it from
     ``?``  has the request of this ID been lost?
@@ -27,13 +27,11 @@ The shell functions (``kycli.bash``) start it and talk to it over three inherite
     A line, which who starts a server has taken. The server gives it back when it takes requests.
     There may be a second line, as a shell that left its start by Ctrl-C cannot know whether the
     server still comes. So a server locks the pipe of requests, and a second one leaves.
-68
-    Standard output of a process that has the server print, while it waits for the reply.
 
 A reply is ``ID:CODE:KIND:TEXT`` and a NUL; ``ID=TEXT`` is short for ``ID:0:o:TEXT``, as bash reads
-byte by byte. The byte 1 before it says that the server is about to print. KIND says what TEXT is:
-``o`` what was printed on standard output, or the value; ``s`` commands for bash, by the functions
-of ``kycli.bash``; ``f`` a file that holds such commands; ``-`` do it yourself. Other replies:
+byte by byte. KIND says what TEXT is: ``o`` what was printed on standard output, or the value;
+``s`` commands for bash, by the functions of ``kycli.bash``; ``f`` a file that holds such commands;
+``-`` do it yourself. Other replies:
 ``ID:never``, the request was left by a server that had ended, and nothing was done; ``ID:lost``,
 this server has not got it; ``ID:busy``, it is still being done.
 
@@ -68,7 +66,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the module around it takes milliseconds to make enumerations
 
-_REQUESTS, _ALIVE, _TOKEN, _OUTPUT = 64, 65, 66, 68
+_REQUESTS, _ALIVE, _TOKEN = 64, 65, 66
 
 _END = b"\x1f"
 _PIPE = 1 << 16
@@ -360,8 +358,8 @@ class Server:
         status, chunks = self._worker.run(whole)
         if not status.isdigit():
             return b"1:-:"
-        if request.kind in b"pw":
-            if not chunks or (request.kind == b"w" and self._is_printed(request.pid, chunks)):
+        if request.kind == b"p":
+            if not chunks:
                 return status + b":o:"
             if len(chunks) == 1:
                 ((stream, data),) = chunks
@@ -384,33 +382,6 @@ class Server:
         if err:
             lines.append(b"__kycli_err " + _quoted(err.replace(b"\0", b"")))
         return self._script(request, status, lines)
-
-    def _is_printed(self, pid: bytes, chunks: list[tuple[int, bytes]]) -> bool:
-        """Print to a caller's standard output, if that is a pipe which takes it at once."""
-        data = b"".join([data for _, data in chunks])
-        if len(data) > select.PIPE_BUF or any(stream != 1 for stream, _ in chunks):
-            return False
-        try:
-            pipe = os.open(
-                b"/proc/%b/fd/%d" % (pid, _OUTPUT), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )
-        except OSError:
-            return False
-        try:
-            if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
-                return False
-            if self._current is None:
-                return False
-            # Should this process be killed now, nobody knows whether it has printed.
-            os.write(self._current[1], b"\1")
-            os.write(pipe, data)  # all of it, or nothing
-        except BrokenPipeError:
-            pass  # nobody reads it, which is no error
-        except OSError:
-            return False
-        finally:
-            os.close(pipe)
-        return True
 
     def _script(self, request: _Given, status: bytes, lines: list[bytes]) -> bytes:
         text = b"\n".join(lines) + b"\n"

@@ -2,14 +2,14 @@
 #
 # A function writes a request to a pipe that a server of this shell reads, and reads the reply from a
 # pipe of its own process. The first call starts the server; kycli/session/shells/bash.py says what
-# is written. Where that cannot work, the function runs the command.
+# is written. A builtin (builtin.c) makes most calls, faster than functions can. What it cannot do, or
+# where it cannot be loaded, functions do. Where they cannot, they run the command.
 #
 # 64  requests: all processes of the shell write, the server reads, and ends when nobody can write
 # 65  whether there is a server: it alone can write here, and never does. So this is at its end, and
 #     `read -t 0` succeeds, when there is none. That cannot be mistaken, as a process number can.
 # 66  holds a line, which who starts a server takes, and the server gives back
 # 67  replies to this process; its server opens it through /proc
-# 68  what the server may print to, during the first call of a subshell
 #
 # Bash gives 63 and what is below it to process substitutions and coprocesses.
 #
@@ -188,13 +188,7 @@ function __kycli_wait {
         IFS= read -r -t 0.2 -n 1 -d '' -u "$__kycli_fd" __kycli_c && __kycli_status=0 ||
             __kycli_status=$?
         if [[ $__kycli_status == 0 ]]; then
-            case $__kycli_c in # what comes alone
-            $'\n') continue ;;
-            $'\001')
-                __kycli_begun=1
-                continue
-                ;;
-            esac
+            [[ $__kycli_c != $'\n' ]] || continue # what a here-string left
             if IFS= read -r -d '' -u "$__kycli_fd" __kycli_reply; then
                 __kycli_reply=$__kycli_c$__kycli_reply
                 case $__kycli_reply in
@@ -230,11 +224,11 @@ function __kycli_wait {
     done
 }
 
-# A call that is not like those in a loop: the first ones of a process, one inside of another, those
-# with long values, and to a terminal.
+# A call that the builtin does not make: the first ones of a shell, one inside of another, those with
+# long values, and to a terminal.
 function __kycli_slow {
     local __kycli_outer=${__kycli_inner-} __kycli_inner=$BASHPID __kycli_program=$1 __kycli_sent=0
-    local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply='' __kycli_begun=''
+    local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply=''
     shift
     if [ "${1-}" = -v ] || [ "${1-}" = -a ]; then
         __kycli_may_set "$@" || return 1
@@ -263,19 +257,15 @@ function __kycli_slow {
     __kycli_take "$@" || return "$?"
 }
 
-# A call that was sent as those in a loop are, and got no reply or another one, which is in REPLY.
+# The rest of a call that the builtin has sent. __kycli_got is the reply, or empty.
 function __kycli_went {
     local __kycli_program=$1 __kycli_sent=1 __kycli_kind=p __kycli_var='' __kycli_nested=''
-    local __kycli_reply=$REPLY __kycli_begun=''
+    local __kycli_reply=$__kycli_got
     shift
-    if [[ $REPLY == $'\001'* ]]; then
-        __kycli_begun=1 __kycli_reply=${REPLY#?} # the server was about to print
-    fi
     if [ "${1-}" = -v ]; then
         __kycli_kind=v __kycli_var=$2
         shift 2
     fi
-    [[ $REPLY != K1* ]] || __kycli_sent=0 # it could not be written
     __kycli_do "$@"
     __kycli_take "$@" || return "$?"
 }
@@ -451,7 +441,7 @@ function __kycli_print {
 
 # The server ended in mid-request, or does not answer.
 function __kycli_unknown {
-    case "$__kycli_begun$__kycli_program ${1-}" in
+    case "$__kycli_program ${1-}" in
     @READING@)
         __kycli_plain "$@" || return "$?"
         return 0
@@ -545,120 +535,46 @@ function __kycli_verb {
     if [ "${3-}" = -v ] || [ "${3-}" = -a ]; then
         __kycli_slow "$1" "${@:3:2}" "$2" "${@:5}" || return "$?"
     else
-        __kycli_call "$@" || return "$?"
+        __kycli_slow "$@" || return "$?"
     fi
+}
+
+# What is left to do after the builtin: see the statuses in builtin.c.
+function __kycli_else {
+    case $1 in
+    200) __kycli_slow "${@:2}" || return "$?" ;;
+    201) __kycli_went "${@:2}" || return "$?" ;;
+    202) __kycli_out "$__kycli_got" || return 1 ;;
+    203) printf -v "$4" %s "$__kycli_got" || return 1 ;;
+    *) return "$1" ;;
+    esac
 }
 
 # Define the function that runs a program with its words. After the program, -v VAR puts what it
 # prints into a variable, without the newline at its end; -a ARRAY the items that it prints with
 # --null. Bash copies a function whenever it is called, so these have what a loop needs, and no more.
-# REPLY is the one variable that `read` does not split a line for. A local one cannot be had if it is
-# read-only, and may inherit other attributes; then the call is a slow one.
+# A shell that this one starts has the functions if they are exported, but never the builtin.
 # `||` before `return`, here and above: a trap on errors sees the error of the call, and not one of
 # each function.
 function __kycli_define {
-    # A request, with ^ for the separator. To assign is much faster than printf, and without quotes
-    # faster than with them, which nothing needs there.
-    # shellcheck disable=SC2016
-    local __kycli_body __kycli_text='
-        if [[ $# == FIRST ]]; then REPLY=1^$FIRST^; else printf -v REPLY %s^ "$(($# + 1 - FIRST))" "${@:FIRST}"; fi
-        REPLY=K1^$__kycli_inner^67^$__kycli_id^KIND^LINK^tpt^PROGRAM^$REPLY@VARIABLES@^$__kycli_id^
-        if [[ ${#REPLY} -lt 1000 && $REPLY != *$'\''\n'\''* ]]'
-    # shellcheck disable=SC2016
-    local __kycli_send='
-        local __kycli_inner=$__kycli_ready __kycli_id=$(((__kycli_seq + 81) % 90 + 10)) REPLY'"
-        $__kycli_text"'; then
-            __kycli_ready="" __kycli_seq=$__kycli_id
-            printf "%s\0" "$REPLY" >&64 && read -r -d "" -u 67
-            if [[ $REPLY == $__kycli_id=* ]]; then
-                __kycli_ready=$__kycli_inner
-                TAKE
-            else
-                __kycli_went GIVEN || return "$?"
-            fi
-        else
-            __kycli_slow GIVEN || return "$?"
-        fi'
-    # shellcheck disable=SC2016
+    local __kycli_body=''
     case $1 in
-    kyg)
-        __kycli_body='
-    if [[ ${1-}${__kycli_ready-}${REPLY+${REPLY@a}} == -v$BASHPID && ${2-} == [a-zA-Z]*([a-zA-Z0-9_]) &&
-        $2 != REPLY ]]; then
-        __kycli_into "$@" || return "$?"
-        return 0
-    fi'
-        ;;
     ky | kycli | kyuse)
+        # shellcheck disable=SC2016
         __kycli_body='
     if [[ ${__kycli_call-} && ( COMMAND == kyuse || ${1-} == *use || ${2-} == -[va] ) ]]; then
         __kycli_verb COMMAND "$@" || return "$?"
         return 0
     fi'
         ;;
-    __kycli_call)
-        __kycli_body='
-    if [[ ${__kycli_ready-}${REPLY+${REPLY@a}} == "$BASHPID" && ${2-} != -[va] && ! -t 1 ]]; then
-        __kycli_again "$@" || return "$?"
-    elif [[ ${__kycli_pid-} != "$BASHPID" && $BASHPID != "$$" && ${__kycli_shell-} == "$$" &&
-        ! ${__kycli_off-}${REPLY+${REPLY@a}} && ${2-} != -[va] && -p /dev/fd/1 ]]; then
-        __kycli_first "$@" || return "$?"
-    else
-        __kycli_slow "$@" || return "$?"
-    fi'
-        ;;
-    __kycli_into) # kyg -v, in a loop
-        __kycli_body=$__kycli_send
-        __kycli_body=${__kycli_body/TAKE/'printf -v "$2" %s "${REPLY:3}"'}
-        __kycli_body=${__kycli_body//PROGRAM/kyg}
-        __kycli_body=${__kycli_body//FIRST/3} __kycli_body=${__kycli_body//GIVEN/'kyg "$@"'}
-        __kycli_body=${__kycli_body/KIND/v} __kycli_body=${__kycli_body/LINK/2}
-        ;;
-    __kycli_again) # in a loop
-        __kycli_body=$__kycli_send
-        __kycli_body=${__kycli_body/TAKE/'[[ ${#REPLY} == 3 ]] || __kycli_out "${REPLY:3}"'}
-        __kycli_body=${__kycli_body//PROGRAM/'$1'}
-        __kycli_body=${__kycli_body//FIRST/2} __kycli_body=${__kycli_body//GIVEN/'"$@"'}
-        __kycli_body=${__kycli_body/KIND/p} __kycli_body=${__kycli_body/LINK/2}
-        ;;
-    __kycli_first) # of a subshell that prints to a pipe, as in $(kyg k): the server prints
-        __kycli_body='
-    local __kycli_inner=$BASHPID __kycli_id=$(((${__kycli_seq:-0} + 81) % 90 + 10)) __kycli_q="" \
-        __kycli_part="" REPLY'"
-        $__kycli_text"' && {
-            true 68>&64 && ! read -r -t 0 -u 65 && # 68 may be beyond a limit, and 64 closed
-                command exec {__kycli_q}<<<"" 67<>"/dev/fd/$__kycli_q" {__kycli_q}<&- && [[ -p /dev/fd/67 ]]
-        } 2>/dev/null; then
-        __kycli_pid=$__kycli_inner __kycli_fd=67 __kycli_link=0 __kycli_ready="" __kycli_busy=1 \
-            __kycli_seq=$__kycli_id
-        # While printf writes, standard output is that pipe. So the server prints to 68, and cannot
-        # once this call is left. A trap may print, so that pipe is for printf alone.
-        { printf "%s\0" "$REPLY" >&64 && read -r -t 0.2 -d "" -u 67; } 68>&1 ||
-            __kycli_part=$REPLY
-        if [[ $__kycli_part == ???* && $__kycli_part != K1* ]]; then
-            # It was stopped while it read. The rest is there.
-            read -r -d "" -u 67 || :
-            REPLY=$__kycli_part$REPLY
-        fi
-        REPLY=${REPLY#$'\''\n'\''} # which is in the pipe first
-        if [[ $REPLY == $'\''\001'\''"$__kycli_id=" || $REPLY == "$__kycli_id=" ]]; then
-            __kycli_link=1 __kycli_busy=""
-            return 0
-        fi
-        __kycli_went "$@" || return "$?"
-    else
-        __kycli_close "$__kycli_q"
-        __kycli_slow "$@" || return "$?"
-    fi'
-        __kycli_body=${__kycli_body/PROGRAM/'$1'} __kycli_body=${__kycli_body//FIRST/2}
-        __kycli_body=${__kycli_body/KIND/w} __kycli_body=${__kycli_body/LINK/0}
-        ;;
-    *) __kycli_body='' ;;
     esac
-    __kycli_body=${__kycli_body//^/$'\037'}
     # shellcheck disable=SC2016
-    [[ $1 == __kycli_* ]] || __kycli_body+='
-    "${__kycli_call:-command}" COMMAND "$@" || return "$?"'
+    __kycli_body+='
+    if [[ ${__kycli_native-} == "$$" ]]; then
+        __kycli_ask COMMAND "$@" || __kycli_else "$?" COMMAND "$@" || return "$?"
+    else
+        "${__kycli_call:-command}" COMMAND "$@" || return "$?"
+    fi'
     eval "function $1 {${__kycli_body//COMMAND/"$1"}
 }"
 }
@@ -671,10 +587,12 @@ __kycli_has_nul=$'kycli: the value has a NUL byte, which a variable of bash cann
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && [[ $OSTYPE == linux* ]] &&
     ! shopt -q restricted_shell && __kycli_open; then
     __kycli_off=''
-    __kycli_call=__kycli_call
-    for __kycli_name in __kycli_call __kycli_first __kycli_again __kycli_into; do
-        __kycli_define "$__kycli_name"
-    done
+    __kycli_call=__kycli_slow __kycli_native=''
+    if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] <= 503)) &&
+        enable -f @BUILTIN@ __kycli_ask 2>/dev/null; then
+        __kycli_native=$$
+        export -n __kycli_native # which `set -a` exports
+    fi
     for __kycli_name in @NAMES@; do
         __kycli_define "$__kycli_name"
     done
