@@ -24,6 +24,10 @@ SECONDS = 60
 BASH = shutil.which("bash") or "bash"
 INIT = 'eval "$(kycli init bash)"\n'
 
+WITHOUT_BUILTIN = "enable -d __kycli_ask; __kycli_native=\n"
+has_builtin = True
+"""Whether the functions have it in ``INIT``: see the fixture ``with_and_without_builtin``."""
+
 _PROMPT = re.compile(rb"@@\d+@@ $")
 
 
@@ -42,10 +46,15 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **more}
 
 
+def initial(init: str = INIT) -> str:
+    """Return what defines the functions."""
+    return init if has_builtin or init != INIT else init + WITHOUT_BUILTIN
+
+
 def script(text: str, *, init: str = INIT, stdin: bytes = b"", home: str = "") -> Result:
     """Run a script that defines the functions first."""
     done = subprocess.run(
-        [BASH, "--norc", "-c", init + text],
+        [BASH, "--norc", "-c", initial(init) + text],
         input=stdin,
         capture_output=True,
         env=environment(**({"HOME": home} if home else {})),
@@ -105,7 +114,8 @@ class Terminal:
         self._data = b""
         self.again = 0
         self.read()
-        assert self.run(init) == ""
+        for line in initial(init).splitlines():
+            assert self.run(line) == ""
 
     def send(self, text: str) -> None:
         os.write(self.terminal, text.encode())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from session import bashes
 from session.clients import Place, short_directory
 
 from kycli.session import control
@@ -34,6 +35,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(directory)
     yield directory
     shutil.rmtree(runtime)
+
+
+@pytest.fixture(params=["builtin", "functions"])
+def with_and_without_builtin(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run a test of bash twice: without the builtin, the functions do all."""
+    monkeypatch.setattr(bashes, "has_builtin", request.param == "builtin")
 
 
 @pytest.fixture

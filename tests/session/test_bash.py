@@ -164,6 +164,7 @@ kys $'a\037b' $'c\037d'; kyg -v x $'a\037b'; want=$'c\037d'; same separators
 """
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 @pytest.mark.parametrize("size", [70_000, 1_000_000])
 def test_values_of_any_size_and_content(size: int) -> None:
     big = f"big=$(printf %{size}s \"'\" | tr ' ' \"a'\")\n"
@@ -175,6 +176,7 @@ def test_values_of_any_size_and_content(size: int) -> None:
     ]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_a_nul_is_printed_and_refused_in_a_variable() -> None:
     done = script(
         """
@@ -194,6 +196,7 @@ def test_a_nul_is_printed_and_refused_in_a_variable() -> None:
     )
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_what_is_not_exported_is_the_shells_alone() -> None:
     said = check(
         """
@@ -209,6 +212,7 @@ def test_what_is_not_exported_is_the_shells_alone() -> None:
     assert said == ["default", "default", "default", "other", "other", "default"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_variables_and_arrays() -> None:
     said = check(
         """
@@ -306,6 +310,7 @@ kyr a
 """
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_output_messages_and_exit_codes_are_those_of_the_commands(home: Path) -> None:
     body = """
     n=0
@@ -332,11 +337,13 @@ def test_output_messages_and_exit_codes_are_those_of_the_commands(home: Path) ->
     assert changed == []
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_standard_output_and_error_keep_their_order() -> None:
     said = check("kys a 1; kys c 3; for i in 1 2 3; do kyg a nothing c || :; done")
     assert said == ["1", "kycli: no key 'nothing' in scope 'default'", "3"] * 3
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_directory_variables_and_scope_are_those_of_each_call(home: Path) -> None:
     (home / "there").mkdir()
     (home / "there/.kyclirc").write_text('current_scope = "there"\n')
@@ -436,6 +443,7 @@ wait
 """
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_eight_subshells_at_once_get_their_own_replies() -> None:
     said = check(f"count=40\n{LOAD}")
     assert sorted(said) == [f"done {n}" for n in range(1, 9)]
@@ -447,6 +455,7 @@ def test_eight_subshells_with_a_thousand_calls_each() -> None:
     assert sorted(said) == [f"done {n}" for n in range(1, 9)]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 @pytest.mark.parametrize(
     "options", ["", "set -m", "set -o posix", "set -TE; trap : DEBUG ERR RETURN"]
 )
@@ -467,6 +476,7 @@ def test_jobs_wait_and_dollar_bang_are_left_alone(options: str) -> None:
     assert [line for line in said if "sleep" not in line] == ["v", "same", "v", "v"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_words_are_split_as_the_caller_likes() -> None:
     said = check(
         """
@@ -527,8 +537,8 @@ def test_process_substitutions_and_coprocesses_keep_their_descriptors(init: str)
     assert said == ["v1", "v2", "v3"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_what_subshells_print_to_pipes() -> None:
-    """The server prints it, where it can."""
     said = check(
         """
         kys k v; kys big "$(printf %5000s x)"; kys two $'a\\nb'
@@ -568,6 +578,7 @@ def test_a_trap_in_a_subshell_prints_where_the_subshell_prints() -> None:
     assert said == ["v", "v"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_traps_that_call_while_a_call_is_under_way() -> None:
     said = check(
         """
@@ -588,6 +599,7 @@ def test_traps_that_call_while_a_call_is_under_way() -> None:
     assert said == ["done"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_a_call_in_a_trap_has_a_status_of_its_own() -> None:
     """Bash gives a bare `return` in a trap the status of what the trap interrupted."""
     said = check(
@@ -603,6 +615,7 @@ def test_a_call_in_a_trap_has_a_status_of_its_own() -> None:
     assert [line for line in said if line.isdigit()] == ["0", "0", "1", "2", "2"]
 
 
+@pytest.mark.usefixtures("with_and_without_builtin")
 def test_a_trap_on_errors_sees_one_error_at_the_line_of_the_call() -> None:
     """Not one for each function inside of the other, each with a line of the functions."""
     body = """set -E +e; trap 'echo "error $? at $((LINENO - first))"' ERR; first=$LINENO

@@ -308,16 +308,22 @@ static char *read_reply(int id)
  */
 static char *print(char *text)
 {
+    struct pollfd output = { STDOUT_FILENO, POLLOUT, 0 };
     const struct timespec at_once = { 0, 0 };
     sigset_t broken, before, pending;
-    ssize_t written;
+    ssize_t written = 0;
 
     sigemptyset(&broken);
     sigaddset(&broken, SIGPIPE);
     sigprocmask(SIG_BLOCK, &broken, &before);
     sigpending(&pending);
-    while (*text && (written = write(STDOUT_FILENO, text, strlen(text))) > 0)
-        text += written;
+    while (*text) {
+        written = write(STDOUT_FILENO, text, strlen(text));
+        if (written > 0)
+            text += written;
+        else if (written == 0 || errno != EAGAIN || poll(&output, 1, -1) < 0)
+            break;
+    }
     if (*text && written < 0 && errno == EPIPE) {
         if (!sigismember(&pending, SIGPIPE))
             sigtimedwait(&broken, NULL, &at_once);

@@ -187,6 +187,7 @@ function __kycli_wait {
         # A time limit makes each byte dear, so it is for the first one; the others are there then.
         IFS= read -r -t 0.2 -n 1 -d '' -u "$__kycli_fd" __kycli_c && __kycli_status=0 ||
             __kycli_status=$?
+        [[ ! $__kycli_c ]] || __kycli_status=0 # it came as the time was over
         if [[ $__kycli_status == 0 ]]; then
             [[ $__kycli_c != $'\n' ]] || continue # what a here-string left
             if IFS= read -r -d '' -u "$__kycli_fd" __kycli_reply; then

@@ -1,0 +1,242 @@
+"""The builtin that makes the calls of bash. What functions do without it: test_bash.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli.harness import run_program
+from session.bashes import BASH, INIT, check, environment, needs_bash, script, wait_for
+
+pytestmark = needs_bash
+
+
+def printed() -> str:
+    return run_program("kycli", "init", "bash").out.decode()
+
+
+def test_it_is_loaded() -> None:
+    said = check('type -t __kycli_ask; [[ $__kycli_native == "$$" ]] && echo ours')
+    assert said == ["builtin", "ours"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("/builtin.", "/nothing."), ("<= 503", "<= 500")])
+def test_where_it_cannot_be_loaded_the_functions_do_all(old: str, new: str) -> None:
+    text = printed()
+    assert old in text
+    said = check(
+        text.replace(old, new)
+        + """
+        type -t __kycli_ask || echo none
+        kys k v; kyg k; kyg -v x k; echo "$x $(kyg k)"
+        """,
+        init="",
+    )
+    assert said == ["none", "v", "v v"]
+
+
+def test_a_shell_that_takes_the_place_of_this_one_does_without_it() -> None:
+    """It has the same process number, and perhaps the same variables."""
+    said = check(
+        """
+        set -a
+        eval "$(kycli init bash --export)"
+        kys k v
+        exec bash --norc -c 'kyg k; kyg -v x k; echo "$x"; type -t __kycli_ask || echo none'
+        """
+    )
+    assert said == ["v", "v", "none"]
+
+
+DECLARED = (
+    "unset x",
+    "x=before",
+    "declare -i x=1",
+    "declare -u x=A",
+    "declare -l x=a",
+    "declare -c x",
+    "declare -a x=(1 2 3)",
+    "declare -A x=([a]=b)",
+    "declare -n x=other; other=1",
+    "declare -n x=other; readonly other=1",
+    "declare -n x",
+    "readonly x=1",
+    "declare -x x=1",
+    "declare -x x",
+    "declare -t x=1",
+    "set -a; unset x",
+    "set -o posix; readonly x=1",
+    "shopt -s localvar_inherit; declare -i x=4",
+)
+
+
+@pytest.mark.parametrize("value", ["Two words", "7+1", "", "1/0"])
+def test_it_sets_a_variable_as_printf_does(value: str) -> None:
+    program = """
+    f() { local x; TRY; declare -p x; }
+    g() { local -r x=2; TRY; declare -p x; }
+    for declared in f g "${list[@]}"; do
+        echo "== $declared"
+        (set +e; eval "$declared"; TRY; echo $?; declare -p x other; bash -c 'echo "${x-}"')
+    done
+    """
+    define = "list=(" + " ".join(f"'{text}'" for text in DECLARED) + ")\n"
+    said = [
+        script(f"{define}kys key -- '{value}'\nkyg -v y key\n{program.replace('TRY', how)}")
+        for how in ("kyg -v x key", f"printf -v x %s '{value}'")
+    ]
+    assert said[0].lines == said[1].lines
+    assert len(said[0].lines) > 60
+    if value == "7+1":
+        assert 'declare -i x="8"' in said[0].lines
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("IFS", "set -- $text; echo $#"),
+        ("PATH", "hash -l; type -P ls || echo none"),
+        ("OPTIND", "getopts a opt -a -b; echo $OPTIND"),
+        ("SECONDS", "echo $((SECONDS < 100))"),
+        ("BASHPID", "[[ $BASHPID == 1 ]] || echo not set"),
+        ("POSIXLY_CORRECT", "shopt -o posix"),
+        ("LC_ALL", "printf %.1f 1"),
+        ("TZ", "printf '%(%H)T' 0"),
+    ],
+)
+def test_it_sets_the_variables_of_bash_as_printf_does(name: str, look: str) -> None:
+    said = [
+        script(f"text=a1b1c\nkys key 1\nkyg -v x key\nls >/dev/null\n{how}; {look}").lines
+        for how in (f"kyg -v {name} key", f"printf -v {name} %s 1")
+    ]
+    assert said[0] == said[1] != []
+
+
+def test_variables_are_those_of_the_function_that_calls() -> None:
+    said = check(
+        """
+        kys k inner; kyg -v x k
+        f() { local x; kyg -v x k; echo "$x"; KYCLI_SCOPE=other kyg -q k || echo $?; }
+        x=outer; f; echo "$x"
+        g() { local KYCLI_SCOPE=other; kyg -v x k || echo "$?"; }
+        g 2>&1
+        export KYCLI_SCOPE=default
+        g 2>&1
+        """
+    )
+    missing = "kycli: no key 'k' in scope 'other'"
+    # A local variable is exported if the one that it hides is.
+    assert said == ["inner", "2", "outer", missing, "2"]
+
+
+def test_requests_of_all_sizes_around_the_limit() -> None:
+    said = check(
+        """
+        kys k 0
+        text=$(printf %4200s x)
+        for n in {900..1100..9} {3600..4100}; do
+            kys k "${text: -n}"; kyg -v x k; [[ $x == "${text: -n}" ]] || echo "$n: ${#x}"
+        done
+        newlines=${text// /$'\\n'}
+        kys k "$newlines"; kyg -v x k; [[ $x == "$newlines" ]] && echo same
+        """
+    )
+    assert said == ["same"]
+
+
+def test_a_reply_to_another_request_is_skipped() -> None:
+    """Bash leaves a call by Ctrl-C at any command."""
+    said = check(
+        """
+        kys k v; kyg -v x k; kyg -v x k
+        for stale in '99=old' '99:2:o:old' '98:never' 'nonsense' ''; do
+            printf '%s\\0' "$stale" >/dev/fd/67
+            kyg -v x k; echo "$x"
+            printf '%s\\0%s\\0' "$stale" "$stale" >/dev/fd/67
+            kyg k
+        done
+        """
+    )
+    assert said == ["v"] * 10
+
+
+def test_signals_while_it_waits() -> None:
+    said = check(
+        """
+        kys k v; kyg -v x k
+        mkfifo pipe; exec 8<>pipe
+        trap 'hits=$((hits + 1)); echo >&8' USR1
+        hits=0
+        # A trap inside of a trap inside of a trap, and bash has no stack left.
+        (while kill -USR1 $$ 2>/dev/null; do read -r -u 8 _; sleep 0.0002; done) & other=$!
+        for ((i = 0; i < 300; i++)); do
+            : & kyg -v x k
+            [[ $x == v ]] || echo "$i: $x"
+            x=$(kyg k)
+            [[ $x == v ]] || echo "$i: $x"
+        done
+        kill "$other"; wait "$other" || :
+        ((hits > 20)) && echo interrupted
+        """
+    )
+    assert said == ["interrupted"]
+
+
+def test_a_request_that_takes_long() -> None:
+    """After 0.2 seconds the functions wait."""
+    code = (
+        "import sqlite3, sys, time\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('BEGIN IMMEDIATE'); print(flush=True)\n"
+        "time.sleep(0.6); c.execute('COMMIT')\n"
+    )
+    Path("lock.py").write_text(code)
+    said = check(
+        f"""
+        export KYCLI_DB_PATH=$PWD/store.db
+        kys k v; kyg -v x k; kyg -v x k
+        for way in here there; do
+            exec {{lock}}< <({sys.executable} lock.py store.db); read -r -u $lock _
+            if [[ $way == here ]]; then kys k $way; else (kys k $way); fi
+            kyg -v x k; echo "$x"
+            exec {{lock}}<&-
+        done
+        """
+    )
+    assert said == ["here", "there"]
+
+
+def test_many_subshells_leave_no_descriptor_and_no_process() -> None:
+    said = check(
+        """
+        kys k v; kyg -v x k; kyg -v x k
+        before=(/proc/$$/fd/*)
+        for i in {1..50}; do x=$(kyg k; kyg k; (kyg k)); (kyg -v x k; kyg k) | cat >/dev/null; done
+        after=(/proc/$$/fd/*)
+        echo "$((${#after[@]} - ${#before[@]}))"; echo "$x"
+        """
+    )
+    assert said == ["0", "v", "v", "v"]
+
+
+def test_a_full_pipe_that_does_not_block() -> None:
+    """Another program may have set this, for all that share the pipe."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    loop = "kys k v; kyg -v x k; for i in {1..1000}; do kyg k || exit; done; : >half"
+    again = "; for i in {1..1000}; do kyg k || exit; done"
+    os.write(write, bytes(65536 - 2000))
+    command = [BASH, "--norc", "-c", INIT + loop + again]
+    with (
+        open(read, "rb") as pipe,
+        subprocess.Popen(command, stdout=write, env=environment()) as shell,
+    ):
+        os.close(write)
+        wait_for(lambda: os.path.exists("half"), "nothing is printed")
+        time.sleep(0.1)  # it waits, as the pipe is full
+        assert pipe.read().count(b"v\n") == 2000
+    assert shell.returncode == 0
