@@ -9,23 +9,25 @@ for the pipe of requests, and a token.
 ``VERSION-SHELL.requests``
     A request is the byte US (0x1F), and fields that each end in US::
 
-        K1  ID  DIRECTORY  UMASK  STREAMS  PROGRAM  KIND  AARGUMENT...  ENAME=VALUE...  Z
+        K1  ID  DIRECTORY  UMASK  STREAMS  PROGRAM  KIND  VALUE...  V  AARGUMENT...  ETZ=ZONE  Z
 
     ID is the token and a digit. DIRECTORY is the name that fish knows, and counts only where
     ``/proc`` does not tell it. KIND is ``p`` to print the output, ``v`` for a variable, ``a`` for
-    a list. Arguments begin with ``A``, variables with ``E``. An argument with US in it is not sent.
+    a list. VALUE... are those of ``_VARIABLES``, "" if not set. Arguments begin with ``A``. TZ is
+    left out if it is not set, as an empty one is a zone. An argument with US in it is not sent.
     There is no length, because fish cannot count bytes. Ctrl-C may stop fish in mid-request. So a
     request may follow a partial one, or a complete one whose caller no longer waits.
 ``VERSION-SHELL.replies``
     A reply is one or more of these, each with a NUL at its end and US between the fields::
 
-        ID  STATUS  MORE  WHAT  HOW  TEXT
+        DIGIT  STATUS  WHAT  TEXT
 
-    MORE is ``+`` when another one follows. WHAT is the stream that TEXT goes to, ``1`` or ``2``;
-    ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` if fish must start
-    a process. HOW is ``t`` if TEXT is the text itself. fish reads pipes byte by byte, but files in
-    blocks; so HOW is ``f`` if TEXT is the path of a file, and ``n`` if that file has NUL bytes,
-    which fish can only pass on to programs. Items in a file end in NUL. STATUS is that of
+    DIGIT is that of ID. WHAT has three characters. The first one is the stream that TEXT goes to,
+    ``1`` or ``2``; ``v`` for the value, ``a`` for the items of a list; ``0`` for nothing, ``h`` if
+    fish must start a process. The second one is ``t`` if TEXT is the text itself. fish reads pipes
+    byte by byte, but files in blocks; so it is ``f`` if TEXT is the path of a file, and ``n`` if
+    that file has NUL bytes, which fish can only pass on to programs. The third one is ``+`` if
+    another text follows, else ``.``. Items in a file end in NUL. STATUS is that of
     ``kycli.session.protocol``.
 
 A caller that stops waiting closes the pipe of replies or sends another request; its command is
@@ -51,6 +53,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 _US = b"\x1f"
+
+_VARIABLES = (
+    *(b"KYCLI_SCOPE", b"KYCLI_DB_PATH", b"KYCLI_CONFIG", b"KYCLI_DEBUG", b"HOME"),
+    *(b"XDG_CONFIG_HOME", b"XDG_DATA_HOME", b"TMPDIR", b"LOGNAME", b"USER", b"NO_COLOR"),
+    *(b"TERM", b"COLUMNS"),
+)
+"""The variables of each request, in this order."""
+
+_HEAD = 7 + len(_VARIABLES) + 1
+"""How many fields come before the arguments."""
 
 _SHORT = 1000
 """A longer text goes through a file."""
@@ -120,6 +132,8 @@ class FishWorker(Loop):
         self._token = token
         self._requests = requests
         self._begun = b""
+        self._given: tuple[list[bytes], bytes] | None = None
+        self._variables = b""
         self._files: list[str] = []
         self._is_current = False
         self._is_new = True
@@ -140,13 +154,13 @@ class FishWorker(Loop):
 
     def handle(self, descriptor: int) -> None:
         record = self._taken()
-        if len(record) > 6:
+        if record:
             self._serve(record)
 
     def drain(self) -> None:
         # The files of the last reply stay: the caller may be about to read them.
         record = self._taken()
-        if len(record) > 6:
+        if record:
             self._serve(record)
 
     def is_cancelled(self) -> bool:
@@ -178,61 +192,33 @@ class FishWorker(Loop):
         if self._begun or b"K1" not in fields:
             return []
         begin = len(fields) - 1 - fields[::-1].index(b"K1")
-        return fields[begin:-2]
+        record = fields[begin:-2]
+        return record if len(record) >= 7 else []
 
     def _serve(self, record: list[bytes]) -> None:
-        _, number, directory, umask, streams, program, kind, *rest = record
+        number, kind, words = record[1], record[6], record[_HEAD:]
         if not number.startswith(self._token):
             return
         self._forget()
         self._drop_old_replies()
-        if self._has_proc:
-            directory = b"."
-        status, chunks = self._run(directory, umask, streams, program, kind, rest)
-        status, texts = _texts(kind, status, chunks, rest)
-        nothing = b"0" if status.isdigit() else b"h"
-        records = [_US.join([number, status, b".", nothing, b"t", b""])]
-        if texts:
-            mores = [b"+"] * (len(texts) - 1) + [b"."]
-            records = [
-                _US.join([number, status, more, what, *self._passed(what, text)])
-                for more, (what, text) in zip(mores, texts, strict=True)
-            ]
+        status, chunks = self._run(record)
+        status, texts = _texts(kind, status, chunks, words)
+        if not texts:
+            texts = [(b"0" if status.isdigit() else b"h", b"")]
+        ends = [b"+"] * (len(texts) - 1) + [b"."]
+        reply = b""
+        for (what, text), end in zip(texts, ends, strict=True):
+            how, passed = self._passed(what, text)
+            reply += _US.join([number[-1:], status, what + how + end, passed]) + b"\0"
         try:
-            self._send(b"\0".join(records) + b"\0")
+            self._send(reply)
         except OSError:
             pass  # the caller has gone, or does not read
 
-    def _run(
-        self,
-        directory: bytes,
-        umask: bytes,
-        streams: bytes,
-        program: bytes,
-        kind: bytes,
-        rest: list[bytes],
-    ) -> tuple[bytes, list[tuple[int, bytes]]]:
+    def _run(self, record: list[bytes]) -> tuple[bytes, list[tuple[int, bytes]]]:
         """Run a request; return its status and what it wrote."""
-        if b"EA" in b"".join([field[:1] for field in rest]):
-            return protocol.DECLINED, []  # a variable with US in it
-        words = [
-            field[1:].decode("utf-8", "surrogateescape") for field in rest if field[:1] == b"A"
-        ]
-        variables = [field[1:] + b"\0" for field in rest if field[:1] == b"E"]
-        if kind == b"a":
-            words.insert(0, "-0")
-        try:
-            request = protocol.Request(
-                self._shell,
-                directory,
-                int(umask, 8),
-                streams.decode(),
-                program.decode(),
-                b"".join(variables),
-                words,
-                None,
-            )
-        except ValueError:
+        request = self._request(record)
+        if request is None:
             return protocol.DECLINED, []
         # From here on, the end of the pipe's only reader is a signal.
         self._is_current = True
@@ -244,6 +230,32 @@ class FishWorker(Loop):
             self.table.end(self.number, self.worker.stores)
             self._is_current = False
             fcntl.fcntl(self._replies, fcntl.F_SETFL, os.O_NONBLOCK)
+
+    def _request(self, record: list[bytes]) -> protocol.Request | None:
+        """Return a request in the form of ``protocol``; None if it cannot be expressed."""
+        _, _, directory, umask, streams, program, kind, *values = record[: _HEAD - 1]
+        words = record[_HEAD:]
+        zone = words.pop() if words and words[-1][:1] == b"E" else b""
+        if record[_HEAD - 1 : _HEAD] != [b"V"] or any(word[:1] != b"A" for word in words):
+            return None  # a variable with US in it
+        if (values, zone) != self._given:  # as in the request before, most of the time
+            self._given, self._variables = (values, zone), _variables(values, zone)
+        arguments = [word[1:].decode("utf-8", "surrogateescape") for word in words]
+        if kind == b"a":
+            arguments.insert(0, "-0")
+        try:
+            return protocol.Request(
+                self._shell,
+                b"." if self._has_proc else directory,
+                int(umask, 8),
+                streams.decode(),
+                program.decode(),
+                self._variables,
+                arguments,
+                None,
+            )
+        except ValueError:
+            return None
 
     def _passed(self, what: bytes, text: bytes) -> tuple[bytes, bytes]:
         """Return how a text is passed on, and it or its file."""
@@ -297,6 +309,14 @@ class FishWorker(Loop):
                 poller.register(self._replies, select.POLLOUT)
                 if not poller.poll(protocol.REPLY_TIMEOUT * 1000):
                     raise TimeoutError from None
+
+
+def _variables(values: list[bytes], zone: bytes) -> bytes:
+    """Return variables as workers take them; the zone after the byte E, or ""."""
+    given = [
+        b"%b=%b\0" % (name, value) for name, value in zip(_VARIABLES, values, strict=True) if value
+    ]
+    return b"".join(given) + (zone[1:] + b"\0" if zone else b"")
 
 
 def _texts(

@@ -94,40 +94,37 @@ function __kycli_call
         end
     end
     set -lx __kycli_busy $fish_pid
-    set -qx COLUMNS; and set -l __kycli_columns ECOLUMNS=$COLUMNS
+    set -qx COLUMNS; and set -l __kycli_columns $COLUMNS
     set -g __kycli_ring $__kycli_ring[2..] $__kycli_ring[1]
     begin
-        echo -ns -- \x1fK1\x1f$__kycli_token$__kycli_ring[1]\x1f$PWD\x1f$umask\x1f$__kycli_streams\x1f$argv[2]\x1f$argv[1]\x1f A$argv[3..]\x1f EKYCLI_SCOPE=$KYCLI_SCOPE\x1f EKYCLI_DB_PATH=$KYCLI_DB_PATH\x1f EKYCLI_CONFIG=$KYCLI_CONFIG\x1f EKYCLI_DEBUG=$KYCLI_DEBUG\x1f EHOME=$HOME\x1f EXDG_CONFIG_HOME=$XDG_CONFIG_HOME\x1f EXDG_DATA_HOME=$XDG_DATA_HOME\x1f ETZ=$TZ\x1f ETMPDIR=$TMPDIR\x1f ELOGNAME=$LOGNAME\x1f EUSER=$USER\x1f ENO_COLOR=$NO_COLOR\x1f ETERM=$TERM\x1f $__kycli_columns\x1f Z\x1f
-        while read -z -d \x1f __kycli_got __kycli_status __kycli_more __kycli_what __kycli_how __kycli_text
-            switch "$__kycli_got$__kycli_more"
-                case $__kycli_token$__kycli_ring[1].
+        echo -ns -- \x1fK1\x1f"$__kycli_token$__kycli_ring[1]"\x1f"$PWD"\x1f$umask\x1f$__kycli_streams\x1f"$argv[2]"\x1f"$argv[1]"\x1f"$KYCLI_SCOPE"\x1f"$KYCLI_DB_PATH"\x1f"$KYCLI_CONFIG"\x1f"$KYCLI_DEBUG"\x1f"$HOME"\x1f"$XDG_CONFIG_HOME"\x1f"$XDG_DATA_HOME"\x1f"$TMPDIR"\x1f"$LOGNAME"\x1f"$USER"\x1f"$NO_COLOR"\x1f"$TERM"\x1f"$__kycli_columns"\x1fV\x1f A$argv[3..]\x1f ETZ=$TZ\x1f Z\x1f
+        while read -z -d \x1f __kycli_got __kycli_status __kycli_what __kycli_text
+            switch "$__kycli_got$__kycli_what"
+                case $__kycli_ring[1]'*.'
                     break
-                case $__kycli_token$__kycli_ring[1]+
+                case $__kycli_ring[1]'*+'
                     set -a __kycli_whats $__kycli_what
-                    set -a __kycli_hows $__kycli_how
                     set -a __kycli_texts "$__kycli_text"
             end
         end
     end >>$__kycli_door <$__kycli_base.replies
-    switch "$__kycli_got$__kycli_what$__kycli_how$__kycli_texts"
-        case $__kycli_token$__kycli_ring[1]1t
+    switch "$__kycli_got$__kycli_what$__kycli_texts"
+        case $__kycli_ring[1]1t.
             echo -n -- "$__kycli_text"
-        case $__kycli_token$__kycli_ring[1]vt
+        case $__kycli_ring[1]vt.
             set -g __kycli_value "$__kycli_text"
-        case $__kycli_token$__kycli_ring[1]0t
-        case $__kycli_token$__kycli_ring[1]ht
+        case $__kycli_ring[1]0t.
+        case $__kycli_ring[1]ht.
             set -e -l __kycli_busy
             __kycli_by_hand $argv
             return
-        case $__kycli_token$__kycli_ring[1]'*'
-            # What several lists say about the same text is at the same place in them.
+        case $__kycli_ring[1]'*'
+            # What two lists say about the same text is at the same place in them.
             set -a __kycli_whats $__kycli_what
-            set -a __kycli_hows $__kycli_how
             set -a __kycli_texts "$__kycli_text"
             set -g __kycli_value
             for __kycli_what in $__kycli_whats
-                __kycli_put $__kycli_what $__kycli_hows[1] "$__kycli_texts[1]"
-                set -e __kycli_hows[1]
+                __kycli_put $__kycli_what "$__kycli_texts[1]"
                 set -e __kycli_texts[1]
             end
         case '*'
@@ -185,29 +182,27 @@ function __kycli_is_here
     return 1
 end
 
-# Put a text of a reply where it belongs: WHAT HOW TEXT.
+# Put a text of a reply where it belongs: WHAT TEXT.
 function __kycli_put
-    set -l __kycli_text "$argv[3]"
-    switch $argv[1]$argv[2]
-        case 0t
+    set -l __kycli_text "$argv[2]"
+    switch $argv[1]
+        case '1n*' '2n*'
+            command cat -- $__kycli_text >&(string sub -l 1 $argv[1])
             return
-        case 1n 2n
-            command cat -- $__kycli_text >&$argv[1]
-            return
-        case af
+        case 'af*'
             while read -z __kycli_item
                 set -a __kycli_value "$__kycli_item"
             end <$__kycli_text
             return
-        case '?f'
+        case '?f*'
             read -z __kycli_text <$__kycli_text
     end
     switch $argv[1]
-        case 1
+        case '1*'
             echo -n -- "$__kycli_text"
-        case 2
+        case '2*'
             echo -n -- "$__kycli_text" >&2
-        case v
+        case 'v*'
             set -g __kycli_value "$__kycli_text"
     end
 end
