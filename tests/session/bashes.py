@@ -106,6 +106,7 @@ class Terminal:
             settings[3] &= ~termios.ECHO
             settings[1] &= ~termios.OPOST
             termios.tcsetattr(0, termios.TCSANOW, settings)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
             os.execve(
                 BASH,
                 [BASH, "--norc", "--noprofile", "--noediting", "-i"],

@@ -86,6 +86,7 @@ class Terminal:
         self.unread = b""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
             os.execvpe(shell, [shell, *FLAGS[shell]], environment(TERM="dumb", **variables))
         self.send(f"{PROMPTS[shell]}\n")
         self.read()
