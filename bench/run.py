@@ -22,22 +22,18 @@ import bars
 import report
 from harness.measuring import SIZES, Benchmark
 from harness.results import ROOT, RUNS, Result, Run, save
-from operations import (
+from operations.programs import client, commands, completion, loops, shell
+from operations.store import (
     calls,
-    client,
-    commands,
-    completion,
     fields,
     growth,
     history,
-    loops,
     migration,
     opening,
     processes,
     reads,
     schemas,
     search,
-    shell,
     transfer,
     writes,
 )

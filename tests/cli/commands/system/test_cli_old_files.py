@@ -16,7 +16,7 @@ from kycli import Kycore
 from kycli.core.migration.plain import key_for
 from kycli.errors import MigrationNeeded
 
-FIXTURES = Path(__file__).parent.parent / "legacy" / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "legacy" / "fixtures"
 
 BLOBS = ["0.4.0-plain.db", "0.2.0-encrypted.db", "0.0.1-plain.pkl"]
 

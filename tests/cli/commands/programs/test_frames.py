@@ -6,7 +6,7 @@ import io
 import subprocess
 
 import pytest
-from cli.batches import FLAGS, asked, reply
+from cli.commands.programs.batches import FLAGS, asked, reply
 from hypothesis import example, given
 from hypothesis import strategies as st
 

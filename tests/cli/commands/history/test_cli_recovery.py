@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from cli.commands.test_cli_history import pause
+from cli.commands.history.test_cli_history import pause
 from cli.harness import Call
 
 

@@ -18,8 +18,8 @@ from kycli.core.migration import legacy
 from kycli.core.migration import workspaces as migration_import
 from kycli.core.values import Opaque
 
-FIXTURES = Path(__file__).parents[2] / "legacy" / "fixtures"
-FORMATS = Path(__file__).parents[2] / "formats"
+FIXTURES = Path(__file__).parents[3] / "legacy" / "fixtures"
+FORMATS = Path(__file__).parents[3] / "formats"
 BLOBS = sorted(path.stem for path in FIXTURES.glob("0.*.db") if path.read_bytes()[:5] == b"KYCLI")
 
 

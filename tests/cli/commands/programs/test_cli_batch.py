@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli.batches import FLAGS, Coprocess, Reply, asked, replies
+from cli.commands.programs.batches import FLAGS, Coprocess, Reply, asked, replies
 from cli.harness import Call, Result, on_a_terminal, program
 
 from kycli import Kycore
