@@ -7,8 +7,8 @@ Read it from top to bottom, with each part of ``engine/`` where it is included: 
 (``sqlite/statements``), the value cache (``cache``), fork hooks (``connection/forks``), files
 (``connection/files``), directory entries (``connection/entries``), a connection that threads
 share (``connection/connection``), deferred writes (``deferred``), transactions
-(``connection/session``), reading rows (``reading``), changing keys (``writing``), what has changed
-(``watching``), methods that other modules implement (``delegates``), settings of scopes
+(``connection/session``), reading rows (``reading``), when keys expire (``expiry``), changing keys
+(``writing``), what has changed (``watching``), methods that other modules implement (``delegates``), settings of scopes
 (``declaring``), reading many keys (``listing``), and the store itself. ``engine/bulk`` holds
 the code for many rows at once.
 
@@ -84,6 +84,7 @@ include "engine/connection/connection.pxi"
 include "engine/deferred.pxi"
 include "engine/connection/session.pxi"
 include "engine/reading.pxi"
+include "engine/expiry.pxi"
 include "engine/writing.pxi"
 include "engine/bulk/packs.pxi"
 include "engine/bulk/writing.pxi"
@@ -518,7 +519,7 @@ schema=None)
     cpdef tuple _live_row(self, int64_t now, str scope, key):
         """Return ``(key, value, kind, version, expires_at, updated_at, seq)`` or None."""
         row = self._db.fetch(_GET_ROW, (scope, key))
-        if row is None or (row[4] is not None and row[4] <= now):
+        if row is None or _has_expired(row[4], now):
             return None
         return row
 
@@ -582,9 +583,9 @@ schema=None)
         found = <object>entry  # a reference, because a clock in Python may drop the entry
         if type(found) is not _Expiring:
             return found
-        if (<_Expiring>found).expires_at > self._now():
-            return (<_Expiring>found).value
-        return _NO_ENTRY
+        if _is_past((<_Expiring>found).expires_at, self._now()):
+            return _NO_ENTRY
+        return (<_Expiring>found).value
 
     cdef object _deferred_value(self, tuple row):
         """Return the value of a deferred row.
@@ -595,7 +596,7 @@ schema=None)
         cdef _Session db = self._db
         if db.deferred.committing or db.generation != _forks:
             return _NO_ENTRY
-        if row[6] is not None and <int64_t>row[6] <= self._now():
+        if row[6] is not None and _has_expired(row[6], self._now()):
             return _NO_ENTRY
         return decode(row[4], row[3])
 
@@ -634,7 +635,7 @@ schema=None)
                     _cache_absent(db, scope, key)
                 return default
             value, kind, expires_at = row
-            if expires_at is None or include_expired or <int64_t>expires_at > self._now():
+            if expires_at is None or include_expired or not _has_expired(expires_at, self._now()):
                 value = decode(value, kind)
                 if caching:
                     entry = _entry_of(value, expires_at)
@@ -664,7 +665,7 @@ schema=None)
         row = self._db.fetch(_GET_ROW, (place, key))
         if row is None:
             return None
-        if row[4] is not None and not include_expired and row[4] <= self._now():
+        if not include_expired and _has_expired(row[4], self._now()):
             self._sweeper.archive_key(self, place, key)
             return None
         return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])

@@ -23,7 +23,7 @@ SQL = re.compile(
     r"\b(SELECT|INSERT|REPLACE INTO|UPDATE [a-z]+|DELETE FROM|WITH RECURSIVE|CREATE (TEMP|TABLE"
     r"|VIRTUAL|INDEX)|DROP|PRAGMA|VACUUM|REINDEX|SAVEPOINT|ROLLBACK|(ORDER|GROUP) BY|LIMIT)\b"
 )
-ONLY_BELOW = {"_query", "LIVE", "VALUE", "NOTE_BYPASS", "NOTE_RENAMED", "apsw", "sqlite3"}
+ONLY_BELOW = {"_query", "LIVE", "LIVE_K", "VALUE", "NOTE_BYPASS", "NOTE_RENAMED", "apsw", "sqlite3"}
 
 
 def modules() -> dict[str, Path]:

@@ -39,6 +39,7 @@ from kycli.core.durations import shown
 from kycli.core.history.retention import MAX_DAYS
 from kycli.core.layout import BYPASS, DELETED, EXPIRED, IMPORTED, INLINE_MAX, LIFETIME, SCHEMAS
 from kycli.core.layout import OPERATIONS as NAMES
+from kycli.core.operations.expiry_rules import has_expired
 from kycli.core.sql import dump as sql
 from kycli.core.sql import log, pruning, retained, schemas
 from kycli.errors import ConflictError, InvalidTimeError, InvalidValueError, WrongTypeError
@@ -278,7 +279,7 @@ class _Plain(_Loader):
                 record = record._replace(version=version)
         if record.seq is not None:
             raise InvalidValueError("a dump without history has changes")
-        if record.expires_at is not None and record.expires_at <= self.now:
+        if has_expired(record.expires_at, self.now):
             self.expired += 1
             return
         kind, stored, _ = encoded

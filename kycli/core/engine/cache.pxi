@@ -248,7 +248,7 @@ cdef object _entry_of(object value, object expires_at):
 cdef _add_live(dict found, str key, object entry, int64_t now):
     """Add the value of an entry, unless there is none at the given time."""
     if type(entry) is _Expiring:
-        if (<_Expiring>entry).expires_at > now:
+        if not _is_past((<_Expiring>entry).expires_at, now):
             found[key] = (<_Expiring>entry).value
     elif entry is not _ABSENT:
         found[key] = entry

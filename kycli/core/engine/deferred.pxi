@@ -93,7 +93,7 @@ cdef object _defer(
     cdef object status = _STATUS_CREATED
     if kind == FLOAT and stored != stored:
         stored = None  # as SQLite keeps NaN
-    if before is not None and (before[2] is None or <int64_t>before[2] > now):
+    if before is not None and not _has_expired(before[2], now):
         if before[1] == kind and is_same(kind, before[0], stored):
             status = _STATUS_NOCHANGE
             if before[2] == expires_at:

@@ -18,6 +18,7 @@ from kycli.core.codec import decode
 from kycli.core.history.times import Time, parse_time, time_text
 from kycli.core.layout import LIFETIME, OPERATIONS
 from kycli.core.operations.entry import Entry
+from kycli.core.operations.expiry_rules import has_expired
 from kycli.core.sql import log, retained
 from kycli.errors import InvalidTimeError
 
@@ -264,9 +265,7 @@ def row_at(store: Kycore, scope: str, key: str, position: int) -> Row | None:
 
 def alive(row: Row | None, at: int) -> Row | None:
     """Return a row unless it had expired at a time."""
-    if row is None or (row.expires_at is not None and row.expires_at <= at):
-        return None
-    return row
+    return None if row is None or has_expired(row.expires_at, at) else row
 
 
 def entry_of(key: str, row: Row | None) -> Entry | None:

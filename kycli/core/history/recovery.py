@@ -33,6 +33,7 @@ from kycli.core.layout import (
     RESTORED,
     SCHEMAS,
 )
+from kycli.core.operations.expiry_rules import has_expired
 from kycli.core.sql import log, retained, rows
 from kycli.errors import (
     ConflictError,
@@ -150,7 +151,7 @@ def _expiry_of_removed(store: Kycore, scope: str, found: Row, now: int) -> int |
     The archive says when it was removed, and so what time it had left. A key that had none
     left, or whose value is older, gets the lifetime of a key that is saved now.
     """
-    if found.expires_at is None or found.expires_at > now:
+    if not has_expired(found.expires_at, now):
         return found.expires_at
     if found.op == DELETED and found.expires_at > found.timestamp:
         return now + found.expires_at - found.timestamp
@@ -346,7 +347,7 @@ def _conflict(change: int, keys: list[str]) -> ConflictError:
 
 def _postponed(found: Row | None, then: int, now: int) -> int | None:
     """Return when a key is to expire that is brought back as it was at a time."""
-    if found is None or found.expires_at is None or found.expires_at > now:
+    if found is None or not has_expired(found.expires_at, now):
         return found and found.expires_at
     return now + found.expires_at - then
 

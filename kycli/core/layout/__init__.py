@@ -149,7 +149,10 @@ KEY_WEIGHT = 4.0
 # Parts of statements on kvstore, as the alias k where a value is read.
 LIVE = "(expires_at IS NULL OR expires_at > ?1)"
 """What is live, for statements on many rows; ?1 is the time now, in milliseconds. A statement on
-one key returns ``expires_at``, and the engine compares it."""
+one key returns ``expires_at``, and the engine compares it: ``engine/expiry.pxi``."""
+
+LIVE_K = LIVE.replace("expires_at", "k.expires_at")
+"""The same, in statements that join kvstore with other tables."""
 
 VALUE = """CASE WHEN k.home IS NULL THEN k.value
     ELSE (SELECT a.value FROM audit_log a WHERE a.id = k.home) END"""

@@ -1,4 +1,7 @@
-"""Which keys may have a lifetime: those of plain scopes, and of caches."""
+"""When a key has expired, and which keys may have a lifetime: those of plain scopes, and of caches.
+
+The engine checks the keys that it reads and writes itself, in ``engine/expiry.pxi``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,14 @@ from kycli.errors import InvalidTTLError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from kycli.core.storage import Kycore
+
+
+def has_expired(expires_at: int | None, at: int) -> TypeGuard[int]:
+    """Whether a key that expires at a time, or never, has expired at another one."""
+    return expires_at is not None and expires_at <= at
 
 
 def is_plain(scope: str) -> bool:

@@ -28,7 +28,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from kycli.core.documents.conditions import And, Comparison, Field, Not, Or
-from kycli.core.layout import BIGINT, BOOL, FLOAT, INT, JSON, NONE, TEXT
+from kycli.core.layout import BIGINT, BOOL, FLOAT, INT, JSON, LIVE_K, NONE, TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ def _select(
     wanted = [
         f"k.scope = {_text(question.scope)}",
         narrowed,
-        "k.key >= ?2 AND k.key < ?3 AND (k.expires_at IS NULL OR k.expires_at > ?1)",
+        f"k.key >= ?2 AND k.key < ?3 AND {LIVE_K}",
     ]
     if question.condition is not None:
         wanted.append(compiler.condition(question.condition, value))

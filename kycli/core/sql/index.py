@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from kycli.core.layout import BYPASS, FIRST_SCOPE, KEY_WEIGHT, LIVE, VALUE
+from kycli.core.layout import BYPASS, FIRST_SCOPE, KEY_WEIGHT, LIVE, LIVE_K, VALUE
 from kycli.core.sql.fts import render
 from kycli.core.sql.log import PAGE_ROWS
 
@@ -257,11 +257,10 @@ _FIND_KEYS = _FIND % "NULL, NULL"
 
 # What has changed since the watermark, or all there is. The newest change of a key that
 # lives is the one that kvstore.seq names.
-_LIVE_KEY = LIVE.replace("expires_at", "k.expires_at")
 _CHANGED_LIVE = f"""
 SELECT k.scope, k.key, a.id, NULL, {VALUE_COLUMNS} FROM audit_log a
 CROSS JOIN kvstore k ON k.scope = a.scope AND k.key = a.key AND k.seq = a.id
-WHERE a.id > ?3 AND (k.scope = ?2 OR ?2 IS NULL AND k.scope >= '{FIRST_SCOPE}') AND {_LIVE_KEY}
+WHERE a.id > ?3 AND (k.scope = ?2 OR ?2 IS NULL AND k.scope >= '{FIRST_SCOPE}') AND {LIVE_K}
 ORDER BY a.id LIMIT {PAGE_ROWS}"""
 _ALL_LIVE = f"""
 SELECT k.scope, k.key, k.seq, NULL, {VALUE_COLUMNS} FROM kvstore k

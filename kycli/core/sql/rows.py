@@ -49,11 +49,11 @@ WHERE scope = ?2 AND key >= ?3 AND key < ?4 AND {LIVE}"""
 
 
 # A value of more than ?4 bytes is not read: only its beginning, and only where it is in the row.
-_OUTLINE = """
+_OUTLINE = f"""
 SELECT CASE WHEN k.home IS NOT NULL THEN NULL WHEN octet_length(k.value) > ?4
             THEN substr(CAST(k.value AS BLOB), 1, ?4) ELSE k.value END,
     k.kind, ifnull(octet_length(k.value), 0), k.version, k.expires_at, k.updated_at, k.home
-FROM kvstore k WHERE k.scope = ?2 AND k.key = ?3 AND (k.expires_at IS NULL OR k.expires_at > ?1)"""
+FROM kvstore k WHERE k.scope = ?2 AND k.key = ?3 AND {LIVE}"""
 
 _REMOVED = [
     f"""

@@ -580,7 +580,7 @@ cdef class _Import:
         if expires_at is not None:
             if not target.takes_ttl:
                 self.store._lifetime_in(target.scope, 1)  # which raises
-            if check_count(expires_at, "the time of expiry") <= now:
+            if _is_past(check_count(expires_at, "the time of expiry"), now):
                 self.skipped += 1
                 return
         elif self.policy == OVERWRITE and not never:
