@@ -777,6 +777,11 @@ schema=None)
         """Return the connection itself, to be used inside a transaction of this store."""
         return self._db.connection
 
+    def _another_connection(self, timeout_ms):
+        """Open the store's file once more; SQLite waits for locks as it does for the store."""
+        return imported("kycli.core.opening").connect(
+            self._db.path, "normal", _BusyHandler(timeout_ms))
+
     def _in_transaction(self):
         """Whether the calling thread is inside a transaction of this store."""
         return self._db.depth > 0 and self._db.lock.is_held_here()

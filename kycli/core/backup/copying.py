@@ -13,14 +13,12 @@ because what others write cannot be moved into the database.
 from __future__ import annotations
 
 import os
-import time
 from contextlib import closing, contextmanager
 
 import apsw
 
 from kycli.core.backup.newfile import ENDING
 from kycli.core.location import MEMORY
-from kycli.core.opening import connect
 from kycli.core.sqlite_errors import translate
 from kycli.errors import CannotOpenError, DiskFullError, KycliError, MisuseError
 
@@ -38,7 +36,9 @@ _NO_LOCKS = "unix-none"
 
 _BEGIN = "BEGIN"
 _FIRST_READ = "SELECT count(*) FROM sqlite_schema"
-_WAIT_SECONDS = 5.0
+
+# A reader waits only while others open or repair the database.
+_WAIT_MS = 5000
 
 
 def copy_store(store: Kycore, path: str, progress: Progress | None = None) -> int:
@@ -65,10 +65,10 @@ def copy_store(store: Kycore, path: str, progress: Progress | None = None) -> in
     if not os.path.exists(store.path):
         raise CannotOpenError(f"{store.path}: no such file")
     try:
-        with closing(connect(store.path, "normal", _BusyHandler())) as source, reading(source):
+        with closing(store._another_connection(_WAIT_MS)) as source, reading(source):
             return copy_pages(source, path, progress)
     except apsw.Error as error:
-        raise translate(error, store.path, round(_WAIT_SECONDS * 1000)) from error
+        raise translate(error, store.path, _WAIT_MS) from error
 
 
 @contextmanager
@@ -127,19 +127,3 @@ def cannot_write(path: str, error: apsw.Error) -> KycliError:
             f"{path}: writing failed", hint="the disk may be full, or the size of files limited"
         )
     return found
-
-
-class _BusyHandler:
-    """SQLite's busy handler: a reader waits only while others open or repair the database."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + _WAIT_SECONDS
-
-    def __call__(self, tries: int) -> bool:
-        if tries == 0:
-            self._until = time.monotonic() + _WAIT_SECONDS
-        time.sleep(0.001)
-        return time.monotonic() < self._until
-
-    def check_signals(self) -> bool:
-        return False

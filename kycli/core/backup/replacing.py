@@ -156,6 +156,8 @@ def _connection(path: str, timeout_ms: int) -> apsw.Connection:
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     # At the end its path names another file, whose -wal must be left alone.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    # SQLite's own handler is enough for one wait of milliseconds. The engine's has shorter pauses,
+    # for the microseconds that a save holds the lock.
     connection.set_busy_timeout(timeout_ms)
     return connection
 

@@ -636,6 +636,7 @@ def _take(path: str, busy_timeout_ms: int) -> apsw.Connection:
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         # Triggers, of other programs too, are for what people write.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        # The engine's handler is for short locks. This one waits for programs to end.
         connection.set_busy_timeout(busy_timeout_ms)
         # Being called is enough: Python then sees to Ctrl-C.
         connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)
