@@ -249,12 +249,12 @@ def count_all(names: list[str]) -> dict[str, int]:
             return dict(zip(names, pool.map(lambda n: count(n, template), names), strict=True))
 
 
-def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+def differences(current: Mapping[str, str], accepted: Mapping[str, str]) -> list[str]:
     """Return in what the environment is not the baseline's."""
     return [
-        f"{name} is {here.get(name)}, the baseline's {there.get(name)}"
-        for name in {**here, **there}
-        if here.get(name) != there.get(name)
+        f"{name} is {current.get(name)}, the baseline's {accepted.get(name)}"
+        for name in {**current, **accepted}
+        if current.get(name) != accepted.get(name)
     ]
 
 
@@ -293,8 +293,8 @@ def main() -> int:
         return 0
 
     baseline = json.loads(BASELINE.read_text(encoding="utf-8")) if BASELINE.exists() else {}
-    here = environment()
-    others = differences(here, baseline.get("environment", {}))
+    current = environment()
+    others = differences(current, baseline.get("environment", {}))
     if others and not options.accept:
         print("instructions: NOT COMPARED, the baseline is of another environment:")
         print(*(f"  {other}" for other in others), sep="\n")
@@ -303,7 +303,7 @@ def main() -> int:
     lines, risen = table(counts, {} if others else baseline.get("instructions", {}))
     print(*lines, sep="\n")
     if options.accept:
-        text = json.dumps({"environment": here, "instructions": counts}, indent=2)
+        text = json.dumps({"environment": current, "instructions": counts}, indent=2)
         BASELINE.write_text(text + "\n", encoding="utf-8")
         print(f"accepted: {BASELINE.name} is written")
         return 0

@@ -183,8 +183,8 @@ def trend_plot(runs: Sequence[Run]) -> Plot:
     rows = math.ceil(len(groups) / columns) or 1
     layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
     drawing = Figure(figsize=(13.2, 1.7 * rows), layout=layout)
-    for place, (group, results) in enumerate(groups.items()):
-        axes = drawing.add_subplot(rows, columns, place + 1)
+    for index, (group, results) in enumerate(groups.items()):
+        axes = drawing.add_subplot(rows, columns, index + 1)
         plain(axes)
         peers = [r.peer for r in results if r.peer.startswith("ky") and r.peer not in PALE]
         highest = 0.0

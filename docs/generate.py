@@ -147,8 +147,8 @@ def _linked(command: Command) -> tuple[str, str]:
 
 
 def _flag(flag: FlagHelp) -> str:
-    spelled = f"{flag.short}, {flag.name}" if flag.short else flag.name
-    return f"`{spelled} {flag.value}`".replace(" `", "`")
+    name = f"{flag.short}, {flag.name}" if flag.short else flag.name
+    return f"`{name} {flag.value}`".replace(" `", "`")
 
 
 def _meaning(flag: FlagHelp) -> str:
@@ -394,8 +394,8 @@ def _literal(text: str) -> str:
 def roff(text: str) -> str:
     """Return text that roff prints as it is."""
     text = text.replace("\\", r"\e").replace("…", "...")
-    for character, spelled in {"-": "-", "'": "(aq", "`": "(ga", "^": "(ha", "~": "(ti"}.items():
-        text = text.replace(character, f"\\{spelled}")
+    for character, name in {"-": "-", "'": "(aq", "`": "(ga", "^": "(ha", "~": "(ti"}.items():
+        text = text.replace(character, f"\\{name}")
     return re.sub(r"^\.", r"\\&.", text, flags=re.M)
 
 

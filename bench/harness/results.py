@@ -132,10 +132,10 @@ class Comparison:
 
 def compare(ours: Sequence[Run], theirs: Sequence[Run]) -> list[Comparison]:
     """Compare what both sides measured of kycli, by the medians over their runs."""
-    mine, other = _medians(ours), _medians(theirs)
+    own, other = _medians(ours), _medians(theirs)
     return [
         Comparison(group, peer, ratio, other[group, peer])
-        for (group, peer), ratio in mine.items()
+        for (group, peer), ratio in own.items()
         if peer.startswith("ky") and (group, peer) in other
     ]
 

@@ -34,10 +34,10 @@ class Load:
         store = peer(directory)
         store.save_many((key, value(key)) for n in range(processes) for key in keys_of(n))
         store.close()
-        place = (peer.name, str(directory))
+        arguments = (peer.name, str(directory))
         self.processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "peers.load", *place, f"{number}/{processes}"],
+                [sys.executable, "-m", "peers.load", *arguments, f"{number}/{processes}"],
                 cwd=BENCH,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -112,13 +112,13 @@ def work(store: Peer, number: int, processes: int) -> None:
     generator = random.Random(number)
     own = keys_of(number)
     all_keys = [key for n in range(processes) for key in keys_of(n)]
-    mine: dict[str, str | None] = {key: value(key) for key in own}
+    expected: dict[str, str | None] = {key: value(key) for key in own}
     todo: list[tuple[str, str, str]] = []
     wrong = 0
 
     def right(key: str, found: object) -> bool:
-        if key in mine:
-            return found == mine[key]
+        if key in expected:
+            return found == expected[key]
         return found is None or str(found).startswith(f"{key}/")
 
     print("ready", flush=True)
@@ -133,10 +133,10 @@ def work(store: Peer, number: int, processes: int) -> None:
                             wrong += not right(key, store.get(key))
                         elif call == "save":
                             store.save(key, text)
-                            mine[key] = text
-                        elif mine[key] is not None:
+                            expected[key] = text
+                        elif expected[key] is not None:
                             store.delete(key)
-                            mine[key] = None
+                            expected[key] = None
                     except Exception as error:
                         wrong += 1
                         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -149,8 +149,8 @@ def work(store: Peer, number: int, processes: int) -> None:
 
 
 def main() -> None:
-    name, directory, place = sys.argv[1:]
-    number, processes = map(int, place.split("/"))
+    name, directory, share = sys.argv[1:]
+    number, processes = map(int, share.split("/"))
     work(BY_NAME[name](Path(directory)), number, processes)
 
 

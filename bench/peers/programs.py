@@ -92,12 +92,12 @@ class ShortProgram(Program):
             store.save_many(PAIRS)
 
     def get(self, key: str) -> list[str]:
-        return [*self.spelled(*self.get_words), key]
+        return [*self.command(*self.get_words), key]
 
     def save(self, key: str, value: str) -> list[str]:
-        return [*self.spelled(*self.save_words), key, value]
+        return [*self.command(*self.save_words), key, value]
 
-    def spelled(self, program: str, *words: str) -> list[str]:
+    def command(self, program: str, *words: str) -> list[str]:
         return [str(Path(self.executable).with_name(program)), *words]
 
 

@@ -265,5 +265,5 @@ def _flags(names: list[str], command: Command | None = None) -> list[FlagHelp]:
 
 
 def _line(flag: FlagHelp) -> str:
-    spelled = f"{flag.short + ',' if flag.short else '':4}{flag.name} {flag.value}"
-    return f"  {spelled:28}{flag.meaning}"
+    left = f"{flag.short + ',' if flag.short else '':4}{flag.name} {flag.value}"
+    return f"  {left:28}{flag.meaning}"

@@ -107,10 +107,10 @@ cdef bint may_fold(str key) noexcept:
     """Whether a checked key may be another one in lower case."""
     cdef Py_ssize_t size = 0
     cdef const char* text = PyUnicode_AsUTF8AndSize(key, &size)
-    cdef Py_ssize_t place
+    cdef Py_ssize_t index
     cdef unsigned char byte
-    for place in range(size):
-        byte = <unsigned char>text[place]
+    for index in range(size):
+        byte = <unsigned char>text[index]
         if byte >= 0x80 or <unsigned char>(byte - 0x41) < 26:
             return True
     return False
@@ -278,13 +278,13 @@ cdef check_callable(object function, str what):
 
 cdef int64_t time_of(object clock) except? -1:
     """Return what a clock shows, in milliseconds since the epoch."""
-    moment = clock()
-    if type(moment) is not int or not -(1 << 62) < moment < 1 << 62:
+    now = clock()
+    if type(now) is not int or not -(1 << 62) < now < 1 << 62:
         raise WrongTypeError(
-            f"the clock returned {shown(moment)}",
+            f"the clock returned {shown(now)}",
             hint="a clock returns whole milliseconds since the epoch",
         )
-    return moment
+    return now
 
 
 cdef bint is_named(str scope):

@@ -374,13 +374,13 @@ schema=None)
         ...     kv.save("k", "v"), kv.save("k", "v"), kv.save("k", "w", if_version=1)
         ('created', 'nochange', 'overwritten')
         """
-        cdef str place = self._checked_scope(scope)
+        cdef str scope_name = self._checked_scope(scope)
         cdef str status
-        key = self._key(place, key)
+        key = self._key(scope_name, key)
         if if_absent or if_version is not None:
-            status = self._save_if(place, key, value, ttl, if_absent, if_version)
+            status = self._save_if(scope_name, key, value, ttl, if_absent, if_version)
         else:
-            status = self._save(place, key, value, ttl)
+            status = self._save(scope_name, key, value, ttl)
         self._sweep_after(1)
         return status
 
@@ -549,15 +549,16 @@ schema=None)
                 return default
             from kycli.core.schemas.enforcing import instance
 
-            place = self._checked_scope(scope)
-            return instance(self._enforcer(place), place, self._key(place, key), found)
+            scope_name = self._checked_scope(scope)
+            return instance(
+                self._enforcer(scope_name), scope_name, self._key(scope_name, key), found)
         if (self._db.deferred is not None and self._db.deferred.count and not include_expired
                 and at is None):
-            place = self._checked_scope(scope)
-            row = self._db.deferred.find(place, self._key(place, key))
+            scope_name = self._checked_scope(scope)
+            row = self._db.deferred.find(scope_name, self._key(scope_name, key))
             if row is not None:
                 found = self._deferred_value(row)
-                return self._read(place, key, default, False) if found is _NO_ENTRY else found
+                return self._read(scope_name, key, default, False) if found is _NO_ENTRY else found
         # Hot path: a dict look-up, when nobody has committed anything since the last one.
         # Another thread's transaction has not changed anything in the cache yet.
         if ((self._db.depth == 0 or not self._db.lock.is_held_here())
@@ -656,17 +657,17 @@ schema=None)
         """
         from kycli.core.operations.entry import Entry
 
-        cdef str place = self._checked_scope(scope)
-        key = self._key(place, key)
+        cdef str scope_name = self._checked_scope(scope)
+        key = self._key(scope_name, key)
         if at is not None:
             from kycli.core.history import changes as history
 
-            return history.past_entry(self, place, key, at, include_expired)
-        row = self._db.fetch(_GET_ROW, (place, key))
+            return history.past_entry(self, scope_name, key, at, include_expired)
+        row = self._db.fetch(_GET_ROW, (scope_name, key))
         if row is None:
             return None
         if not include_expired and _has_expired(row[4], self._now()):
-            self._sweeper.archive_key(self, place, key)
+            self._sweeper.archive_key(self, scope_name, key)
             return None
         return Entry(row[0], decode(row[1], row[2]), row[3], row[4], row[5])
 
@@ -678,13 +679,13 @@ schema=None)
         Returns:
             True, or False when there was no such key or it had expired.
         """
-        cdef str place = self._checked_scope(scope)
+        cdef str scope_name = self._checked_scope(scope)
         cdef _Session db = self._db
         cdef bint done
-        key = self._key(place, key)
+        key = self._key(scope_name, key)
         db.begin_call()
         try:
-            done = _remove(db, self._now(), place, key)
+            done = _remove(db, self._now(), scope_name, key)
             db.commit_call()
         except BaseException as error:
             raise db.failed_call(error)
@@ -715,22 +716,22 @@ schema=None)
             MisuseError: unless exactly one of ``keys`` and ``prefix`` is given; the empty
                 prefix means the whole scope.
         """
-        cdef str place = self._checked_scope(scope)
+        cdef str scope_name = self._checked_scope(scope)
         cdef int64_t count = 0
         if (keys is None) == (prefix is None):
             raise MisuseError("delete_many takes keys or a prefix, one of them")
         with _Transaction(self._db, self):
             if keys is not None:
                 for key in key_list(keys):
-                    count += self._remove(place, key)
+                    count += self._remove(scope_name, key)
             else:
                 first, past = range_of(prefix)
                 while True:
                     # Nothing has expired at time -1.
                     page = self._db.fetch_all(
-                        _PAGE_OF_KEYS, (-1, place, first, past, PAGE_ROWS))
+                        _PAGE_OF_KEYS, (-1, scope_name, first, past, PAGE_ROWS))
                     for (key,) in page:
-                        count += self._remove(place, key)
+                        count += self._remove(scope_name, key)
                     if len(page) < PAGE_ROWS:
                         break
         self._sweep_after(count)

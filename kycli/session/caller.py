@@ -36,8 +36,8 @@ def counts(name: str) -> bool:
     return name in _NAMES or name.startswith(_COUNTING)
 
 
-class Place:
-    """What this process has taken of a caller; the next one changes only what differs.
+class Caller:
+    """The caller whose environment this process has; the next one changes only what differs.
 
     Most requests come from the directory of the one before. So what its files are is looked up
     once, and kept as long as it is known that nobody has changed them (``watch``, ``is_same``).
@@ -62,7 +62,7 @@ class Place:
         self._times = 0
 
     def take(self, pid: int, directory: bytes, umask: int, variables: bytes) -> bool:
-        """Take a caller's place, but for its directory, which ``enter`` does.
+        """Take over a caller's environment, but for its directory, which ``enter`` does.
 
         Returns:
             whether its variables are others than the last one's.
@@ -118,9 +118,9 @@ class Place:
             if paths == self._paths:
                 return True
             self.forget()
-        here = self._named()
-        if here != self._last:
-            self._last, self._times = here, 0
+        directory = self._named()
+        if directory != self._last:
+            self._last, self._times = directory, 0
         self._times += 1
         if self._times >= _WORTHWHILE:
             if self._entries is None:
@@ -128,7 +128,7 @@ class Place:
 
                 self._entries = Entries()
             self._paths = paths
-            self.is_watched = self._are_added(self._entries, here)
+            self.is_watched = self._are_added(self._entries, directory)
             if not self.is_watched:
                 self._entries = None  # creating it may have failed in part
                 self._times = -_RETRY_AFTER
@@ -150,13 +150,13 @@ class Place:
         except OSError:
             return b""
 
-    def _are_added(self, entries: Entries, here: bytes) -> bool:
+    def _are_added(self, entries: Entries, directory: bytes) -> bool:
         """Add the ways to the caller's directory and to all paths; return whether it worked."""
         try:
             # The name of one that was removed means none, or later another one.
-            return os.path.samefile(here, b".") and all(
+            return os.path.samefile(directory, b".") and all(
                 _add_way(entries, way)
-                for way in (here, os.getcwdb(), *map(os.fsencode, self._paths))
+                for way in (directory, os.getcwdb(), *map(os.fsencode, self._paths))
             )
         except OSError:
             return False

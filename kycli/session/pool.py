@@ -47,7 +47,7 @@ class Pool:
         self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._private = (*private, self._life, self._needs, self._woken, self._wake)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._told_to_end)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def start(self, count: int = _WORKERS) -> None:
@@ -87,7 +87,7 @@ class Pool:
             self._kill(signal.SIGKILL)
             self._ended_within(_GRACE_SECONDS)
 
-    def _told_to_end(self, *_: object) -> None:
+    def _on_sigterm(self, *_: object) -> None:
         self.is_ending = True
 
     def _start_worker(self) -> bool:

@@ -13,7 +13,7 @@ from kycli.config import Config, current_scope, find_config, load_config
 from kycli.core import authors
 from kycli.core.location import MEMORY
 from kycli.session import protocol
-from kycli.session.caller import Place, names_descriptors
+from kycli.session.caller import Caller, names_descriptors
 from kycli.typed import cast
 
 TYPE_CHECKING = False
@@ -69,8 +69,8 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._place = Place()
-        self.calls = _Calls("a session", self._place)
+        self._caller = Caller()
+        self.calls = _Calls("a session", self._caller)
         self.is_running = False
         self.is_cancelled: Callable[[], bool] = lambda: False
 
@@ -80,14 +80,14 @@ class Worker:
 
     def run(self, request: Request) -> tuple[bytes, list[tuple[int, bytes]]]:
         """Return the status and the chunks of the reply to a request."""
-        place = self._place
+        caller = self._caller
         try:
-            if place.take(request.pid, request.directory, request.umask, request.variables):
+            if caller.take(request.pid, request.directory, request.umask, request.variables):
                 self.calls.variables_changed()
             self.calls.look_around()
         except (Decline, ValueError):
             return _DECLINED
-        if place.names_descriptors or names_descriptors(request.directory):
+        if caller.names_descriptors or names_descriptors(request.directory):
             return _DECLINED
         words = "\0".join(request.arguments)
         if names_descriptors(words.encode("utf-8", "surrogateescape")):
@@ -95,14 +95,14 @@ class Worker:
         return self._run(request)
 
     def leave(self) -> None:
-        """Leave the caller's place, once it has its reply."""
-        self._place.leave()
+        """Leave the caller's directory, once it has its reply."""
+        self._caller.leave()
 
     def rest(self, seconds: float) -> bool:
         """Close the stores that were not used for so long; return whether others are open."""
         has_more = self.calls.close_idle(seconds)
         if not has_more:
-            self._place.forget()
+            self._caller.forget()
             gc.collect()
         return has_more
 
@@ -176,11 +176,11 @@ class _Calls(Calls):
         after_open: called with the descriptor that tells of changes of its file.
     """
 
-    def __init__(self, what: str, place: Place) -> None:
+    def __init__(self, what: str, caller: Caller) -> None:
         super().__init__(what)
         self.before_open: Callable[[], None] = _nothing
         self.after_open: Callable[[int], None] = _nothing
-        self._place = place
+        self._caller = caller
         self._known: _Known | None = None
         self._configs: dict[str, tuple[os.stat_result, Config]] = {}
 
@@ -191,12 +191,12 @@ class _Calls(Calls):
         self.user = authors.user()
 
     def look_around(self) -> None:
-        """Forget what is known if the place of a caller is not that of the last one.
+        """Forget what is known if the directory of a caller is not that of the last one.
 
         Raises:
             Decline: when it cannot be entered.
         """
-        if not self._place.is_same():
+        if not self._caller.is_same():
             self._known = None
             self.enter()
 
@@ -207,7 +207,7 @@ class _Calls(Calls):
             Decline: when that cannot be done.
         """
         try:
-            self._place.enter()
+            self._caller.enter()
         except OSError:
             raise Decline from None
 
@@ -228,10 +228,10 @@ class _Calls(Calls):
         self.enter()
         looked_for: list[str] = []
         known, may_keep = self._look_up(looked_for)
-        if may_keep and self._place.watch(looked_for):
+        if may_keep and self._caller.watch(looked_for):
             again: list[str] = []
             known, may_keep = self._look_up(again)
-            if may_keep and self._place.watch(again):
+            if may_keep and self._caller.watch(again):
                 self._known = known
         if known.config.distrusted:
             env.note_distrusted(known.config.distrusted)

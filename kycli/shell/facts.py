@@ -71,7 +71,7 @@ class FactFinder:
         self._lock = threading.Lock()  # held while the store is used
         self._store: Kycore | None = None
         self._open: object = None
-        self._seen: object = None
+        self._last: object = None
         self._next_count = 0.0
         self._next_expiry = 0.0
         self._thread = threading.Thread(target=self._run, name="facts", daemon=True)
@@ -81,7 +81,7 @@ class FactFinder:
 
     def look(self) -> None:
         """Look at once, because something has happened."""
-        self._seen = None
+        self._last = None
         self._next_count = 0.0
         self._wake.set()
 
@@ -114,19 +114,19 @@ class FactFinder:
         state = self._state
         scope, path = state.scope, state.database
         try:
-            here = (path, identity(path))
-            if self._open != here:
+            file = (path, identity(path))
+            if self._open != file:
                 self._close()
-                self._store, self._open, self._seen = state.open_reader(), here, None
+                self._store, self._open, self._last = state.open_reader(), file, None
             store = self._store
             assert store is not None
             # The transaction that is open tells of each of its changes; nobody else commits.
             transaction, staged = state.transaction, state.staged
-            now = (here, scope, transaction or store.commit_mark())
+            now = (file, scope, transaction or store.commit_mark())
             began = time.monotonic()
-            if began < (self._next_expiry if now == self._seen else self._next_count):
+            if began < (self._next_expiry if now == self._last else self._next_count):
                 return self.facts
-            self._seen = now
+            self._last = now
             keys = store.count(scope=scope) if is_database(path) else 0
             read = store
             if transaction is not None and staged is not None:
@@ -144,7 +144,7 @@ class FactFinder:
             self._next_expiry = began + max(_EXPIRY_SECONDS, took * _EXPIRY_SHARE)
             return facts
         except OccupiedError:
-            self._seen = None
+            self._last = None
             return self.facts
         except KycliError as error:
             self._close()

@@ -152,11 +152,11 @@ class Session:
         if store.path == MEMORY:
             raise UsageError("only a transaction of a file can be compared with what is committed")
         with env.new_store(store.path) as committed:
-            here = {*store.scopes()}
-            for scope in sorted({*committed.scopes(), *here}):
+            scopes = {*store.scopes()}
+            for scope in sorted({*committed.scopes(), *scopes}):
                 keys = (
                     _changed(committed, store, scope)
-                    if scope in here
+                    if scope in scopes
                     else committed.listkeys(scope=scope)
                 )
                 diffs = _differences(committed, store, scope, keys)

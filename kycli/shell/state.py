@@ -167,8 +167,8 @@ class State:
         """
         if self.is_away:
             raise OccupiedError
-        here = (self.database, identity(self.database))
-        if self._reader is None or self._reads != here:
+        file = (self.database, identity(self.database))
+        if self._reader is None or self._reads != file:
             self.close_reader()
             self._reader = self.open_reader()
             self._reads = (self.database, identity(self.database))

@@ -113,13 +113,13 @@ def _export(
         )
     scopes = options.scopes and tuple(dict.fromkeys(map(check_scope, options.scopes)))
     with target(given) as out, store.snapshot():
-        places = store.scopes() if scopes is None else list(scopes)
-        shape, is_text = _shape(store, places, options, several)
+        chosen = store.scopes() if scopes is None else list(scopes)
+        shape, is_text = _shape(store, chosen, options, several)
         writer = writer_of(out, shape)
         writer.begin()
         count = 0
         pure = is_text and not (shape.expiry or shape.scopes)
-        for scope in places:
+        for scope in chosen:
             written = None
             if pure and writer.lines is not None:
                 for first, second in store.scan_lines(writer.lines, options.prefix, scope=scope):

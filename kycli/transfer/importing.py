@@ -310,11 +310,11 @@ class Import(Work):
     def _read_ahead(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Read rows now, and give them with what is known of the record of each."""
         reader = self._reader
-        found = [(row, reader.place(), reader.record) for row in rows]
+        found = [(row, reader.position(), reader.record) for row in rows]
 
         def given() -> Iterator[Row]:
-            for row, place, record in found:
-                self._at = place, record
+            for row, position, record in found:
+                self._at = position, record
                 yield row
             self._at = None
 

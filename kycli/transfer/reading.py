@@ -85,13 +85,13 @@ class Reader:
         """Yield a row for each record."""
         raise NotImplementedError
 
-    def place(self) -> Any:
+    def position(self) -> Any:
         """Return where the current record is, for ``line_at`` when others have been read."""
         return self.line
 
-    def line_at(self, place: Any) -> int:
-        """Return the line of a place."""
-        line: int = place
+    def line_at(self, position: Any) -> int:
+        """Return the line of a position."""
+        line: int = position
         return line
 
     def rejects_header(self) -> bytes:

@@ -81,14 +81,14 @@ READS = [
 def test_reading_makes_no_database_of_an_empty_file(
     run: Call, call: Call, home: Path, words: list[str]
 ) -> None:
-    place = home / "place"
-    place.mkdir()
-    empty = place / "empty.db"
+    directory = home / "databases"
+    directory.mkdir()
+    empty = directory / "empty.db"
     empty.touch()
     read = run if words == READS[0] else call  # a process takes as long as ten calls
-    as_missing = read(words[0], "-d", str(place / "other.db"), *words[1:])
+    as_missing = read(words[0], "-d", str(directory / "other.db"), *words[1:])
     result = read(words[0], "-d", str(empty), *words[1:])
-    assert os.listdir(place) == ["empty.db"]
+    assert os.listdir(directory) == ["empty.db"]
     assert empty.read_bytes() == b""
     if words[1:] not in (["doctor"], ["config"], ["migrate"]):
         assert result == as_missing
@@ -107,14 +107,14 @@ def test_doctor_does_not_call_an_empty_file_sound(call: Call, database: Path) ->
 
 
 def test_a_failed_creation_leaves_nothing(run: Call, call: Call, home: Path) -> None:
-    place = home / "place"
-    place.mkdir()
-    script = f"ulimit -f 0; exec {program('kys')} -d {place}/new.db k v"
+    directory = home / "databases"
+    directory.mkdir()
+    script = f"ulimit -f 0; exec {program('kys')} -d {directory}/new.db k v"
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(b"kycli: ")
-    assert call("kys", "-d", f"{place}/{'x' * 250}", "k", "v").failed_clearly
-    assert os.listdir(place) == []
+    assert call("kys", "-d", f"{directory}/{'x' * 250}", "k", "v").failed_clearly
+    assert os.listdir(directory) == []
 
 
 def test_the_name_of_a_config_need_not_be_utf8(run: Call, home: Path) -> None:

@@ -264,9 +264,9 @@ def test_a_table_fits_the_screen_and_is_aligned(words: list[str], columns: int) 
     assert max(map(width, [title, *rows])) <= columns
     assert title.split()[:3] == ["time", "(UTC)", "operation"]
     if words[0] == "kyv" and columns >= 80:
-        place = title.index("value")
+        column = title.index("value")
         for row in rows:
-            assert width(row[: row.index("VALUE")]) == place, row
+            assert width(row[: row.index("VALUE")]) == column, row
 
 
 def test_a_table_is_as_wide_as_what_is_in_it(call: Call) -> None:

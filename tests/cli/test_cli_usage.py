@@ -326,13 +326,13 @@ def test_utf8_does_not_depend_on_the_locale(run: Call, locale: dict[str, str]) -
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.mark.parametrize("place", ["--db", "KYCLI_DB_PATH", "HOME", "XDG_DATA_HOME"])
-def test_paths_do_not_depend_on_the_locale(run: Call, home: Path, place: str) -> None:
+@pytest.mark.parametrize("setting", ["--db", "KYCLI_DB_PATH", "HOME", "XDG_DATA_HOME"])
+def test_paths_do_not_depend_on_the_locale(run: Call, home: Path, setting: str) -> None:
     directory = home / "größe"
     directory.mkdir()
-    path = str(directory / "ü.db") if place in ("--db", "KYCLI_DB_PATH") else str(directory)
-    flags = ["--db", path] if place == "--db" else []
-    variables = {} if place == "--db" else {place: path}
+    path = str(directory / "ü.db") if setting in ("--db", "KYCLI_DB_PATH") else str(directory)
+    flags = ["--db", path] if setting == "--db" else []
+    variables = {} if setting == "--db" else {setting: path}
     assert run("kys", "k", "v", *flags, environ={**ASCII, **variables}) == (0, b"", "")
     assert run("kyg", "k", *flags, environ={**ASCII, **variables}).out == b"v\n"
     assert run("kyg", "k", *flags, environ=variables).out == b"v\n"

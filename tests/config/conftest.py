@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from places import Places
+from directories import Directories
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
-    places = Places(tmp_path)
-    places.move_in(monkeypatch)
-    return places
+def dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directories:
+    dirs = Directories(tmp_path)
+    dirs.move_in(monkeypatch)
+    return dirs

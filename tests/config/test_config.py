@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import platformdirs
 import pytest
-from places import FULL, FULL_TOML, Places, said, write
+from directories import FULL, FULL_TOML, Directories, said, write
 
 from kycli import config as config_module
 from kycli.config import (
@@ -27,25 +27,25 @@ from kycli.errors import CannotOpenError, ConfigError, InvalidScopeError
 
 
 def test_first_config_that_exists_is_in_effect(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert find_config() is None
     text = '{"current_scope": "here"}'
     for path in (
-        places.user_file,
-        places.home / ".kyclirc.json",
-        places.home / ".kyclirc",
-        places.work / ".kyclirc.json",
-        places.work / ".kyclirc",
+        dirs.user_file,
+        dirs.home / ".kyclirc.json",
+        dirs.home / ".kyclirc",
+        dirs.work / ".kyclirc.json",
+        dirs.work / ".kyclirc",
     ):
         write(path, text)
         assert find_config() == str(path)
         assert load_config().source == str(path)
-    named = write(places.root / "named.json", text)
+    named = write(dirs.root / "named.json", text)
     monkeypatch.setenv("KYCLI_CONFIG", str(named))
     assert find_config() == str(named)
     monkeypatch.setenv("KYCLI_CONFIG", "")
-    assert find_config() == str(places.work / ".kyclirc")
+    assert find_config() == str(dirs.work / ".kyclirc")
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="XDG directories")
@@ -64,31 +64,31 @@ def test_other_systems_directory_is_asked_of_platformdirs(monkeypatch: pytest.Mo
     assert config_dir() == "for kycli"
 
 
-def test_user_file_is_where_xdg_says(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(places.root / "xdg" / "kycli" / "config.json", "{}")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(places.root / "xdg"))
+def test_user_file_is_where_xdg_says(dirs: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(dirs.root / "xdg" / "kycli" / "config.json", "{}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(dirs.root / "xdg"))
     assert find_config() == str(path)
 
 
 def test_named_config_counts_alone_even_before_it_exists(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(places.work / ".kyclirc", 'current_scope = "here"\n')
-    monkeypatch.setenv("KYCLI_CONFIG", str(places.root / "new" / "config"))
+    write(dirs.work / ".kyclirc", 'current_scope = "here"\n')
+    monkeypatch.setenv("KYCLI_CONFIG", str(dirs.root / "new" / "config"))
     assert load_config().source is None
     assert current_scope(load_config()) == ("default", "default")
     path = save_config("current_scope", "alpha")
-    assert path == str(places.root / "new" / "config")
+    assert path == str(dirs.root / "new" / "config")
     assert current_scope(load_config()) == ("alpha", path)
 
 
 def test_named_config_may_be_relative_or_in_the_home(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KYCLI_CONFIG", "my.toml")
-    assert save_config("current_scope", "alpha") == str(places.work / "my.toml")
+    assert save_config("current_scope", "alpha") == str(dirs.work / "my.toml")
     monkeypatch.setenv("KYCLI_CONFIG", "~/my.toml")
-    assert save_config("current_scope", "beta") == str(places.home / "my.toml")
+    assert save_config("current_scope", "beta") == str(dirs.home / "my.toml")
     assert load_config().current_scope == "beta"
     monkeypatch.setenv("KYCLI_CONFIG", "~no-such-user-here/x")
     with pytest.raises(ConfigError, match="KYCLI_CONFIG: "):
@@ -96,16 +96,16 @@ def test_named_config_may_be_relative_or_in_the_home(
 
 
 def test_user_without_a_home_has_no_config_of_his_own(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places.vanish_home(monkeypatch)
+    dirs.vanish_home(monkeypatch)
     assert load_config().source is None
     with pytest.raises(ConfigError, match="no home directory"):
         save_config("current_scope", "alpha")
 
 
-def test_removed_working_directory_has_no_config(places: Places) -> None:
-    places.work.rmdir()
+def test_removed_working_directory_has_no_config(dirs: Directories) -> None:
+    dirs.work.rmdir()
     assert load_config().source is None
 
 
@@ -137,8 +137,8 @@ def test_nothing_is_opened_where_no_config_exists(monkeypatch: pytest.MonkeyPatc
         FULL_TOML.replace("250", "0xfa"),
     ],
 )
-def test_config_is_read(places: Places, text: str) -> None:
-    path = write(places.work / ".kyclirc", text)
+def test_config_is_read(dirs: Directories, text: str) -> None:
+    path = write(dirs.work / ".kyclirc", text)
     config = load_config()
     assert said(config) == FULL
     assert config.given == tuple(FULL)
@@ -146,8 +146,8 @@ def test_config_is_read(places: Places, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\ufeff", "{}", "# nothing\n", '{"theme": [1.0]}'])
-def test_config_that_says_nothing_leaves_the_defaults(places: Places, text: str) -> None:
-    path = write(places.work / ".kyclirc", text)
+def test_config_that_says_nothing_leaves_the_defaults(dirs: Directories, text: str) -> None:
+    path = write(dirs.work / ".kyclirc", text)
     config = load_config()
     assert said(config) == said(Config())
     assert config.source == str(path)
@@ -171,32 +171,30 @@ def test_null_device_is_an_empty_config(monkeypatch: pytest.MonkeyPatch) -> None
     assert said(load_config()) == said(Config())
 
 
-def test_null_is_not_set_and_unknown_keys_are_ignored(places: Places) -> None:
-    write(
-        places.work / ".kyclirc", '{"db_path": null, "theme": {"db_path": 1}, "durability":"full"}'
-    )
+def test_null_is_not_set_and_unknown_keys_are_ignored(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", '{"db_path": null, "theme": {"db_path": 1}, "durability":"full"}')
     config = load_config()
     assert config.db_path is None
     assert config.given == ("durability",)
     assert config.ignored == ("theme",)
 
 
-def test_scope_of_a_config_is_made_canonical(places: Places) -> None:
-    write(places.work / ".kyclirc", 'current_scope = "alpha.default"')
+def test_scope_of_a_config_is_made_canonical(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", 'current_scope = "alpha.default"')
     assert load_config().current_scope == "alpha"
 
 
-def test_database_of_a_config_is_relative_to_its_directory(places: Places) -> None:
+def test_database_of_a_config_is_relative_to_its_directory(dirs: Directories) -> None:
     for text, path in (
-        ("data/x.db", f"{places.home}/data/x.db"),
-        ("../x.db", f"{places.home}/../x.db"),
-        ("~/x.db", f"{places.home}/x.db"),
+        ("data/x.db", f"{dirs.home}/data/x.db"),
+        ("../x.db", f"{dirs.home}/../x.db"),
+        ("~/x.db", f"{dirs.home}/x.db"),
         ("/abs/x.db", "/abs/x.db"),
-        ("data/", f"{places.home}/data/kycli.db"),
-        (".", f"{places.home}/./kycli.db"),
+        ("data/", f"{dirs.home}/data/kycli.db"),
+        (".", f"{dirs.home}/./kycli.db"),
         (":memory:", ":memory:"),
     ):
-        write(places.home / ".kyclirc", json.dumps({"db_path": text}))
+        write(dirs.home / ".kyclirc", json.dumps({"db_path": text}))
         assert database_path(load_config())[0] == path
 
 
@@ -228,9 +226,9 @@ def test_database_of_a_config_is_relative_to_its_directory(places: Places) -> No
     ],
 )
 def test_bad_value_names_file_line_and_setting(
-    places: Places, name: str, value: object, words: str
+    dirs: Directories, name: str, value: object, words: str
 ) -> None:
-    path = write(places.work / ".kyclirc", json.dumps({"theme": 1, name: value}, indent=1))
+    path = write(dirs.work / ".kyclirc", json.dumps({"theme": 1, name: value}, indent=1))
     with pytest.raises(ConfigError) as caught:
         load_config()
     assert str(caught.value).startswith(f"{path}, line 3: {name}: ")
@@ -238,26 +236,26 @@ def test_bad_value_names_file_line_and_setting(
     assert caught.value.hint
 
 
-def test_line_is_left_out_where_it_is_not_certain(places: Places) -> None:
+def test_line_is_left_out_where_it_is_not_certain(dirs: Directories) -> None:
     path = write(
-        places.work / ".kyclirc", "durability = 5\n[other]\ndurability = 'of another program'\n"
+        dirs.work / ".kyclirc", "durability = 5\n[other]\ndurability = 'of another program'\n"
     )
     with pytest.raises(ConfigError) as caught:
         load_config()
     assert str(caught.value).startswith(f"{path}: durability: ")
 
 
-def test_date_in_a_config_is_refused_by_its_name(places: Places) -> None:
-    write(places.work / ".kyclirc", "current_scope = 1979-05-27\n")
+def test_date_in_a_config_is_refused_by_its_name(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", "current_scope = 1979-05-27\n")
     with pytest.raises(ConfigError, match="text, not a date"):
         load_config()
-    write(places.work / ".kyclirc", "durability = 1979-05-27\n")
+    write(dirs.work / ".kyclirc", "durability = 1979-05-27\n")
     with pytest.raises(ConfigError, match="durability: a date is not a durability"):
         load_config()
 
 
-def test_number_that_cannot_be_printed_is_no_waiting_time(places: Places) -> None:
-    write(places.work / ".kyclirc", f"busy_timeout_ms = 0x{'9' * 5000}")
+def test_number_that_cannot_be_printed_is_no_waiting_time(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", f"busy_timeout_ms = 0x{'9' * 5000}")
     with pytest.raises(ConfigError, match=r"busy_timeout_ms: .* is not a timeout"):
         load_config()
 
@@ -265,9 +263,9 @@ def test_number_that_cannot_be_printed_is_no_waiting_time(places: Places) -> Non
 # What counts, and where it comes from.
 
 
-def test_current_scope_by_precedence(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_current_scope_by_precedence(dirs: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
     assert current_scope(load_config()) == ("default", "default")
-    path = write(places.work / ".kyclirc", 'current_scope = "from-file"\n')
+    path = write(dirs.work / ".kyclirc", 'current_scope = "from-file"\n')
     assert current_scope(load_config()) == ("from-file", str(path))
     monkeypatch.setenv("KYCLI_SCOPE", "")
     assert current_scope(load_config()) == ("from-file", str(path))
@@ -284,15 +282,15 @@ def test_bad_scope_in_the_variable_names_the_variable(monkeypatch: pytest.Monkey
     assert caught.value.hint
 
 
-def test_database_by_precedence(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    default = str(places.home / ".local/share/kycli/kycli.db")
+def test_database_by_precedence(dirs: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = str(dirs.home / ".local/share/kycli/kycli.db")
     assert database_path(load_config()) == (default, "default")
-    path = write(places.work / ".kyclirc", 'db_path = "file.db"\n')
-    assert database_path(load_config()) == (str(places.work / "file.db"), str(path))
+    path = write(dirs.work / ".kyclirc", 'db_path = "file.db"\n')
+    assert database_path(load_config()) == (str(dirs.work / "file.db"), str(path))
     monkeypatch.setenv("KYCLI_DB_PATH", "")
     assert database_path(load_config())[1] == str(path)
-    monkeypatch.setenv("KYCLI_DB_PATH", str(places.home))
-    assert database_path(load_config()) == (str(places.home / "kycli.db"), "KYCLI_DB_PATH")
-    assert database_path(load_config(), "flag.db") == (str(places.work / "flag.db"), "--db")
+    monkeypatch.setenv("KYCLI_DB_PATH", str(dirs.home))
+    assert database_path(load_config()) == (str(dirs.home / "kycli.db"), "KYCLI_DB_PATH")
+    assert database_path(load_config(), "flag.db") == (str(dirs.work / "flag.db"), "--db")
     with pytest.raises(CannotOpenError, match="empty"):
         database_path(load_config(), "")

@@ -7,9 +7,9 @@ import tomllib
 
 import pytest
 from conftest import examples
+from directories import PIECES, Directories, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import PIECES, Places, write
 
 from kycli.config import editing, load_config, parse_config, save_config
 from kycli.config.editing import edited
@@ -174,22 +174,22 @@ def test_setting_is_added_to_json_in_the_layout_of_the_rest(before: str, after: 
 @pytest.mark.parametrize("text", ["a = 1\n", '{"a": 1}'])
 @pytest.mark.parametrize("wrong", ["", "a = 2\ncurrent_scope = 'b'\n", '{"a": 1.0}', "{", "= 1"])
 def test_edit_that_went_wrong_never_replaces_the_file(
-    places: Places, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
 ) -> None:
-    path = write(places.work / ".kyclirc", text)
+    path = write(dirs.work / ".kyclirc", text)
     monkeypatch.setattr(editing, "_edited_toml", lambda *_: wrong)
     monkeypatch.setattr(editing, "_edited_json", lambda *_: wrong)
     with pytest.raises(ConfigError, match="left as it was") as caught:
         save_config("current_scope", "alpha")
     assert caught.value.hint == "change it in an editor"
     assert path.read_text() == text
-    assert not places.litter()
+    assert not dirs.litter()
 
 
-def test_deeply_nested_json_is_edited_or_refused_and_never_ruined(places: Places) -> None:
+def test_deeply_nested_json_is_edited_or_refused_and_never_ruined(dirs: Directories) -> None:
     for depth in (10, 100, 300, 900, 990, 5000, 100_000):
         text = '{"a": ' + "[" * depth + "]" * depth + "}"
-        path = write(places.work / ".kyclirc.json", text)
+        path = write(dirs.work / ".kyclirc.json", text)
         try:
             save_config("current_scope", "alpha")
         except ConfigError:

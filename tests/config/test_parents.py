@@ -6,28 +6,28 @@ import os
 from pathlib import Path
 
 import pytest
-from places import Places, write
+from directories import Directories, write
 
 from kycli.config import find_config, load_config, save_config, trust
 from kycli.errors import ConfigError
 
 
 @pytest.fixture
-def deep(places: Places, monkeypatch: pytest.MonkeyPatch) -> Path:
+def deep(dirs: Directories, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory below the working directory, and below nothing else."""
-    directory = places.work / "a" / "b" / "c"
+    directory = dirs.work / "a" / "b" / "c"
     directory.mkdir(parents=True)
     monkeypatch.chdir(directory)
     return directory
 
 
-def test_the_nearest_config_holds(places: Places, deep: Path) -> None:
-    write(places.user_file, '{"current_scope": "user"}')
-    write(places.home / ".kyclirc", "current_scope = 'home'\n")
+def test_the_nearest_config_holds(dirs: Directories, deep: Path) -> None:
+    write(dirs.user_file, '{"current_scope": "user"}')
+    write(dirs.home / ".kyclirc", "current_scope = 'home'\n")
     assert load_config().current_scope == "home"
     for path in (
-        places.work / ".kyclirc.json",
-        places.work / ".kyclirc",
+        dirs.work / ".kyclirc.json",
+        dirs.work / ".kyclirc",
         deep.parent / ".kyclirc.json",
         deep / ".kyclirc",
     ):
@@ -35,17 +35,19 @@ def test_the_nearest_config_holds(places: Places, deep: Path) -> None:
         assert find_config() == load_config().source == str(path)
 
 
-def test_only_the_nearest_counts_and_paths_are_relative_to_it(places: Places, deep: Path) -> None:
-    write(places.work / ".kyclirc", "ns_delim = '/'\n")
+def test_only_the_nearest_counts_and_paths_are_relative_to_it(
+    dirs: Directories, deep: Path
+) -> None:
+    write(dirs.work / ".kyclirc", "ns_delim = '/'\n")
     write(deep.parent / ".kyclirc", "db_path = 'x.db'\n")
     config = load_config()
     assert (config.ns_delim, config.db_path) == (".", str(deep.parent / "x.db"))
 
 
 def test_the_home_ends_the_search(
-    places: Places, deep: Path, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(places.work / ".kyclirc", "current_scope = 'above'\n")
+    write(dirs.work / ".kyclirc", "current_scope = 'above'\n")
     monkeypatch.setenv("HOME", str(deep.parent))
     assert find_config() is None
     monkeypatch.setenv("HOME", f"{deep.parent}/")
@@ -54,27 +56,27 @@ def test_the_home_ends_the_search(
     assert find_config() == str(path)
     monkeypatch.setenv("HOME", "/no/such")
     path.unlink()
-    assert find_config() == str(places.work / ".kyclirc")
+    assert find_config() == str(dirs.work / ".kyclirc")
 
 
-def test_a_setting_is_saved_to_the_file_in_effect(places: Places, deep: Path) -> None:
-    path = write(places.work / ".kyclirc", "# ours\n")
+def test_a_setting_is_saved_to_the_file_in_effect(dirs: Directories, deep: Path) -> None:
+    path = write(dirs.work / ".kyclirc", "# ours\n")
     assert save_config("current_scope", "alpha") == str(path)
     assert path.read_text() == '# ours\ncurrent_scope = "alpha"\n'
 
 
 @pytest.mark.parametrize("directory", ["/", "/usr/share"])
 def test_the_root_has_a_parent_in_name_only(
-    places: Places, directory: str, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(directory)
     assert find_config() is None
 
 
 def test_a_working_directory_that_is_gone_has_no_parents(
-    places: Places, deep: Path, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(places.work / ".kyclirc", "current_scope = 'above'\n")
+    write(dirs.work / ".kyclirc", "current_scope = 'above'\n")
     deep.rmdir()
     assert find_config() is None
 
@@ -93,11 +95,11 @@ def test_a_working_directory_that_is_gone_has_no_parents(
     ],
 )
 def test_what_others_may_write_is_ignored(
-    places: Places, deep: Path, mode: int, reason: str, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, deep: Path, mode: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trust, "_is_private_group", lambda group, user: False)
     path = write(deep.parent / ".kyclirc", "current_scope = 'taken'\n")
-    safe = write(places.work / ".kyclirc", "current_scope = 'ours'\n")
+    safe = write(dirs.work / ".kyclirc", "current_scope = 'ours'\n")
     path.chmod(mode)
     config = load_config()
     found: list[tuple[str, str]] = []
@@ -113,7 +115,7 @@ def test_what_others_may_write_is_ignored(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_what_belongs_to_others_is_ignored(
-    places: Places, deep: Path, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(deep / ".kyclirc", "current_scope = 'taken'\n")
     os.chown(path, 12345, -1)
@@ -128,8 +130,8 @@ def test_what_belongs_to_others_is_ignored(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_link_of_another_user_is_ignored(places: Places, deep: Path) -> None:
-    own = write(places.work / "notes.toml", "current_scope = 'x'\n")
+def test_a_link_of_another_user_is_ignored(dirs: Directories, deep: Path) -> None:
+    own = write(dirs.work / "notes.toml", "current_scope = 'x'\n")
     link = deep / ".kyclirc"
     link.symlink_to(own)
     assert find_config() == str(link)
@@ -143,16 +145,16 @@ def test_a_link_of_another_user_is_ignored(places: Places, deep: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_the_home_is_the_users_own(
-    places: Places, deep: Path, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs that manage home directories link to files of root."""
-    path = write(places.home / ".kyclirc", "current_scope = 'home'\n")
+    path = write(dirs.home / ".kyclirc", "current_scope = 'home'\n")
     os.chown(path, 12345, -1)
     assert find_config() == str(path)
-    monkeypatch.chdir(places.home)
+    monkeypatch.chdir(dirs.home)
     assert find_config() == str(path)
-    link = places.root / "link"
-    link.symlink_to(places.home)
+    link = dirs.root / "link"
+    link.symlink_to(dirs.home)
     monkeypatch.setenv("HOME", str(link))
     assert load_config().distrusted == ()
     assert find_config() == str(path)
@@ -177,7 +179,7 @@ def test_a_group_of_ones_own_is_nobody_else(monkeypatch: pytest.MonkeyPatch) -> 
     assert not private("ada", 9, [])
 
 
-def test_what_is_no_file_is_an_error_that_names_it(places: Places, deep: Path) -> None:
-    (places.work / ".kyclirc").mkdir()
+def test_what_is_no_file_is_an_error_that_names_it(dirs: Directories, deep: Path) -> None:
+    (dirs.work / ".kyclirc").mkdir()
     with pytest.raises(ConfigError, match=r"work/.kyclirc: .*irectory"):
         load_config()

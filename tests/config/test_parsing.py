@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from conftest import examples
+from directories import FULL, FULL_TOML, PIECES, Directories, run_python, said, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import FULL, FULL_TOML, PIECES, Places, run_python, said, write
 
 from kycli.config import load_config, parse_config, save_config
 from kycli.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "place"),
+    ("name", "text", "location"),
     [
         (".kyclirc", '{"a": 1,\n "b" 2}', ", line 2, column 6: not JSON: "),
         (".kyclirc", '\n\n{"a": 1,}', ", line 3, column "),  # 8 from Python 3.13 on, before it 9
@@ -47,27 +47,27 @@ from kycli.errors import ConfigError
     ids=lambda value: repr(value)[:20],
 )
 def test_broken_config_names_file_line_and_column(
-    places: Places, name: str, text: str, place: str
+    dirs: Directories, name: str, text: str, location: str
 ) -> None:
-    path = write(places.work / name, text)
+    path = write(dirs.work / name, text)
     with pytest.raises(ConfigError) as caught:
         load_config()
-    assert str(caught.value).startswith(f"{path}{place}")
+    assert str(caught.value).startswith(f"{path}{location}")
     with pytest.raises(ConfigError):
         save_config("current_scope", "alpha")
     assert path.read_bytes() == text.encode()
-    assert not places.litter()
+    assert not dirs.litter()
 
 
-def test_config_that_is_not_utf8_names_the_line(places: Places) -> None:
-    path = write(places.work / ".kyclirc", b"# ok\ncurrent_scope = 'gr\xf6\xdfe'\n")
+def test_config_that_is_not_utf8_names_the_line(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", b"# ok\ncurrent_scope = 'gr\xf6\xdfe'\n")
     with pytest.raises(ConfigError) as caught:
         load_config()
     assert str(caught.value) == f"{path}, line 2: not UTF-8"
 
 
-def test_directory_in_place_of_a_config_is_one_clear_error(places: Places) -> None:
-    path = places.work / ".kyclirc"
+def test_directory_in_place_of_a_config_is_one_clear_error(dirs: Directories) -> None:
+    path = dirs.work / ".kyclirc"
     path.mkdir()
     with pytest.raises(ConfigError, match="Is a directory") as caught:
         load_config()
@@ -75,7 +75,7 @@ def test_directory_in_place_of_a_config_is_one_clear_error(places: Places) -> No
     assert caught.value.hint
     with pytest.raises(ConfigError, match="it is not a regular file"):
         save_config("current_scope", "alpha")
-    assert not places.litter()
+    assert not dirs.litter()
 
 
 def test_what_never_ends_is_no_config(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +87,9 @@ def test_what_never_ends_is_no_config(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_waits_for_a_pipe_into_which_nobody_writes(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = places.work / ".kyclirc"
+    path = dirs.work / ".kyclirc"
     os.mkfifo(path)
     with pytest.raises(ConfigError, match="is an empty pipe, with no writer"):
         load_config()
@@ -107,8 +107,8 @@ def test_a_config_may_come_from_a_command(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", [".kyclirc", ".kyclirc.json"])
-def test_a_file_that_is_too_large_is_no_config(places: Places, name: str) -> None:
-    path = write(places.work / name, "{}" if name.endswith("json") else "#" * (1 << 20))
+def test_a_file_that_is_too_large_is_no_config(dirs: Directories, name: str) -> None:
+    path = write(dirs.work / name, "{}" if name.endswith("json") else "#" * (1 << 20))
     assert load_config().given == ()
     with path.open("ab") as file:
         file.truncate(1 << 40)  # without taking the space
@@ -117,16 +117,16 @@ def test_a_file_that_is_too_large_is_no_config(places: Places, name: str) -> Non
     path.unlink()
 
 
-def test_a_key_of_a_million_parts_is_refused_at_once(places: Places) -> None:
-    path = write(places.work / ".kyclirc", "ok = 1\n" + "a." * 400_000 + "a = 1\n")
+def test_a_key_of_a_million_parts_is_refused_at_once(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", "ok = 1\n" + "a." * 400_000 + "a = 1\n")
     with pytest.raises(ConfigError) as caught:
         load_config()
     assert str(caught.value).startswith(f"{path}, line 2: over 1,000 dots")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_unreadable_config_is_one_clear_error(places: Places) -> None:
-    write(places.work / ".kyclirc", "").chmod(0)
+def test_unreadable_config_is_one_clear_error(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", "").chmod(0)
     with pytest.raises(ConfigError, match="Permission denied"):
         load_config()
 
@@ -170,8 +170,8 @@ def test_json_means_what_json_says(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [json.dumps(FULL), FULL_TOML])
-def test_reading_a_usual_config_loads_no_parser(places: Places, text: str) -> None:
-    write(places.work / ".kyclirc", text)
+def test_reading_a_usual_config_loads_no_parser(dirs: Directories, text: str) -> None:
+    write(dirs.work / ".kyclirc", text)
     loaded = run_python(
         "before = set(sys.modules)\n"
         "from kycli.config import load_config\n"
@@ -185,8 +185,8 @@ def test_reading_a_usual_config_loads_no_parser(places: Places, text: str) -> No
 
 
 def test_json_is_read_where_the_fast_scanner_is_missing(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(places.work / ".kyclirc", json.dumps(FULL))
+    write(dirs.work / ".kyclirc", json.dumps(FULL))
     monkeypatch.setitem(sys.modules, "_json", None)
     assert said(load_config()) == FULL

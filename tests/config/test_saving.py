@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from places import FULL, Places, run_python, said, write
+from directories import FULL, Directories, run_python, said, write
 
 from kycli.config import load_config, save_config, saving
 from kycli.errors import ConfigError
@@ -23,31 +23,31 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_first_save_makes_the_users_own_file_private(places: Places) -> None:
+def test_first_save_makes_the_users_own_file_private(dirs: Directories) -> None:
     old = os.umask(0)
     try:
         path = save_config("current_scope", "alpha.users")
     finally:
         os.umask(old)
-    assert path == str(places.user_file)
-    assert places.user_file.read_text() == '{\n  "current_scope": "alpha.users"\n}\n'
-    assert mode(places.user_file) == 0o600
-    assert mode(places.user_file.parent) == 0o700
-    assert mode(places.user_file.parent.parent) == 0o700
-    assert not places.litter()
+    assert path == str(dirs.user_file)
+    assert dirs.user_file.read_text() == '{\n  "current_scope": "alpha.users"\n}\n'
+    assert mode(dirs.user_file) == 0o600
+    assert mode(dirs.user_file.parent) == 0o700
+    assert mode(dirs.user_file.parent.parent) == 0o700
+    assert not dirs.litter()
 
 
-def test_save_goes_to_the_file_in_effect(places: Places) -> None:
-    write(places.user_file, "{}")
-    path = write(places.work / ".kyclirc", "")
+def test_save_goes_to_the_file_in_effect(dirs: Directories) -> None:
+    write(dirs.user_file, "{}")
+    path = write(dirs.work / ".kyclirc", "")
     assert save_config("current_scope", "alpha") == str(path)
     assert path.read_text() == 'current_scope = "alpha"\n'
-    assert places.user_file.read_text() == "{}"
+    assert dirs.user_file.read_text() == "{}"
 
 
 @pytest.mark.parametrize("name", [".kyclirc", ".kyclirc.json"])
-def test_every_setting_comes_back_as_it_was_saved(places: Places, name: str) -> None:
-    write(places.work / name, "")
+def test_every_setting_comes_back_as_it_was_saved(dirs: Directories, name: str) -> None:
+    write(dirs.work / name, "")
     for key, value in FULL.items():
         save_config(key, value)  # type: ignore[arg-type]
     assert said(load_config()) == FULL
@@ -55,19 +55,19 @@ def test_every_setting_comes_back_as_it_was_saved(places: Places, name: str) -> 
         save_config(key, None)
     config = load_config()
     assert config.given == ()
-    assert config.source == str(places.work / name)
+    assert config.source == str(dirs.work / name)
 
 
-def test_scope_is_saved_in_canonical_form_and_a_relative_path_as_it_is(places: Places) -> None:
-    path = write(places.work / ".kyclirc.json", "{}")
+def test_scope_is_saved_in_canonical_form_and_a_relative_path_as_it_is(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc.json", "{}")
     save_config("current_scope", "alpha.default")
     save_config("db_path", "data/x.db")
     assert json.loads(path.read_text()) == {"current_scope": "alpha", "db_path": "data/x.db"}
 
 
-def test_comments_and_layout_of_toml_are_kept(places: Places) -> None:
+def test_comments_and_layout_of_toml_are_kept(dirs: Directories) -> None:
     path = write(
-        places.work / ".kyclirc",
+        dirs.work / ".kyclirc",
         "# My settings.\n\n"
         'theme   =  "dark"   # not kycli\'s\n'
         "current_scope = 'alpha'   # for now\n"
@@ -95,12 +95,12 @@ def test_comments_and_layout_of_toml_are_kept(places: Places) -> None:
     assert load_config().durability == "full"
 
 
-def test_layout_of_json_is_kept_to_the_byte(places: Places) -> None:
+def test_layout_of_json_is_kept_to_the_byte(dirs: Directories) -> None:
     before = (
         '{\n    "z": 1.10,   "big": 123456789012345678901234567890.5,\n'
         '    "current_scope" :  "alpha",\n\n    "esc": "\\u00e9",\n    "list": [1,2]\n}\n\n'
     )
-    path = write(places.work / ".kyclirc", before)
+    path = write(dirs.work / ".kyclirc", before)
     save_config("current_scope", "beta")
     assert path.read_text() == before.replace("alpha", "beta")
     save_config("busy_timeout_ms", 7)
@@ -112,8 +112,8 @@ def test_layout_of_json_is_kept_to_the_byte(places: Places) -> None:
     assert path.read_text() == before.replace('"current_scope" :  "alpha",\n\n    ', "")
 
 
-def test_setting_that_is_given_twice_is_changed_and_removed_for_good(places: Places) -> None:
-    path = write(places.work / ".kyclirc", '{"durability": "full", "a": 1, "durability": "normal"}')
+def test_setting_that_is_given_twice_is_changed_and_removed_for_good(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", '{"durability": "full", "a": 1, "durability": "normal"}')
     save_config("durability", "full")
     assert load_config().durability == "full"
     save_config("durability", None)
@@ -121,8 +121,8 @@ def test_setting_that_is_given_twice_is_changed_and_removed_for_good(places: Pla
 
 
 @pytest.mark.parametrize("text", ["\ufeff{}", "\ufefftheme = 1\r\n\r\n[t]\r\nx = 1\r\n"])
-def test_byte_order_mark_and_line_ends_are_kept(places: Places, text: str) -> None:
-    path = write(places.work / ".kyclirc", text)
+def test_byte_order_mark_and_line_ends_are_kept(dirs: Directories, text: str) -> None:
+    path = write(dirs.work / ".kyclirc", text)
     save_config("current_scope", "alpha")
     data = path.read_bytes()
     assert data.startswith("\ufeff".encode())
@@ -132,8 +132,8 @@ def test_byte_order_mark_and_line_ends_are_kept(places: Places, text: str) -> No
     assert load_config().current_scope == "alpha"
 
 
-def test_mode_of_the_file_is_kept(places: Places) -> None:
-    path = write(places.work / ".kyclirc", "")
+def test_mode_of_the_file_is_kept(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", "")
     for bits in (0o644, 0o640, 0o600, 0o666):
         path.chmod(bits)
         save_config("busy_timeout_ms", bits)
@@ -141,20 +141,20 @@ def test_mode_of_the_file_is_kept(places: Places) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
-def test_owner_of_the_file_is_kept(places: Places) -> None:
-    path = write(places.work / ".kyclirc", "")
+def test_owner_of_the_file_is_kept(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", "")
     os.chown(path, 12345, 23456)
     save_config("current_scope", "alpha")
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
 def test_owner_that_may_not_be_kept_is_no_reason_to_fail(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> NoReturn:
         raise PermissionError(1, "Operation not permitted")
 
-    path = write(places.work / ".kyclirc", "")
+    path = write(dirs.work / ".kyclirc", "")
     path.chmod(0o640)
     monkeypatch.setattr(os, "fchown", refused)
     save_config("current_scope", "alpha")
@@ -162,29 +162,29 @@ def test_owner_that_may_not_be_kept_is_no_reason_to_fail(
     assert mode(path) == 0o640
 
 
-def test_symbolic_link_stays_one(places: Places) -> None:
-    real = write(places.root / "dotfiles" / "kyclirc", "# mine\n")
-    link = places.home / ".kyclirc"
+def test_symbolic_link_stays_one(dirs: Directories) -> None:
+    real = write(dirs.root / "dotfiles" / "kyclirc", "# mine\n")
+    link = dirs.home / ".kyclirc"
     link.symlink_to(Path("..") / "dotfiles" / "kyclirc")
     assert save_config("current_scope", "alpha") == str(link)
     assert link.is_symlink()
     assert real.read_text() == '# mine\ncurrent_scope = "alpha"\n'
-    assert not places.litter()
+    assert not dirs.litter()
 
 
 def test_dangling_link_named_as_config_is_filled(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = places.work / "config"
-    link.symlink_to(places.root / "later" / "config")
+    link = dirs.work / "config"
+    link.symlink_to(dirs.root / "later" / "config")
     monkeypatch.setenv("KYCLI_CONFIG", str(link))
     save_config("current_scope", "alpha")
     assert link.is_symlink()
-    assert (places.root / "later" / "config").read_text() == 'current_scope = "alpha"\n'
+    assert (dirs.root / "later" / "config").read_text() == 'current_scope = "alpha"\n'
 
 
-def test_saving_what_is_there_already_writes_nothing(places: Places) -> None:
-    path = write(places.work / ".kyclirc", "durability='full'\n")
+def test_saving_what_is_there_already_writes_nothing(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", "durability='full'\n")
     before = path.stat()
     save_config("durability", "full")
     save_config("current_scope", None)
@@ -192,8 +192,8 @@ def test_saving_what_is_there_already_writes_nothing(places: Places) -> None:
     assert path.read_text() == "durability='full'\n"
 
 
-def test_setting_of_the_wrong_type_is_mended_by_saving(places: Places) -> None:
-    write(places.work / ".kyclirc", '{"busy_timeout_ms": true, "durability": 5}')
+def test_setting_of_the_wrong_type_is_mended_by_saving(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", '{"busy_timeout_ms": true, "durability": 5}')
     save_config("busy_timeout_ms", 1)
     save_config("durability", "full")
     assert load_config().busy_timeout_ms == 1
@@ -208,29 +208,29 @@ def test_setting_of_the_wrong_type_is_mended_by_saving(places: Places) -> None:
     ],
 )
 def test_value_that_could_not_be_read_back_is_not_saved(
-    places: Places, key: str, value: str | int
+    dirs: Directories, key: str, value: str | int
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{key}: "):
         save_config(key, value)
-    assert not places.user_file.exists()
+    assert not dirs.user_file.exists()
 
 
-def test_unknown_setting_is_refused_with_the_known_ones(places: Places) -> None:
+def test_unknown_setting_is_refused_with_the_known_ones(dirs: Directories) -> None:
     with pytest.raises(ConfigError, match="'curent_scope'") as caught:
         save_config("curent_scope", "alpha")
     assert caught.value.hint is not None
     assert "current_scope" in caught.value.hint
-    assert not places.user_file.exists()
+    assert not dirs.user_file.exists()
 
 
-def test_protected_file_is_not_replaced(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(places.work / ".kyclirc", "")
+def test_protected_file_is_not_replaced(dirs: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(dirs.work / ".kyclirc", "")
     path.chmod(0o400)
     monkeypatch.setattr(os, "access", lambda path, bits: bits != os.W_OK)  # root may write all
     with pytest.raises(ConfigError, match="read-only"):
         save_config("current_scope", "alpha")
     assert path.read_bytes() == b""
-    assert not places.litter()
+    assert not dirs.litter()
 
 
 def test_device_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +241,9 @@ def test_device_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_file_in_the_place_of_a_directory_is_one_clear_error(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocker = write(places.work / "blocker", "")
+    blocker = write(dirs.work / "blocker", "")
     monkeypatch.setenv("KYCLI_CONFIG", str(blocker / "config"))
     assert load_config().source is None
     with pytest.raises(ConfigError, match="cannot be saved") as caught:
@@ -253,9 +253,9 @@ def test_file_in_the_place_of_a_directory_is_one_clear_error(
 
 @pytest.mark.parametrize("call", ["replace", "fsync", "fchmod", "open"])
 def test_failure_leaves_the_old_file_and_no_litter(
-    places: Places, monkeypatch: pytest.MonkeyPatch, call: str
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    path = write(places.work / ".kyclirc", "durability = 'full'\n")
+    path = write(dirs.work / ".kyclirc", "durability = 'full'\n")
     real: Callable[..., Any] = getattr(os, call)
 
     def full(*args: Any, **kwargs: Any) -> Any:
@@ -268,15 +268,15 @@ def test_failure_leaves_the_old_file_and_no_litter(
         with pytest.raises(ConfigError, match="No space left on device"):
             save_config("current_scope", "alpha")
     assert path.read_text() == "durability = 'full'\n"
-    assert not places.litter()
+    assert not dirs.litter()
     save_config("current_scope", "alpha")
     assert load_config().current_scope == "alpha"
 
 
 def test_interrupt_leaves_the_old_file_and_no_litter(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(places.work / ".kyclirc", "durability = 'full'\n")
+    path = write(dirs.work / ".kyclirc", "durability = 'full'\n")
 
     def interrupted(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -286,16 +286,16 @@ def test_interrupt_leaves_the_old_file_and_no_litter(
         with pytest.raises(KeyboardInterrupt):
             save_config("current_scope", "alpha")
     assert path.read_text() == "durability = 'full'\n"
-    assert not places.litter()
+    assert not dirs.litter()
 
 
 @pytest.mark.parametrize(
     ("call", "scope"), [("open", "old"), ("fsync", "old"), ("replace", "old"), ("unlink", "new")]
 )
 def test_saver_killed_in_the_middle_leaves_a_whole_file_and_no_lock(
-    places: Places, call: str, scope: str
+    dirs: Directories, call: str, scope: str
 ) -> None:
-    write(places.work / ".kyclirc.json", '{"current_scope": "old"}')
+    write(dirs.work / ".kyclirc.json", '{"current_scope": "old"}')
     # The process kills itself instead of making the call (for the scratch file, not the lock).
     program = (
         "import os, signal\n"
@@ -328,9 +328,11 @@ for number in range(int(sys.argv[2])):
 
 
 @pytest.mark.parametrize("name", [".kyclirc", ".kyclirc.json"])
-def test_processes_that_save_at_once_lose_nothing_of_each_other(places: Places, name: str) -> None:
+def test_processes_that_save_at_once_lose_nothing_of_each_other(
+    dirs: Directories, name: str
+) -> None:
     rounds = 30
-    write(places.work / name, "")
+    write(dirs.work / name, "")
     keys = ("current_scope", "db_path", "busy_timeout_ms")
     failures: list[Exception] = []
 
@@ -350,12 +352,12 @@ def test_processes_that_save_at_once_lose_nothing_of_each_other(places: Places, 
     assert not failures
     config = load_config()
     assert config.current_scope == f"current_scope-{rounds - 1}"
-    assert config.db_path == str(places.work / f"db_path-{rounds - 1}")
+    assert config.db_path == str(dirs.work / f"db_path-{rounds - 1}")
     assert config.busy_timeout_ms == rounds - 1
-    assert not places.litter()
+    assert not dirs.litter()
 
 
-def test_threads_that_save_at_once_lose_nothing_of_each_other(places: Places) -> None:
+def test_threads_that_save_at_once_lose_nothing_of_each_other(dirs: Directories) -> None:
     threads = [
         threading.Thread(target=save_config, args=item) for item in FULL.items() for _ in range(3)
     ]
@@ -364,52 +366,52 @@ def test_threads_that_save_at_once_lose_nothing_of_each_other(places: Places) ->
     for thread in threads:
         thread.join()
     assert said(load_config()) == FULL
-    assert not places.litter()
+    assert not dirs.litter()
 
 
 def test_lock_that_is_not_given_back_is_an_error_that_names_it(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(places.work / ".kyclirc", "")
+    path = write(dirs.work / ".kyclirc", "")
     monkeypatch.setattr(saving, "_LOCK_SECONDS", 0.02)
     with saving._Lock(f"{path}.lock"), pytest.raises(ConfigError) as caught:
         save_config("current_scope", "alpha")
     assert str(caught.value).startswith(f"{path}.lock: another process")
     save_config("current_scope", "alpha")
-    assert not places.litter()
+    assert not dirs.litter()
 
 
-def test_lock_file_that_a_killed_process_left_is_no_hindrance(places: Places) -> None:
-    write(places.work / ".kyclirc", "")
-    write(places.work / ".kyclirc.lock", "")
+def test_lock_file_that_a_killed_process_left_is_no_hindrance(dirs: Directories) -> None:
+    write(dirs.work / ".kyclirc", "")
+    write(dirs.work / ".kyclirc.lock", "")
     save_config("current_scope", "alpha")
     assert load_config().current_scope == "alpha"
-    assert not places.litter()
+    assert not dirs.litter()
 
 
-def test_lock_file_that_somebody_removed_meanwhile_is_no_error(places: Places) -> None:
-    lock = places.work / "x.lock"
+def test_lock_file_that_somebody_removed_meanwhile_is_no_error(dirs: Directories) -> None:
+    lock = dirs.work / "x.lock"
     with saving._Lock(str(lock)):
         lock.unlink()
     assert not lock.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_directory_that_cannot_be_written_is_one_clear_error(places: Places) -> None:
-    path = write(places.work / ".kyclirc", "a = 1\n")
-    places.work.chmod(0o500)
+def test_directory_that_cannot_be_written_is_one_clear_error(dirs: Directories) -> None:
+    path = write(dirs.work / ".kyclirc", "a = 1\n")
+    dirs.work.chmod(0o500)
     try:
         with pytest.raises(ConfigError, match="cannot be saved: Permission denied"):
             save_config("current_scope", "alpha")
     finally:
-        places.work.chmod(0o700)
+        dirs.work.chmod(0o700)
     assert path.read_text() == "a = 1\n"
 
 
 def test_link_that_leads_round_is_not_replaced(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = places.work / "round"
+    link = dirs.work / "round"
     link.symlink_to(link)
     monkeypatch.setenv("KYCLI_CONFIG", str(link))
     with pytest.raises(ConfigError, match="cannot be saved"):

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from places import Places
+from directories import Directories
 
 from kycli.core import location
 from kycli.errors import CannotOpenError
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
-    places = Places(tmp_path)
-    places.move_in(monkeypatch)
-    return places
+def dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directories:
+    dirs = Directories(tmp_path)
+    dirs.move_in(monkeypatch)
+    return dirs
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="XDG directories")
@@ -56,9 +56,9 @@ def test_home_comes_from_the_password_file_when_the_variable_is_no_use(
 
 
 def test_user_without_a_home_is_told_what_to_set(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places.vanish_home(monkeypatch)
+    dirs.vanish_home(monkeypatch)
     assert location.home_dir() is None
     with pytest.raises(CannotOpenError, match="no home directory") as caught:
         location.default_database()[0]
@@ -71,28 +71,28 @@ def test_user_without_a_home_is_told_what_to_set(
 
 
 def test_default_database_is_named_by_the_variable_or_in_the_data_directory(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    dirs: Directories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = str(places.home / ".local/share/kycli/kycli.db")
+    inside = str(dirs.home / ".local/share/kycli/kycli.db")
     assert location.default_database()[0] == inside
     monkeypatch.setenv("KYCLI_DB_PATH", "")
     assert location.default_database()[0] == inside
-    monkeypatch.setenv("KYCLI_DB_PATH", str(places.work))
-    assert location.default_database()[0] == str(places.work / "kycli.db")
+    monkeypatch.setenv("KYCLI_DB_PATH", str(dirs.work))
+    assert location.default_database()[0] == str(dirs.work / "kycli.db")
     monkeypatch.setenv("KYCLI_DB_PATH", "~/mine.sqlite")
-    assert location.default_database()[0] == str(places.home / "mine.sqlite")
+    assert location.default_database()[0] == str(dirs.home / "mine.sqlite")
 
 
-def test_database_path_is_a_file_or_a_directory_that_holds_one(places: Places) -> None:
+def test_database_path_is_a_file_or_a_directory_that_holds_one(dirs: Directories) -> None:
     resolve = location.resolve_db_path
-    assert resolve("x.db") == str(places.work / "x.db")
-    assert resolve(str(places.home)) == str(places.home / "kycli.db")
-    assert resolve("missing/") == str(places.work / "missing" / "kycli.db")
-    assert resolve("missing") == str(places.work / "missing")
-    assert resolve("~") == str(places.home / "kycli.db")
-    assert resolve("~/x") == str(places.home / "x")
-    assert resolve("./~x") == f"{places.work}/./~x"
-    assert resolve(" x.db ") == str(places.work / " x.db ")
+    assert resolve("x.db") == str(dirs.work / "x.db")
+    assert resolve(str(dirs.home)) == str(dirs.home / "kycli.db")
+    assert resolve("missing/") == str(dirs.work / "missing" / "kycli.db")
+    assert resolve("missing") == str(dirs.work / "missing")
+    assert resolve("~") == str(dirs.home / "kycli.db")
+    assert resolve("~/x") == str(dirs.home / "x")
+    assert resolve("./~x") == f"{dirs.work}/./~x"
+    assert resolve(" x.db ") == str(dirs.work / " x.db ")
     assert resolve(":memory:") == ":memory:"
     me = pwd.getpwuid(os.getuid())
     assert resolve(f"~{me.pw_name}/x.db") == os.path.join(me.pw_dir, "x.db")
@@ -105,15 +105,15 @@ def test_path_that_no_database_can_have_is_refused(text: str) -> None:
     assert caught.value.hint
 
 
-def test_relative_path_in_a_removed_directory_is_refused(places: Places) -> None:
-    places.work.rmdir()
+def test_relative_path_in_a_removed_directory_is_refused(dirs: Directories) -> None:
+    dirs.work.rmdir()
     with pytest.raises(CannotOpenError, match=r"x\.db: the working directory"):
         location.resolve_db_path("x.db")
 
 
-def test_dots_are_left_to_the_system_because_of_links(places: Places) -> None:
-    (places.root / "elsewhere" / "deep").mkdir(parents=True)
-    (places.work / "link").symlink_to(places.root / "elsewhere" / "deep")
+def test_dots_are_left_to_the_system_because_of_links(dirs: Directories) -> None:
+    (dirs.root / "elsewhere" / "deep").mkdir(parents=True)
+    (dirs.work / "link").symlink_to(dirs.root / "elsewhere" / "deep")
     path = location.resolve_db_path("link/../x.db")
     Path(path).touch()
-    assert (places.root / "elsewhere" / "x.db").exists()
+    assert (dirs.root / "elsewhere" / "x.db").exists()

@@ -242,7 +242,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(scope=SCOPES, name=PATHS, value=VALUES)
     def patch(self, scope: str, name: str, value: Any) -> None:
-        key, members, item = self.place(scope, name)
+        key, members, item = self.located(scope, name)
         if key is None:
             with pytest.raises(WrongTypeError):
                 self.store.patch(name, value, scope=scope)
@@ -267,7 +267,7 @@ class StoreMachine(RuleBasedStateMachine):
         removed=st.booleans(),
     )
     def change_list(self, scope: str, name: str, value: Any, unique: bool, removed: bool) -> None:
-        key, members, item = self.place(scope, name)
+        key, members, item = self.located(scope, name)
         whole: Any = copy.deepcopy(item.value) if item else []
         part = (whole or {}).get(members[0], []) if key and members else whole
 
@@ -291,7 +291,7 @@ class StoreMachine(RuleBasedStateMachine):
         whole = {**(whole or {}), members[0]: changed} if members else changed
         assert change() == self.put(scope, key, whole, self.kept(scope, item))
 
-    def place(self, scope: str, name: str) -> tuple[str | None, list[str], Item | None]:
+    def located(self, scope: str, name: str) -> tuple[str | None, list[str], Item | None]:
         """Return key, members and item that a name means; no key where it fits none."""
         items = self.alive(scope)
         base, _, member = name.partition(".")

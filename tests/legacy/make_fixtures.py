@@ -73,11 +73,11 @@ class Release:
 
     def __init__(self, version: str, directory: Path) -> None:
         self.version = version
-        self.place = directory / version
-        self.python = self.place / "venv" / "bin" / "python"
+        self.directory = directory / version
+        self.python = self.directory / "venv" / "bin" / "python"
         if not self.python.exists():
-            subprocess.run([sys.executable, "-m", "venv", self.place / "venv"], check=True)
-        done = self.place / "installed"
+            subprocess.run([sys.executable, "-m", "venv", self.directory / "venv"], check=True)
+        done = self.directory / "installed"
         if not done.exists():
             self._install()
             done.touch()
@@ -87,10 +87,10 @@ class Release:
         self._pip("install", "cryptography", "cython<3", "setuptools", "wheel")
         source = ["--no-binary", "kycli", f"kycli=={self.version}"]
         if self.version == "0.1.5":
-            self._pip("download", "--no-deps", "--dest", str(self.place), *source)
-            shutil.unpack_archive(self.place / "kycli-0.1.5.tar.gz", self.place)
-            (self.place / "kycli-0.1.5" / "pyproject.toml").unlink()
-            source = [str(self.place / "kycli-0.1.5")]
+            self._pip("download", "--no-deps", "--dest", str(self.directory), *source)
+            shutil.unpack_archive(self.directory / "kycli-0.1.5.tar.gz", self.directory)
+            (self.directory / "kycli-0.1.5" / "pyproject.toml").unlink()
+            source = [str(self.directory / "kycli-0.1.5")]
         alone = self.version in ("0.1.5", "0.2.1")
         self._pip("install", *(["--no-build-isolation"] if alone else []), *source)
 
@@ -131,7 +131,7 @@ class Release:
 
     def write(self, scenario: str) -> None:
         """Make a fixture and the report beside it."""
-        home = fresh(self.place / "home")
+        home = fresh(self.directory / "home")
         path = self.database(home)
         self.script(home, "write", scenario, self.version, path)
         self.keep(path, scenario)
@@ -145,7 +145,7 @@ class Release:
         copy(path, kept)
         reports = []
         for key in KEYS.get(scenario, [None]):
-            home = fresh(self.place / "home")
+            home = fresh(self.directory / "home")
             path = self.database(home)
             copy(kept, path)
             try:

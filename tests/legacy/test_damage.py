@@ -118,8 +118,8 @@ def test_a_blob_cut_off_anywhere_is_one_clear_error(taken: Taking, name: str) ->
 def test_a_blob_with_one_other_byte_is_one_clear_error(taken: Taking, name: str) -> None:
     path = taken(name)
     whole = path.read_bytes()
-    for place in range(6, len(whole), 11):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for index in range(6, len(whole), 11):
+        path.write_bytes(whole[:index] + bytes([whole[index] ^ 0x55]) + whole[index + 1 :])
         with pytest.raises((CorruptError, MasterKeyError)):
             everything(path, KEY)
 

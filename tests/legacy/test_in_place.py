@@ -381,13 +381,13 @@ def test_what_was_added_stands_behind_the_newest_row_that_is_not_later(
         connection.execute(f"SELECT id, {migration_plain._ms('timestamp')} FROM audit_log")
     )
     placed: list[Any] = connection.execute(
-        "SELECT place, at FROM event WHERE row IS NULL"
+        "SELECT follows, at FROM event WHERE row IS NULL"
     ).fetchall()
     assert len(placed) == 400
-    for place, at in placed:
+    for follows, at in placed:
         earlier = [id for id, time in times.items() if time <= at]
         newest = max(earlier, default=0)
-        assert place in (0, *earlier)
+        assert follows in (0, *earlier)
         # Among the rows between two that are remembered, a clock may have jumped.
-        assert place == newest if len(jumps) == 1 else newest - place < 400
+        assert follows == newest if len(jumps) == 1 else newest - follows < 400
     connection.close()

@@ -161,12 +161,12 @@ def bring(old: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), apsw.FullError("full")])
-@pytest.mark.parametrize("place", ["_one", "_copy_rows", "keep"])
+@pytest.mark.parametrize("step", ["_one", "_copy_rows", "keep"])
 def test_a_target_that_nothing_came_into_is_gone(
-    old: Path, there: Path, place: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    old: Path, there: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = there / "target.db"
-    monkeypatch.setattr(workspaces, place, raising(error))
+    monkeypatch.setattr(workspaces, step, raising(error))
     with pytest.raises((DiskFullError, KeyboardInterrupt)):
         bring(old, target)
     assert os.listdir(there) == ["old.db"]

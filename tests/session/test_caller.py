@@ -1,4 +1,4 @@
-"""Taking a caller's place, in a process of its own."""
+"""Taking over a caller's environment, in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from kycli.session.caller import counts, names_descriptors
 
 PROGRAM = """\
 import os, time
-from kycli.session.caller import Place
+from kycli.session.caller import Caller
 
-place = Place()
+caller = Caller()
 os.environ["OTHER"] = "stays"
 os.environ["KYCLI_SCOPE"] = "the server's"
 one = b"HOME=/h\\0TZ=XXX-3\\0KYCLI_DB_PATH=\\xff\\0PATH=/bin\\0"
-changed = place.take(1, os.fsencode(os.environ["ROOT"]), 0o027, one)
-place.enter()
+changed = caller.take(1, os.fsencode(os.environ["ROOT"]), 0o027, one)
+caller.enter()
 umask = os.umask(0o027)
 print(changed, os.getcwd() == os.path.realpath(os.environ["ROOT"]), oct(umask), time.timezone,
       os.environ.get("KYCLI_SCOPE"), ascii(os.environ["KYCLI_DB_PATH"]), os.environ["OTHER"])
-print(place.take(1, b"/", 0o027, one))
-print(place.take(1, b"/", 0o022, b"SHLVL=1\\0LD_PRELOAD=x\\0=\\0novalue\\0"), time.timezone,
+print(caller.take(1, b"/", 0o027, one))
+print(caller.take(1, b"/", 0o022, b"SHLVL=1\\0LD_PRELOAD=x\\0=\\0novalue\\0"), time.timezone,
       sorted(name for name in os.environ if name in ("HOME", "TZ", "SHLVL", "LD_PRELOAD", "OTHER")))
-print(place.take(1, b"/", 0, b"KYCLI_CONFIG=/dev/fd/63\\0"), place.names_descriptors)
-place.leave()
+print(caller.take(1, b"/", 0, b"KYCLI_CONFIG=/dev/fd/63\\0"), caller.names_descriptors)
+caller.leave()
 print(os.getcwd())
 try:
-    place.take(1, b"/nowhere", 0, b"")
-    place.enter()
+    caller.take(1, b"/nowhere", 0, b"")
+    caller.enter()
 except OSError as error:
     print(error.strerror)
 """

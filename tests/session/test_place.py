@@ -1,6 +1,6 @@
 """What a worker keeps from one request to the next holds no longer than the files say.
 
-A worker takes the place of its process's, so this runs in one of its own: as a program.
+A worker changes the environment of its process, so this runs in one of its own: as a program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTLED = 0.025
 """After so many seconds the next change of a file has another time."""
 
 WARM = 5
-"""After so many requests from one place it is watched."""
+"""After so many requests from one directory it is watched."""
 
 
 class Scene:
@@ -88,7 +88,7 @@ class Scene:
         return b"0", f"{scope} of {os.path.basename(str(path))}\n".encode()
 
     def check(self, *, is_watched: bool = True) -> None:
-        """Hold the worker to what a process would do, until the place is watched."""
+        """Hold the worker to what a process would do, until the directory is watched."""
         for _ in range(WARM):
             os.chdir("/")
             wanted = self.expected()
@@ -99,7 +99,7 @@ class Scene:
             wanted = self.expected()
             os.chdir("/")
             assert all(self.ask("which") == wanted for _ in range(WARM))
-        assert self.worker._place.is_watched is is_watched
+        assert self.worker._caller.is_watched is is_watched
 
 
 def nearer_and_nearer(scene: Scene) -> None:
@@ -289,7 +289,7 @@ def a_directory_is_left(scene: Scene) -> None:
     assert (scene.here / "x.db").exists()
     scene.check()
     scene.worker.rest(0)
-    assert not scene.worker._place.is_watched
+    assert not scene.worker._caller.is_watched
     scene.check()
 
 

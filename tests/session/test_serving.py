@@ -261,8 +261,8 @@ def test_hostile_words(home: Path) -> None:
 
 def test_a_reply_that_nobody_reads_holds_nobody_up() -> None:
     ask("kys", "key", "-", input=b"x" * 3_000_000)
-    with connect() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(request("kyg", "key"))
+    with connect() as not_reading:
+        not_reading.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        not_reading.sendall(request("kyg", "key"))
         for _ in range(20):
             assert ask("kyg", "none").status == "2"

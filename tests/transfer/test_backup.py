@@ -142,14 +142,14 @@ def test_a_store_whose_file_was_replaced_backs_nothing_up(filled: Kycore, path: 
 def test_it_does_not_go_where_sqlite_cannot_write(
     filled: Kycore, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
-    os.mkdir(place)
+    directory = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
+    os.mkdir(directory)
     with pytest.raises(CannotOpenError, match="cannot be the path of a database"):
-        filled.backup(os.path.join(place, name))
-    monkeypatch.chdir(place)
+        filled.backup(os.path.join(directory, name))
+    monkeypatch.chdir(directory)
     with pytest.raises(CannotOpenError if name else UsageError):
         filled.backup(name)
-    assert os.listdir(place) == []
+    assert os.listdir(directory) == []
 
 
 def test_a_file_that_is_there_is_replaced_only_if_asked(filled: Kycore, tmp_path: Path) -> None:
@@ -272,20 +272,20 @@ with Kycore(sys.argv[1]) as store:
 def test_what_a_killed_backup_leaves_is_cleaned_up(
     filled: Kycore, path: Path, tmp_path: Path, step: str
 ) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    for target in (place / "copy.gz", place):
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    for target in (directory / "copy.gz", directory):
         done = subprocess.run([sys.executable, "-c", KILLED, path, target, step], check=False)
-        if step == "_compress" and target == place:
+        if step == "_compress" and target == directory:
             assert done.returncode == 0
             continue
         assert done.returncode == -signal.SIGKILL
-    left = [file.name for file in place.iterdir()]
+    left = [file.name for file in directory.iterdir()]
     complete = [name for name in left if not name.endswith(".partial")]
     assert bool(complete) == (step == "sync_directory" or step == "_compress")
-    filled.backup(place / "copy.gz", overwrite=True)
-    filled.backup(place)
-    assert not list(place.glob("*.partial"))
+    filled.backup(directory / "copy.gz", overwrite=True)
+    filled.backup(directory)
+    assert not list(directory.glob("*.partial"))
 
 
 def test_a_partial_file_that_somebody_writes_stays(filled: Kycore, path: Path) -> None:
@@ -378,28 +378,28 @@ def test_compressed_data_that_comes_out_otherwise_is_no_backup(
 
 
 def test_only_the_newest_own_backups_are_kept(filled: Kycore, path: Path, tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
+    directory = tmp_path / "backups"
+    directory.mkdir()
     with Kycore(tmp_path / "other" / "kycli.db") as other:
         other["k"] = 1
-        of_other = other.backup(place)
-    mine = place / "notes.db"
+        of_other = other.backup(directory)
+    mine = directory / "notes.db"
     mine.write_text("mine")
-    ours = [make(filled, str(place)).path for _ in range(3)]
+    ours = [make(filled, str(directory)).path for _ in range(3)]
     # Of our name, and not ours by what is in it.
     alien = Path(ours[0].replace("Z-", "Z-").replace(".db", "-9.db"))
     alien.write_text("not a database")
     linked = Path(ours[0].replace(".db", "-8.db"))
     linked.symlink_to(path)
-    done = make(filled, str(place), keep=2)
+    done = make(filled, str(directory), keep=2)
     assert done.removed == ours[:2]
-    left = {str(file) for file in place.iterdir()}
+    left = {str(file) for file in directory.iterdir()}
     assert left == {of_other, str(mine), ours[2], done.path, str(alien), str(linked)}
     assert path.exists()
-    last = make(filled, str(place), keep=1, compression="gzip")
+    last = make(filled, str(directory), keep=1, compression="gzip")
     assert set(last.removed) == {ours[2], done.path}
     # The clock was put back: the new one looks older than the one that is there.
-    assert make(filled, str(place), keep=1).removed == [last.path]
+    assert make(filled, str(directory), keep=1).removed == [last.path]
 
 
 def test_a_backup_that_fails_removes_none(filled: Kycore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -703,18 +703,18 @@ def test_records_of_schemas_that_cannot_be_are_refused(store: Kycore, clock: Clo
     with_schema(store)
     records = lines(exported(store))
     schema = next(record for record in records if record.get("key") == "users")
-    place = records.index(schema)
+    index = records.index(schema)
     for change, message in (
         ({"key": "elsewhere"}, "no scope here"),
         ({"key": "#schemas"}, "no scope here"),
         ({"key": 1}, "no scope here"),
         ({"expires_at": 1 << 50}, "does not expire"),
     ):
-        bad = [*records[:place], {**schema, **change}, *records[place + 1 :]]
+        bad = [*records[:index], {**schema, **change}, *records[index + 1 :]]
         with pytest.raises(KycliError, match=message):
             imported(sealed(bad), clock)
     with pytest.raises(KycliError, match=r"two schemas|another schema"):
-        imported(sealed([*records[:place], schema, *records[place:]]), clock)
+        imported(sealed([*records[:index], schema, *records[index:]]), clock)
     scope = next(record for record in records if record.get("scope") == "#schemas")
     without = [record for record in records if record is not scope]
     with pytest.raises(KycliError, match="not declared before"):

@@ -271,9 +271,9 @@ def test_what_imports_keep_is_shown_by_nothing(store: Kycore, clock: Clock, file
 
 
 def test_batches_of_a_file_whose_path_is_not_utf8(store: Kycore, tmp_path: Path) -> None:
-    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff"))
-    place.mkdir()
-    file, rejects = place / "x.csv", place / "rejects"
+    directory = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff"))
+    directory.mkdir()
+    file, rejects = directory / "x.csv", directory / "rejects"
     file.write_text("key,value\n,x\n" + "".join(f"k{n:03},{n}\n" for n in range(100)))
     options: dict[str, Any] = {"on_error": "skip", "rejects": str(rejects)}
     interrupted(store, file, 30, **options)

@@ -61,7 +61,7 @@ def batch(lab: Lab) -> None:
 
     def by_batch(program: ShortProgram, pairs: list[tuple[str, str]]) -> None:
         lines = "".join(f"set {key} {text}\n" for key, text in pairs)
-        command = program.spelled("kycli", "batch")
+        command = program.command("kycli", "batch")
         done = subprocess.run(
             command, input=lines, env=program.environment, stdout=subprocess.PIPE, text=True
         )

@@ -35,7 +35,7 @@ def completion(lab: Lab) -> None:
         with Kycore(program.path) as store:
             store.save_many((f"user.{n // 10:07}.{n % 10}", n) for n in range(keys // 2))
             store.save_many((f"item{n:08}", n) for n in range(keys // 2))
-        command = program.spelled("kycli", "completion", "bash", " @=:")
+        command = program.command("kycli", "completion", "bash", " @=:")
         return Way(
             title,
             lambda line: program.run([*command, line, ""]),
@@ -58,7 +58,7 @@ def prompt(lab: Lab) -> None:
         store.save("key", "value")
 
     def running(title: str, answer: str, *words: str) -> Way:
-        command = program.spelled(*words)
+        command = program.command(*words)
         return Way(title, lambda: program.run(command), right=lambda said, _: said == answer)
 
     ways = [

@@ -100,7 +100,7 @@ def start(lab: Lab) -> None:
         with typing(command, environment) as typist:
             return typist.reads(until)
 
-    shell = program.spelled("kyshell")
+    shell = program.command("kyshell")
     python = [sys.executable, "-c", "import prompt_toolkit; print('imported')"]
     ways = [
         Way("kyshell", lambda: on_a_terminal(shell, "[Scope: "), right=lambda seen, _: seen),
@@ -120,14 +120,14 @@ def echo(lab: Lab) -> None:
     with Kycore(program.path) as store:
         rows = ((f"key{number:07}", number) for number in range(many))
         store.save_many(rows, scope="many")
-    program.run(program.spelled("kycli", "config", "set", "-q", "shell_pager", "off"))
+    program.run(program.command("kycli", "config", "set", "-q", "shell_pager", "off"))
     environment = {**program.environment, "TERM": "xterm-256color"}
     took: list[float] = []
 
     def typed_while_rows_stream() -> bool:
         """Type, and take down how long each echo took; return whether all went well."""
         last = f"key{many - 1:07}"
-        with typing(program.spelled("kyshell"), environment, last) as typist:
+        with typing(program.command("kyshell"), environment, last) as typist:
             if not typist.reads("[Scope: "):
                 return False
             typist.type("scan --scope many\r")

@@ -66,8 +66,8 @@ def fill(path: Path, keys: int) -> None:
             "INSERT INTO audit_log (key, value, timestamp) "
             "VALUES (?, ?, datetime(1767225600 + ?, 'unixepoch'))",
             (
-                (f"user:{n:08}", kinds[(n + again) % 5].format(n=n), place // 10)
-                for place, n in enumerate(order)
+                (f"user:{n:08}", kinds[(n + again) % 5].format(n=n), index // 10)
+                for index, n in enumerate(order)
                 for again in range(1 + (n % 10 == 0))
             ),
         )

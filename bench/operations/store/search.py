@@ -21,7 +21,7 @@ INDEX_MB = "SELECT sum(pgsize) / 1e6 FROM dbstat WHERE name GLOB '*fts_*'"
 ALL_MB = "SELECT page_count * page_size / 1e6 FROM pragma_page_count, pragma_page_size"
 
 
-class Waits:
+class Writer:
     """Another connection that saves again and again; how long each save took."""
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ def search(lab: Lab) -> None:
     def all_found(answer: int, _: object) -> bool:
         return answer == MATCHES
 
-    busy = Waits(path)
+    busy = Writer(path)
     lab.stack.callback(busy.stop)
     lab.once(
         "search: building the index, per row",

@@ -28,15 +28,15 @@ def saving(
     store: Peer, made: Iterable[Pairs], at_once: Callable[[Pairs], object] | None = None
 ) -> Way:
     """Return the way of a store that saves pairs one by one, or by one call for all."""
-    told: dict[str, str] = {}
+    saved: dict[str, str] = {}
 
     def batches() -> Iterator[Any]:
         for pairs in made:
-            told.update(pairs)
+            saved.update(pairs)
             yield (pairs,) if at_once else pairs
 
     def right_after() -> bool:
-        return holds(store, told)
+        return holds(store, saved)
 
     work = at_once or store.save
     return Way(store, work, batches(), each=at_once is None, right_after=right_after)

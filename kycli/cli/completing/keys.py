@@ -225,14 +225,14 @@ def listed_scopes(store: Kycore, delimiter: str, prefix: str) -> list[Candidate]
 def addresses(store: Kycore, current: str, delimiter: str, text: str) -> list[Candidate]:
     """Return the addresses that begin with a text: of keys, namespaces and projects."""
     parts = text.split(delimiter)
-    here = split_scope(current)[0]
+    own_project = split_scope(current)[0]
     if len(parts) == 1:
         found = keys(store, current, text, delimiter)
         names = _names(store)
         heads = {f"{project}{delimiter}": "project" for project, _ in names}
         for project, namespace in names:
-            if project == here and namespace != DEFAULT:
-                heads[f"{namespace}{delimiter}"] = f"namespace of {here}"
+            if project == own_project and namespace != DEFAULT:
+                heads[f"{namespace}{delimiter}"] = f"namespace of {own_project}"
         found += [
             Candidate(head, "scope", what, True)
             for head, what in sorted(heads.items())
@@ -246,7 +246,7 @@ def addresses(store: Kycore, current: str, delimiter: str, text: str) -> list[Ca
     if len(before) == 2:
         found = keys(store, join_scope(*before), rest, delimiter)
     else:
-        found = keys(store, join_scope(here, before[0]), rest, delimiter)
+        found = keys(store, join_scope(own_project, before[0]), rest, delimiter)
         found += [
             Candidate(f"{each.text}{delimiter}", "scope", each.description, True)
             for each in namespaces(store, before[0], rest)

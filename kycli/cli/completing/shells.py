@@ -144,28 +144,28 @@ class Typed:
 
     def _read(self, line: str, at: int) -> int:
         """Read what begins at a place; return where it ends."""
-        here = line[at]
-        if self.quote == "'" or (self.quote and here != "\\"):
-            closes = here == self.quote[-1]
+        char = line[at]
+        if self.quote == "'" or (self.quote and char != "\\"):
+            closes = char == self.quote[-1]
             if closes:
                 self.quote = ""
             else:
-                self.current += here
+                self.current += char
             return at + 1
-        if here == "\\":
+        if char == "\\":
             return self._escape(line, at + 1)
-        if here in " \t\n":
+        if char in " \t\n":
             self._end()
-        elif here in "'\"" or line[at : at + 2] == "$'":
-            self.quote = "$'" if here == "$" else here
+        elif char in "'\"" or line[at : at + 2] == "$'":
+            self.quote = "$'" if char == "$" else char
             self.head, self._in_word = self.current, True
             return at + len(self.quote)
-        elif here in _OPERATORS or here in _REDIRECTIONS:
-            self._operator(here)
+        elif char in _OPERATORS or char in _REDIRECTIONS:
+            self._operator(char)
         else:
-            self.current += here
+            self.current += char
             self._in_word = True
-            if here in self._breaks:
+            if char in self._breaks:
                 self.head = self.current
         return at + 1
 
@@ -183,12 +183,12 @@ class Typed:
         self.current += escaped
         return at + 1
 
-    def _operator(self, here: str) -> None:
+    def _operator(self, char: str) -> None:
         """End the word; after ``>`` comes a file, after ``|`` another command."""
-        if here in _REDIRECTIONS and self.current.isdecimal():
+        if char in _REDIRECTIONS and self.current.isdecimal():
             self.current, self._in_word = "", False  # the descriptor of 2>file
         self._end()
-        if here in _REDIRECTIONS:
+        if char in _REDIRECTIONS:
             self.is_target = True
         elif not self.is_target:
             self.words = []  # '>&' goes on with a file
@@ -249,19 +249,19 @@ def unquoted_by_fish(text: str) -> str:
     word = quote = ""
     at = 0
     while at < len(text):
-        here = text[at]
-        if here == "\\" and at + 1 < len(text):
+        char = text[at]
+        if char == "\\" and at + 1 < len(text):
             following = text[at + 1]
             at += 1
             if not quote:
                 word += _ESCAPES.get(following, following)
             else:
                 word += following if following in (quote, "\\") else f"\\{following}"
-        elif here == quote:
+        elif char == quote:
             quote = ""
-        elif not quote and here in "'\"":
-            quote = here
+        elif not quote and char in "'\"":
+            quote = char
         else:
-            word += here
+            word += char
         at += 1
     return word

@@ -173,18 +173,18 @@ def _look_at_file(store: Kycore, found: _Findings) -> None:
         if not lines:
             return
     except StorageError as error:  # often because the search index cannot even be opened
-        _reraise_if_passing(error)
+        _reraise_unless_damage(error)
         lines, found.refusal = [], str(error)
-    told = set()
+    reported = set()
     for (table,) in store._query(_TABLES):
         try:
             of_table = _verdicts(store, _TABLE_INTEGRITY.format(table))
         except StorageError as error:
-            _reraise_if_passing(error)
+            _reraise_unless_damage(error)
             of_table = [str(error)]
         # What is said of free pages is said of no table.
         of_table = [line for line in of_table if not line.startswith(_OF_FREE_PAGES)]
-        told.update(of_table)
+        reported.update(of_table)
         if not of_table:
             continue
         found.add(
@@ -200,7 +200,7 @@ def _look_at_file(store: Kycore, found: _Findings) -> None:
             found.reindex |= indexes
         else:
             found.hopeless = True
-    loose = [line for line in lines if line not in told]
+    loose = [line for line in lines if line not in reported]
     unused = [line for line in loose if _UNUSED.fullmatch(line)]
     if unused:
         found.add("file", [f"{len(unused)} pages or more belong to nothing"])
@@ -256,7 +256,7 @@ def _verdicts(store: Kycore, sql: str) -> list[str]:
     return [line for line in lines if line not in ("ok", _HEADING)]
 
 
-def _reraise_if_passing(error: StorageError) -> None:
+def _reraise_unless_damage(error: StorageError) -> None:
     """Raise errors that do not mean damage: the database is busy, or the disk is full."""
     if type(error) not in (CorruptError, StorageError):
         raise error
@@ -324,7 +324,7 @@ def _look_at_rows(store: Kycore, found: _Findings) -> None:
             found.add(part, [what])
         sweeps = consistency.wrong_sweeps(store)
     except StorageError as error:  # a row that SQLite cannot take apart
-        _reraise_if_passing(error)
+        _reraise_unless_damage(error)
         found.add("file", [str(error)])
         found.hopeless = True
         return

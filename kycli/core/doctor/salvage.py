@@ -56,8 +56,8 @@ _WAIT_MS = 1000
 _OLDEST = 3  # the first format whose tables are those of now
 _TABLES = ("authors", "sys_namespaces", "horizon", "audit_log", "archive", "kvstore")
 _WITHOUT_ROWID = ("sys_namespaces", "horizon", "kvstore")
-# A page that nothing leads to can be told by its rows, if no other table has such rows.
-_TOLD_BY_ROWS = ("audit_log", "archive", "kvstore", "sys_namespaces")
+# A page that nothing leads to can be recognized by its rows, if no other table has such rows.
+_RECOGNIZABLE = ("audit_log", "archive", "kvstore", "sys_namespaces")
 
 _COLUMNS = 'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?1) ORDER BY cid'
 _STAGES = """
@@ -74,7 +74,7 @@ _NAMES = f"""
 SELECT scope, key FROM seen_keys
 UNION SELECT scope, key FROM audit_log WHERE op <> {BYPASS}
 UNION SELECT scope, key FROM lost_changes"""
-_SEEN = "SELECT * FROM seen_keys WHERE scope = ?1 AND key = ?2"
+_LIVE = "SELECT * FROM seen_keys WHERE scope = ?1 AND key = ?2"
 _NEWEST = f"""
 SELECT * FROM audit_log WHERE scope = ?1 AND key = ?2 AND op <> {BYPASS}
 ORDER BY id DESC LIMIT 1"""
@@ -90,7 +90,7 @@ AND (prev IS NULL OR prev NOT IN (SELECT id FROM audit_log))"""
 _INDEX_CHANGES = "CREATE INDEX by_change ON audit_log (change)"
 _UNINDEX_CHANGES = "DROP INDEX by_change"
 # Who made a change that was made up, if it is known of its other parts.
-_ADOPT = """
+_SET_AUTHORS = """
 UPDATE audit_log AS c SET (author, pid) = (
     SELECT a.author, a.pid FROM audit_log a WHERE a.change = c.id LIMIT 1
 ) WHERE c.author = ?1 AND EXISTS (SELECT 1 FROM audit_log a WHERE a.change = c.id)"""
@@ -245,7 +245,7 @@ class _Salvage:
             while self._new.changes():
                 self._new.execute(_DROP_EMPTY)
         self._new.execute(_INDEX_CHANGES)
-        self._new.execute(_ADOPT, (self._author,))
+        self._new.execute(_SET_AUTHORS, (self._author,))
         self._new.execute(_UNINDEX_CHANGES)
         self._new.execute(_DROP_LOST_AUTHORS)
         if self._is_log_damaged():
@@ -332,7 +332,7 @@ class _Salvage:
             is_index = page.kind in (INTERIOR_INDEX, LEAF_INDEX)
             if not is_index and page.kind != LEAF_TABLE:
                 continue
-            for table in _TOLD_BY_ROWS:
+            for table in _RECOGNIZABLE:
                 if is_index == (table in _WITHOUT_ROWID):
                     for row in page.rows:
                         if len(row.values) == len(self._columns[table]):
@@ -363,15 +363,15 @@ class _Salvage:
         return self._new.changes() > 0  # else it is there twice
 
     def _put(self, table: str, row: dict[str, Any]) -> None:
-        places = ", ".join("?" * len(row))
+        placeholders = ", ".join("?" * len(row))
         names = ", ".join(row)
         if table == "seen_keys":
             if not all(type(row[name]) is int for name in ("kind", "seq", "version", "updated_at")):
                 raise apsw.MismatchError
             newer = ", ".join(f"excluded.{name}" for name in row)
-            sql = _NEWER_KEY.format(places, names, newer)
+            sql = _NEWER_KEY.format(placeholders, names, newer)
         else:
-            sql = _INSERT.format(table, names, places)
+            sql = _INSERT.format(table, names, placeholders)
         self._new.execute(sql, tuple(row.values()))
 
     # -- what each key is
@@ -382,7 +382,7 @@ class _Salvage:
 
     def _settle(self, scope: str, key: str) -> None:
         """Write the row of a key, from itself or its history, or remove it in the history."""
-        row = self._one("kvstore", _SEEN, scope, key)
+        row = self._one("kvstore", _LIVE, scope, key)
         last = self._one("audit_log", _NEWEST, scope, key)
         lost = self._one("audit_log", _NEWEST_LOST, scope, key)
         newest = last

@@ -202,9 +202,9 @@ class _Parser:
     # -- what the text consists of
 
     def bad(self, why: str, at: int | None = None) -> InvalidConditionError:
-        place = self.at if at is None else at
+        position = self.at if at is None else at
         text = self.text if len(self.text) <= 80 else f"{self.text[:79]}…"
-        return InvalidConditionError(f"{text!r}: at character {place + 1}, {why}", hint=_HINT)
+        return InvalidConditionError(f"{text!r}: at character {position + 1}, {why}", hint=_HINT)
 
     def rest(self) -> str:
         return self.text[self.at : self.at + 12]
@@ -281,10 +281,10 @@ class _Parser:
                 raise self.bad("one side of a comparison is a field; a name has no quotes", start)
             return self.compared(self.field(), _FLIPPED[sign], value, start)
         field = self.field()
-        place = self.at
+        position = self.at
         sign = self.sign()
         if sign:
-            return self.compared(field, sign, self.value_for(field), place)
+            return self.compared(field, sign, self.value_for(field), position)
         if self.takes_word("is"):
             denied = self.takes_word("not")
             if not self.takes_word("null"):
@@ -294,10 +294,10 @@ class _Parser:
         if self.takes_word("in"):
             return _unless(denied, Comparison(field, "in", self.members(field)))
         if self.takes_word("between"):
-            low = self.compared(field, ">=", self.value_for(field), place)
+            low = self.compared(field, ">=", self.value_for(field), position)
             if not self.takes_word("and"):
                 raise self.bad("'between' needs 'and'")
-            high = self.compared(field, "<=", self.value_for(field), place)
+            high = self.compared(field, "<=", self.value_for(field), position)
             return _unless(denied, And((low, high)))
         for operator in ("like", "glob", "contains"):
             if self.takes_word(operator):

@@ -162,10 +162,10 @@ def read(document: Any, steps: list[Step], name: str) -> Any:
         WrongTypeError: when a step does not fit what it is taken in, and where.
     """
     value = document
-    for place, step in enumerate(steps):
+    for depth, step in enumerate(steps):
         if value is None:
             return MISSING
-        _check_fit(value, steps, place, name)
+        _check_fit(value, steps, depth, name)
         if isinstance(step, str):
             if step not in value:
                 return MISSING
@@ -188,7 +188,7 @@ def put(document: Any, steps: list[Step], value: Any, name: str) -> Any:
     root = [document]
     holder: Any = root
     last: Any = 0
-    for place, step in enumerate(steps):
+    for depth, step in enumerate(steps):
         if isinstance(step, slice):
             raise InvalidPathError(
                 f"{_rendered(step)} is a slice, which can be read and not changed",
@@ -197,14 +197,14 @@ def put(document: Any, steps: list[Step], value: Any, name: str) -> Any:
         if holder[last] is None:
             holder[last] = {} if isinstance(step, str) else []
         container = holder[last]
-        _check_fit(container, steps, place, name)
+        _check_fit(container, steps, depth, name)
         if isinstance(step, str):
             container.setdefault(step)
         elif step == len(container):
             container.append(None)
         elif not -len(container) <= step < len(container):
             raise InvalidPathError(
-                f"{name}{render(steps[:place])} has {_counted(len(container))}, "
+                f"{name}{render(steps[:depth])} has {_counted(len(container))}, "
                 f"and [{step}] is past its end",
                 hint=f"[{len(container)}] adds one",
             )
@@ -217,14 +217,14 @@ def _counted(items: int) -> str:
     return "1 item" if items == 1 else f"{items} items"
 
 
-def _check_fit(container: Any, steps: list[Step], place: int, name: str) -> None:
+def _check_fit(container: Any, steps: list[Step], depth: int, name: str) -> None:
     """Refuse a member of a non-object, and an item of a non-list."""
-    step = steps[place]
+    step = steps[depth]
     if type(container) is (dict if isinstance(step, str) else list):
         return
     what = "a member" if isinstance(step, str) else "an index or a slice"
     raise WrongTypeError(
-        f"{name}{render(steps[:place])} is {kind_of(container)}, and {_rendered(step)} is {what}"
+        f"{name}{render(steps[:depth])} is {kind_of(container)}, and {_rendered(step)} is {what}"
     )
 
 

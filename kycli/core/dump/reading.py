@@ -40,9 +40,9 @@ def dump(
     archive: bool,
 ) -> Iterator[Record]:
     """Return an iterator over records; bad arguments raise at once."""
-    places = sql.scopes(store, history) if scopes is None else list(scopes)
-    places = list(dict.fromkeys(map(check_scope, places)))
-    return _records(store, places, range_of(prefix), history, archive or history)
+    given = sql.scopes(store, history) if scopes is None else scopes
+    chosen = list(dict.fromkeys(map(check_scope, given)))
+    return _records(store, chosen, range_of(prefix), history, archive or history)
 
 
 def _records(
@@ -50,14 +50,14 @@ def _records(
 ) -> Iterator[Record]:
     now = store._now()
     # Schemas first, so that whoever reads values knows them.
-    places = [SCHEMAS, *scopes] if sql.has_schemas(store, scopes, history) else scopes
-    for scope in places:
+    with_schemas = [SCHEMAS, *scopes] if sql.has_schemas(store, scopes, history) else scopes
+    for scope in with_schemas:
         since = retained.retained_since(store, scope) if history else None
         yield ScopeRecord(scope, sql.declared(store, scope), since)
     if history:
         yield from _history(store, scopes, keys)
     all_keys = range_of(None)
-    for scope in places:
+    for scope in with_schemas:
         # With its history, a key that has expired unnoticed is the end of a chain.
         wanted = all_keys if scope == SCHEMAS else keys
         for row in sql.live_rows(store, -1 if history else now, scope, wanted):

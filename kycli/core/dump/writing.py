@@ -186,16 +186,16 @@ class _Loader:
     def add_archived(self, record: ArchivedRecord) -> None:
         raise NotImplementedError
 
-    def place(self, record: Any) -> tuple[str, str]:
+    def scope_and_key(self, record: Any) -> tuple[str, str]:
         """Return scope and key of a record."""
         if record.scope == SCHEMAS and SCHEMAS in self.scopes:
-            return self.place_of_schema(record)
+            return self.scope_and_key_of_schema(record)
         scope = self.scopes.get(record.scope) if type(record.scope) is str else None
         if scope is None:
             raise InvalidValueError(f"the scope {shown(record.scope)} was not declared before")
         return scope, check_key(record.key)
 
-    def place_of_schema(self, record: Any) -> tuple[str, str]:
+    def scope_and_key_of_schema(self, record: Any) -> tuple[str, str]:
         """Return scope and key of a record of a schema."""
         scope = self.scopes.get(record.key) if type(record.key) is str else None
         if scope is None or record.key == SCHEMAS:
@@ -219,13 +219,13 @@ class _Loader:
 
     def past(self, time: Any, name: str) -> int:
         """Return a time that is not in the future."""
-        moment = _time(time, name)
-        if moment > self.now + _AHEAD_MS:
+        ms = _time(time, name)
+        if ms > self.now + _AHEAD_MS:
             raise InvalidTimeError(
-                f"{name} {moment} is in the future",
+                f"{name} {ms} is in the future",
                 hint="is the clock of this machine right? --values-only ignores it",
             )
-        return moment
+        return ms
 
     def put(
         self, scope: str, key: str, record: KeyRecord, seq: int, home: int,
@@ -263,7 +263,7 @@ class _Plain(_Loader):
         self._author = 0
 
     def add_key(self, record: KeyRecord) -> None:
-        scope, key = self.place(record)
+        scope, key = self.scope_and_key(record)
         encoded, version, at = self._checked(record)
         prev = None
         if scope == SCHEMAS:
@@ -289,7 +289,7 @@ class _Plain(_Loader):
         self.put(scope, key, record, seq, seq, encoded)
 
     def add_archived(self, record: ArchivedRecord) -> None:
-        scope, key = self.place(record)
+        scope, key = self.scope_and_key(record)
         if scope == SCHEMAS:
             raise InvalidValueError("a dump without history has a schema that was dropped")
         (kind, stored, _), version, at = self._checked(record)
@@ -366,7 +366,7 @@ class _WithHistory(_Loader):
         self._log(record, ("", names[0], names[1], None, BYPASS, 0, None, at, None))
 
     def add_change(self, record: ChangeRecord) -> None:
-        scope, key = self.place(record)
+        scope, key = self.scope_and_key(record)
         self._id(record.id, "id")
         op = _NUMBERS.get(record.op) if type(record.op) is str else None
         if op is None:
@@ -427,7 +427,7 @@ class _WithHistory(_Loader):
         retained.mark_incomplete(self.store, change, _time(record.ended_at, "ended_at"))
 
     def add_key(self, record: KeyRecord) -> None:
-        scope, key = self.place(record)
+        scope, key = self.scope_and_key(record)
         encoded = encode(record.value)
         _count(record.version, "version", 1)
         _time(record.updated_at, "updated_at")
@@ -440,7 +440,7 @@ class _WithHistory(_Loader):
         self.put(scope, key, record, seq, home, encoded)
 
     def add_archived(self, record: ArchivedRecord) -> None:
-        scope, key = self.place(record)
+        scope, key = self.scope_and_key(record)
         kind, stored, _ = encode(record.value)
         if record.expires_at is not None:
             _time(record.expires_at, "expires_at", _MAX)

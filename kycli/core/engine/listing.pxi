@@ -232,27 +232,27 @@ cdef class _Listings(_Importing):
     def exists(self, key, *, scope=None):
         """Return whether there is such a key; the value is not read."""
         cdef Kycore store = <Kycore>self
-        cdef str place = store._checked_scope(scope)
+        cdef str scope_name = store._checked_scope(scope)
         return store._db.fetch(
-            _EXISTS, (store._now(), place, store._key(place, key))) is not None
+            _EXISTS, (store._now(), scope_name, store._key(scope_name, key))) is not None
 
     def count(self, prefix=None, *, scope=None):
         """Return how many keys there are; the cost grows with their number."""
         cdef Kycore store = <Kycore>self
-        cdef str place = store._checked_scope(scope)
+        cdef str scope_name = store._checked_scope(scope)
         first, past = range_of(prefix)
-        return store._db.fetch(_COUNT, (store._now(), place, first, past))
+        return store._db.fetch(_COUNT, (store._now(), scope_name, first, past))
 
     def get_many(self, keys, *, scope=None):
         """Return a dict of those keys that exist, all as of one moment."""
         cdef Kycore store = <Kycore>self
-        cdef str place = store._checked_scope(scope)
-        cdef list wanted = [store._key(place, key) for key in key_list(keys)]
+        cdef str scope_name = store._checked_scope(scope)
+        cdef list wanted = [store._key(scope_name, key) for key in key_list(keys)]
         cdef _Session db = store._db
         cdef unsigned char header[HEADER]
         cdef bint caching
         cdef int64_t now
-        cdef dict found = _all_cached(store, place, wanted)
+        cdef dict found = _all_cached(store, scope_name, wanted)
         if found is not None:
             return found
         found = {}
@@ -273,21 +273,21 @@ cdef class _Listings(_Importing):
                     memcpy(store._cache.checked, header, HEADER)
                 for key in wanted:
                     if caching:
-                        entry = store._cache.find(place, key)
+                        entry = store._cache.find(scope_name, key)
                         if entry is not None:
                             _add_live(found, key, entry, now)
                             continue
-                    row = _row_of(db, place, key)
+                    row = _row_of(db, scope_name, key)
                     if row is None:
                         if caching:
-                            _cache_absent(db, place, key)
+                            _cache_absent(db, scope_name, key)
                         continue
                     value = decode(row[0], row[1])
                     if row[2] is None or <int64_t>row[2] > now:
                         found[key] = value
                     entry = _entry_of(value, row[2])
                     if caching and entry is not None:
-                        store._cache.put(place, key, entry)
+                        store._cache.put(scope_name, key, entry)
             except (apsw.Error, UnicodeError) as error:
                 raise db.translated(error) from error
             finally:

@@ -345,11 +345,11 @@ def _conflict(change: int, keys: list[str]) -> ConflictError:
 # ---------------------------------------------------------------- one row
 
 
-def _postponed(found: Row | None, then: int, now: int) -> int | None:
+def _postponed(found: Row | None, at: int, now: int) -> int | None:
     """Return when a key is to expire that is brought back as it was at a time."""
     if found is None or not has_expired(found.expires_at, now):
         return found and found.expires_at
-    return now + found.expires_at - then
+    return now + found.expires_at - at
 
 
 def _is_value(found: Row, live: tuple[Any, ...]) -> bool:

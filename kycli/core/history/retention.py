@@ -188,8 +188,8 @@ class _Walk(NamedTuple):
         """Return the newest id that may be looked at."""
         newest, is_newest_row = pruning.newest(store, self.table)
         # A removal that is the newest row of the log must wait until it no longer is.
-        waits = is_newest_row and self.only and self.days is not None
-        return newest - waits
+        is_pending = is_newest_row and self.only and self.days is not None
+        return newest - is_pending
 
     def prune(self, store: Kycore, first: int, last: int, now: int) -> int:
         """Prune what ids of a span make superfluous, in a transaction; return how many rows."""

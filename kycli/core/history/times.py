@@ -52,16 +52,16 @@ def parse_time(time: Time, now: int) -> int:
     >>> parse_time("1m ago", now=1_700_000_060_000)
     1700000000000
     """
-    moment = milliseconds(time, now)
-    if moment < 0:
+    ms = milliseconds(time, now)
+    if ms < 0:
         raise InvalidTimeError(f"{shown(time)} is before 1970", hint=_HINT)
-    if moment > now:
-        seconds = moment // 1000
+    if ms > now:
+        seconds = ms // 1000
         hint = _HINT
         if seconds > _FAR_SECONDS:
             hint = "a number is in seconds since the epoch, not in milliseconds"
         raise InvalidTimeError(f"{shown(time)} is in the future", hint=hint)
-    return moment
+    return ms
 
 
 def fixed_time(text: str) -> str:
@@ -122,24 +122,24 @@ def _of_seconds(seconds: float, given: object) -> int:
     return round(seconds * 1_000_000) // 1000
 
 
-def _of_datetime(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
+def _of_datetime(time: datetime) -> int:
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - _EPOCH) // _MILLISECOND
 
 
-def time_text(moment: int) -> str:
+def time_text(ms: int) -> str:
     """Return a time in UTC as ``YYYY-MM-DD HH:MM:SS.mmm``.
 
     Parameters:
-        moment: milliseconds since the epoch.
+        ms: milliseconds since the epoch.
 
     >>> time_text(1_700_000_000_123)
     '2023-11-14 22:13:20.123'
     """
-    if not _FIRST_YEAR <= moment < _YEAR_10000:  # only a wrong clock can write these
-        return f"{moment} ms"
-    return f"{_second_text(moment // 1000)}.{moment % 1000:03d}"
+    if not _FIRST_YEAR <= ms < _YEAR_10000:  # only a wrong clock can write these
+        return f"{ms} ms"
+    return f"{_second_text(ms // 1000)}.{ms % 1000:03d}"
 
 
 @lru_cache(maxsize=256)  # changes that are listed together were often made together

@@ -344,8 +344,8 @@ def count_rows(path: str, examined: Examined) -> dict[str, int]:
     if examined.found is not None:
         with OldStore(examined.found, Keyring()) as old:
             counts = old.counts()
-        told = {"changes": counts.history, "removed": counts.archive, "encrypted": counts.sealed}
-        return {"keys": counts.keys, **told}
+        others = {"changes": counts.history, "removed": counts.archive, "encrypted": counts.sealed}
+        return {"keys": counts.keys, **others}
     tables = (("keys", "kvstore"), ("changes", "audit_log"), ("removed", "archive"))
     with closing(Aside(path)) as aside:
         try:

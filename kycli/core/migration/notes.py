@@ -105,9 +105,9 @@ def put(
         (id, scope, key, stored, kind, layout.IMPORTED, now, change),
     )
     is_large = size > layout.INLINE_MAX
-    shown, home, told = (None, id, digest(stored)) if is_large else (stored, None, None)
+    shown, home, hashed = (None, id, digest(stored)) if is_large else (stored, None, None)
     connection.execute(
         "INSERT INTO kvstore (scope, key, value, kind, home, digest, version, seq, updated_at) "
         "VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)",
-        (scope, key, shown, kind, home, told, id, now),
+        (scope, key, shown, kind, home, hashed, id, now),
     )

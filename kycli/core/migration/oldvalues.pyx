@@ -338,17 +338,17 @@ cdef void _quick_kind(void* context, int count, void** values) noexcept nogil:
 cdef inline int _digits(_bytes data, int count) noexcept nogil:
     """Return a number of so many digits; -1 when they are none."""
     cdef int number = 0
-    cdef int place
-    for place in range(count):
-        if not _is_digit(data[place]):
+    cdef int index
+    for index in range(count):
+        if not _is_digit(data[index]):
             return -1
-        number = number * 10 + data[place] - 48
+        number = number * 10 + data[index] - 48
     return number
 
 
 cdef void _milliseconds(void* context, int count, void** values) noexcept nogil:
     """kycli_ms(time): YYYY-MM-DD HH:MM:SS with any fraction, in UTC; finer is cut off."""
-    cdef Py_ssize_t size, place
+    cdef Py_ssize_t size, index
     cdef _bytes data
     cdef int year, month, day, hour, minute, second
     cdef int64_t days
@@ -368,11 +368,11 @@ cdef void _milliseconds(void* context, int count, void** values) noexcept nogil:
     if size > 19:
         if data[19] != 46:
             return
-        for place in range(20, max(size, 23)):
-            if place < size and not _is_digit(data[place]):
+        for index in range(20, max(size, 23)):
+            if index < size and not _is_digit(data[index]):
                 return
-            if place < 23:
-                fraction = fraction * 10 + (data[place] - 48 if place < size else 0)
+            if index < 23:
+                fraction = fraction * 10 + (data[index] - 48 if index < size else 0)
     # Days since the epoch of a date of the Gregorian calendar, in years that begin in March.
     if month < 3:
         year -= 1

@@ -71,7 +71,7 @@ class Past:
         self._value: tuple[int, int] | None = None
         self._version = 0
         self._rows = [id for id, _, _ in history]
-        self._seen = 0
+        self._passed = 0
         self._tell(history, archive, live, expires, now)
 
     def _tell(
@@ -83,17 +83,17 @@ class Past:
         now: int,
     ) -> None:
         removal, loose = self._matched(history, archive, expires)
-        places = self._places(history, loose)
+        inserted = self._inserted(history, loose)
         gone = layout.EXPIRED if expires else layout.DELETED
-        for place in range(len(history) + 1):
-            for id, at in places.get(place, ()):
+        for index in range(len(history) + 1):
+            for id, at in inserted.get(index, ()):
                 self._hold((IN_ARCHIVE, id), at)
                 self._remove(gone, (IN_ARCHIVE, id), at)
-            if place == len(history):
+            if index == len(history):
                 break
-            row, at, is_null = history[place]
+            row, at, is_null = history[index]
             is_value = not (is_null and expires)
-            if live is not None and place == len(history) - 1 and row not in removal:
+            if live is not None and index == len(history) - 1 and row not in removal:
                 # Also what lives with NULL for its value, which is None.
                 is_value = is_value or self._same((IN_HISTORY, row), (IN_KVSTORE, live))
             if is_value:
@@ -105,7 +105,7 @@ class Past:
                 self._remove(layout.DELETED, self._value, at, row)
             else:  # the value that was deleted is not known any more
                 self.dropped.append(row)
-            self._seen = place + 1
+            self._passed = index + 1
         if live is not None:
             self._hold((IN_KVSTORE, live), now)
         elif self._value is not None:
@@ -121,34 +121,34 @@ class Past:
         for row, at, is_null in reversed(history):
             if not (is_null and expires):
                 continue
-            for place in range(len(loose) - 1, -1, -1):
+            for index in range(len(loose) - 1, -1, -1):
                 # The archive knows whole seconds, and may have been written just before.
-                if -1000 <= at - loose[place][1] < 2000:
-                    removal[row] = loose.pop(place)[0]
+                if -1000 <= at - loose[index][1] < 2000:
+                    removal[row] = loose.pop(index)[0]
                     break
         return removal, loose
 
-    def _places(
+    def _inserted(
         self, history: list[tuple[int, int, bool]], loose: list[tuple[int, int]]
     ) -> dict[int, list[tuple[int, int]]]:
         """Return before which row of the history each of these rows of the archive belongs."""
-        places: dict[int, list[tuple[int, int]]] = {}
+        inserted: dict[int, list[tuple[int, int]]] = {}
         lowest = 0
         for id, at in loose:
-            place = lowest
-            while place < len(history) and history[place][1] < at:
-                place += 1
-            highest = place
+            index = lowest
+            while index < len(history) and history[index][1] < at:
+                index += 1
+            highest = index
             while highest < len(history) and history[highest][1] < at + 1000:
                 highest += 1
             # Within its second, it is behind the value that it removed.
-            for candidate in range(highest, place, -1):
+            for candidate in range(highest, index, -1):
                 if self._same((IN_HISTORY, history[candidate - 1][0]), (IN_ARCHIVE, id)):
-                    place = candidate
+                    index = candidate
                     break
-            places.setdefault(place, []).append((id, at))
-            lowest = place
-        return places
+            inserted.setdefault(index, []).append((id, at))
+            lowest = index
+        return inserted
 
     def _hold(self, value: tuple[int, int], at: int) -> None:
         """Make sure that the key has this value now."""
@@ -169,7 +169,7 @@ class Past:
     def _add(self, op: int, value: tuple[int, int], at: int, row: int | None) -> None:
         if row is None and self.events:
             at = max(at, self.events[-1].at)
-        after = self._rows[self._seen - 1] if self._seen else 0
-        before = self._rows[self._seen] if self._seen < len(self._rows) else None
+        after = self._rows[self._passed - 1] if self._passed else 0
+        before = self._rows[self._passed] if self._passed < len(self._rows) else None
         event = Event(self.key, not self.events, op, self._version, row, at, after, before, *value)
         self.events.append(event)

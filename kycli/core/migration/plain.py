@@ -157,11 +157,11 @@ CREATE TEMP TABLE several (key TEXT PRIMARY KEY, last INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE event (
     n INTEGER PRIMARY KEY, key TEXT, first INTEGER, op INTEGER, version INTEGER, row INTEGER,
     at INTEGER, after INTEGER, before INTEGER, source INTEGER, value INTEGER,
-    place INTEGER, id INTEGER
+    follows INTEGER, id INTEGER
 );
 CREATE TEMP TABLE dropped (row INTEGER PRIMARY KEY);
 CREATE TEMP TABLE mark (id INTEGER PRIMARY KEY, lowest INTEGER);
-CREATE TEMP TABLE shift (place INTEGER PRIMARY KEY, count INTEGER);
+CREATE TEMP TABLE shift (follows INTEGER PRIMARY KEY, count INTEGER);
 CREATE TEMP TABLE number (row INTEGER PRIMARY KEY, id INTEGER);
 CREATE TEMP TABLE chain (
     row INTEGER PRIMARY KEY, prev INTEGER, version INTEGER, is_last INTEGER
@@ -495,27 +495,27 @@ class Move:
         )
         self._is_dense = not added and not dropped and (oldest, newest) == (1, rows)
         if added:
-            self._place(newest)
+            self._find_predecessors(newest)
         if not self._is_dense:
             execute(
                 f"""INSERT INTO number SELECT id, row_number() OVER (ORDER BY id) + ifnull(
-                    (SELECT count FROM shift WHERE place < h.id ORDER BY place DESC LIMIT 1), 0)
+                    (SELECT count FROM shift WHERE follows < h.id ORDER BY follows DESC LIMIT 1), 0)
                 FROM {self._h} h WHERE id NOT IN (SELECT row FROM dropped) ORDER BY id"""
             )
         execute(f"UPDATE event SET id = {self._numbered('event.row')} WHERE row IS NOT NULL")
         execute(
             """UPDATE event SET id = placed.id FROM (
-                SELECT n, row_number() OVER (PARTITION BY place ORDER BY n) + ifnull(
-                    (SELECT id FROM number WHERE row <= e.place ORDER BY row DESC LIMIT 1),
-                    ifnull((SELECT count FROM shift WHERE place < e.place
-                            ORDER BY place DESC LIMIT 1), 0)) AS id
+                SELECT n, row_number() OVER (PARTITION BY follows ORDER BY n) + ifnull(
+                    (SELECT id FROM number WHERE row <= e.follows ORDER BY row DESC LIMIT 1),
+                    ifnull((SELECT count FROM shift WHERE follows < e.follows
+                            ORDER BY follows DESC LIMIT 1), 0)) AS id
                 FROM event e WHERE row IS NULL) AS placed
             WHERE event.n = placed.n"""
         )
         execute("REPLACE INTO chain (row) SELECT row FROM event WHERE row IS NOT NULL ORDER BY row")
         execute("REPLACE INTO chain (row) SELECT row FROM dropped")
 
-    def _place(self, newest: int) -> None:
+    def _find_predecessors(self, newest: int) -> None:
         """Find behind which row of the history each event stands that is none itself.
 
         It is the newest one that is not later, between the neighbours in its key's history.
@@ -532,7 +532,7 @@ class Move:
             "ORDER BY lowest DESC, id DESC LIMIT 1), 0)"
         )
         execute(
-            f"""UPDATE event SET place = min(ifnull(before - 1, ?2), max(after, CASE
+            f"""UPDATE event SET follows = min(ifnull(before - 1, ?2), max(after, CASE
                 WHEN at >= ?1 THEN ?2 ELSE (
                     SELECT ifnull(max(h.id), 0) FROM {self._h} h
                     WHERE h.id >= {last}
@@ -543,14 +543,14 @@ class Move:
         )
         # There may be no row of that id, or one that is dropped.
         execute(
-            f"""UPDATE event SET place = ifnull((
-                SELECT id FROM {self._h} h WHERE h.id <= place
+            f"""UPDATE event SET follows = ifnull((
+                SELECT id FROM {self._h} h WHERE h.id <= follows
                 AND h.id NOT IN (SELECT row FROM dropped) ORDER BY h.id DESC LIMIT 1), 0)
             WHERE row IS NULL"""
         )
         execute(
-            "INSERT INTO shift SELECT place, sum(count(*)) OVER (ORDER BY place) "
-            "FROM event WHERE row IS NULL GROUP BY place"
+            "INSERT INTO shift SELECT follows, sum(count(*)) OVER (ORDER BY follows) "
+            "FROM event WHERE row IS NULL GROUP BY follows"
         )
 
     def _stored(self, value: str) -> str:

@@ -40,8 +40,8 @@ class Traits(NamedTuple):
 
 def traits(store: Kycore, prefix: str | None, scope: str | None) -> Traits:
     """Return what there is among the keys of a scope that begin with a prefix."""
-    place = store.scope if scope is None else check_scope(scope)
-    found = rows.traits(store, place, *range_of(prefix))
+    scope = store.scope if scope is None else check_scope(scope)
+    found = rows.traits(store, scope, *range_of(prefix))
     return Traits(
         frozenset(_NAMES.get(kind, "opaque") for kind, _ in found), any(row[1] for row in found)
     )

@@ -24,8 +24,8 @@ _TIME = re.compile(
 )
 
 
-class Seen:
-    """What was seen at one place of the values.
+class Observed:
+    """What was observed of the values, or of one field of them.
 
     Attributes:
         count: how many values there were, null included.
@@ -57,9 +57,9 @@ class Seen:
         self.shortest: int | None = None
         self.longest: int | None = None
         self.distinct: set[int] | None = set()
-        self.fields: dict[str, Seen] = {}
+        self.fields: dict[str, Observed] = {}
         self.more = False
-        self.items: Seen | None = None
+        self.items: Observed | None = None
 
     def add(self, value: Any) -> None:
         """Take a value into account."""
@@ -77,12 +77,12 @@ class Seen:
                     if len(self.fields) >= _MEMBERS_MAX:
                         self.more = True
                         continue
-                    seen = self.fields[member] = Seen()
+                    seen = self.fields[member] = Observed()
                 seen.add(inner)
             return
         if name == "list":
             if self.items is None:
-                self.items = Seen()
+                self.items = Observed()
             for item in value:
                 self.items.add(item)
         elif self.distinct is not None:
@@ -177,9 +177,9 @@ def _is_small_enough(form: Any) -> bool:
     return True
 
 
-def infer(values: Iterable[Any]) -> Seen:
+def infer(values: Iterable[Any]) -> Observed:
     """Return what the values have in common."""
-    seen = Seen()
+    seen = Observed()
     for value in values:
         seen.add(value)
     return seen

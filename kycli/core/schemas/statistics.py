@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kycli.core.documents.conditions import rendered
-from kycli.core.schemas.infer import Seen
+from kycli.core.schemas.infer import Observed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def statistics(
 ) -> Statistics:
     """Read the values of a scope once; see ``Kycore.statistics``."""
     total = 0 if progress is None else store.count(prefix, scope=scope)
-    seen = Seen()
+    seen = Observed()
     expiring = 0
     for entry in store.entries(prefix, scope=scope):
         seen.add(entry.value)
@@ -83,26 +83,26 @@ def statistics(
 
 
 def _walk(
-    seen: Seen, steps: tuple[str | int, ...], before: str
-) -> Iterator[tuple[str, Seen, bool]]:
-    """Yield what was seen at a place and inside of it, in the order in which it was seen.
+    seen: Observed, steps: tuple[str | int, ...], before: str
+) -> Iterator[tuple[str, Observed, bool]]:
+    """Yield what was observed at a path and inside of it, in the order of the values.
 
     Parameters:
         steps: the path from ``before``, which ends with the items of a list.
     """
     if before and steps:
         tail = rendered(steps)
-        here = before + (tail if tail[0] in ".[" else f".{tail}")
+        name = before + (tail if tail[0] in ".[" else f".{tail}")
     else:
-        here = before or rendered(steps)
-    yield here, seen, not seen.more
+        name = before or rendered(steps)
+    yield name, seen, not seen.more
     for member, inner in seen.fields.items():
         yield from _walk(inner, (*steps, member), before)
     if seen.items is not None:
-        yield from _walk(seen.items, (), f"{here}[]" if steps or before else "[]")
+        yield from _walk(seen.items, (), f"{name}[]" if steps or before else "[]")
 
 
-def _field(path: str, seen: Seen) -> FieldStatistics:
+def _field(path: str, seen: Observed) -> FieldStatistics:
     numbers = seen.lowest is not None
     return FieldStatistics(
         path,

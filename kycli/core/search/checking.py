@@ -86,17 +86,17 @@ def _differences(store: Kycore, again: TextIndex, progress: Progress | None) -> 
     if watermark is None:
         return []
     some_stale = index_checks.open_words(store, watermark)
-    again.add(_seen(store, watermark, progress))
+    again.add(_indexed(store, watermark, progress))
     return index_checks.word_differences(store, again, some_stale)
 
 
-def _seen(
+def _indexed(
     store: Kycore, watermark: int, progress: Progress | None
 ) -> Iterator[tuple[int, str, str]]:
-    """Yield number and folded texts of what the index has seen."""
+    """Yield number and folded texts of the keys that are indexed."""
     total = index.count(store)
     done, last = 0, -1
-    while rows := index_checks.seen(store, last, watermark):
+    while rows := index_checks.indexed(store, last, watermark):
         for number, key, kind, value, home in rows:
             yield number, fold(key), fold(searchable(store, kind, value, home))
         last = rows[-1][0]

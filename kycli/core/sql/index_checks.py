@@ -50,7 +50,7 @@ _INDEXED = f"""
 SELECT d.id, d.key, {VALUE_COLUMNS}
 FROM fts_docs d CROSS JOIN kvstore k ON k.scope = d.scope AND k.key = d.key WHERE """
 _SAMPLE = _INDEXED + "d.id % (1 + (SELECT max(id) FROM fts_docs) / 1000) = 0 AND k.seq <= ?1"
-_SEEN = _INDEXED + "d.id > ?1 AND k.seq <= ?2 ORDER BY d.id LIMIT 500"
+_INDEXED_KEYS = _INDEXED + "d.id > ?1 AND k.seq <= ?2 ORDER BY d.id LIMIT 500"
 _FOUND = "SELECT 1 FROM fts_kvstore (?1) WHERE rowid = ?2"
 # Counts whatever has these words anywhere, so it is not for each of a thousand.
 _RANKED = "SELECT bm25(fts_kvstore) FROM fts_kvstore (?1) WHERE rowid = ?2"
@@ -66,8 +66,8 @@ def structure(store: Kycore) -> list[str]:
     counts = {what: store._query(sql)[0][0] for what, sql in _COUNTS.items()}
     watermark, cursor, _ = index.state(store)
     if watermark is not None:
-        seen = (watermark, *(cursor or (None, None)))
-        counts["keys are not in the index"] = store._query(_LEFT_OUT, seen)[0][0]
+        indexed = (watermark, *(cursor or (None, None)))
+        counts["keys are not in the index"] = store._query(_LEFT_OUT, indexed)[0][0]
     return problems + [f"{count} {what}" for what, count in counts.items() if count]
 
 
@@ -76,9 +76,9 @@ def sample(store: Kycore, watermark: int) -> Rows:
     return store._query(_SAMPLE, (watermark,))
 
 
-def seen(store: Kycore, after: int, watermark: int) -> Rows:
+def indexed(store: Kycore, after: int, watermark: int) -> Rows:
     """Return the next keys that the index has seen, by their number; as ``sample``."""
-    return store._query(_SEEN, (after, watermark))
+    return store._query(_INDEXED_KEYS, (after, watermark))
 
 
 def finds(store: Kycore, query: Query, number: int) -> bool:
@@ -136,11 +136,11 @@ def word_differences(store: Kycore, other: TextIndex, some_stale: bool) -> list[
     """
     other.query(_OPEN_OTHER)
 
-    def differ(sql: str, here: str, there: str, number: str, first: Any) -> bool:
-        ours = sql.format(here, _NOT_STALE.format(number) if some_stale else "")
+    def differ(sql: str, table: str, other_table: str, number: str, first: Any) -> bool:
+        ours = sql.format(table, _NOT_STALE.format(number) if some_stale else "")
         pages = (
             _pages(store._query, ours, first),
-            _pages(other.query, sql.format(there, ""), first),
+            _pages(other.query, sql.format(other_table, ""), first),
         )
         return any(one != another for one, another in zip_longest(*pages))
 

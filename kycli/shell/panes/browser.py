@@ -206,9 +206,9 @@ class Browser(Pane):
         on("pagedown")(lambda: self._move(max(1, self._height - 1)))
         on("home")(lambda: self._go(first=True))
         on("end")(lambda: self._go(first=False))
-        on("tab", "right", "l")(lambda: self._turn(1))
-        on("s-tab", "left")(lambda: self._turn(-1))
-        on("enter")(lambda: self._turn(1, stop=True))
+        on("tab", "right", "l")(lambda: self._move_columns(1))
+        on("s-tab", "left")(lambda: self._move_columns(-1))
+        on("enter")(lambda: self._move_columns(1, stop=True))
         on("escape", "q")(self._back)
         on("/")(lambda: self._begin_search("keys"))
         on("?")(lambda: self._begin_search("words"))
@@ -223,7 +223,7 @@ class Browser(Pane):
         on("y", "Y", when=asking)(lambda: self._answer(True))
         on("n", "N", "escape", "c-c", "enter", when=asking)(lambda: self._answer(False))
 
-        on("escape", "c-c", when=typing)(self._give_up_search)
+        on("escape", "c-c", when=typing)(self._cancel_search)
         on("enter", when=typing)(self._end_search)
         on("tab", when=typing)(self._switch_search)
         on("backspace", when=typing)(lambda: self._type((self._typed or "")[:-1]))
@@ -280,7 +280,7 @@ class Browser(Pane):
         if scope is not None and scope != self._looking.scope:
             self._looking.go_to(scope)
 
-    def _turn(self, columns: int, *, stop: bool = False) -> None:
+    def _move_columns(self, columns: int, *, stop: bool = False) -> None:
         """Go to another column; behind the last one follows the first, or nothing."""
         if stop:
             self._focus = min(VALUE, self._focus + columns)
@@ -335,7 +335,7 @@ class Browser(Pane):
     def _end_search(self) -> None:
         self._typed = None
 
-    def _give_up_search(self) -> None:
+    def _cancel_search(self) -> None:
         self._typed = None
         if self._focus == SCOPES:
             self._looking.filter_scopes("")

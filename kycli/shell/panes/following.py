@@ -33,7 +33,7 @@ class Follower(Window[Event]):
         self.scope = scope
         self.has_newer = False
         self.rest: int | None = None
-        self._seen = 0
+        self._newest = 0
         self._is_read = False
 
     def follow(self, scope: str) -> None:
@@ -52,14 +52,14 @@ class Follower(Window[Event]):
         if not self._is_read:
             self._read_newest(store)
             return 0
-        page = store.trail(seen=self._seen, limit=PAGE, scope=self.scope)
+        page = store.trail(seen=self._newest, limit=PAGE, scope=self.scope)
         if page.is_rewritten or page.rest is not None:
             if self.at and not page.is_rewritten:
                 self.has_newer = True  # somebody reads further down
             else:
                 self._read_newest(store)
             return 0
-        self._seen = page.newest
+        self._newest = page.newest
         if not self.has_newer and page.events:
             self.items[:0] = page.events
             if self.at:
@@ -90,5 +90,5 @@ class Follower(Window[Event]):
         page = store.trail(limit=PAGE, scope=self.scope)
         self.forget()
         self._is_read = True
-        self._seen, self.rest = page.newest, page.rest
+        self._newest, self.rest = page.newest, page.rest
         self.items = list(page.events)

@@ -41,9 +41,9 @@ class Versions(Window[Event]):
         """Read the newest changes, and keep the selected one."""
         selected = self.selected
         page = store.trail(self.key, limit=max(_PAGE, len(self.items)), scope=self.scope)
-        places = [event.position for event in page.events]
-        known = selected is not None and selected.position in places
-        at = places.index(selected.position) if selected is not None and known else 0
+        positions = [event.position for event in page.events]
+        known = selected is not None and selected.position in positions
+        at = positions.index(selected.position) if selected is not None and known else 0
         self.replace(page.events, at)
         self._rest = page.rest
 
@@ -78,13 +78,13 @@ class Versions(Window[Event]):
 
     def _until_now(self, store: Kycore, version: int, columns: int) -> list[Line]:
         now = store.preview(self.key, most=MOST_BYTES, scope=self.scope)
-        then = self._value(store, version)
-        if then is None:
+        past = self._value(store, version)
+        if past is None:
             return _note("this value is not kept any more", columns)
         if now is None:
-            return [*_note("now removed; the value was", columns), *lines_of(then, columns)]
+            return [*_note("now removed; the value was", columns), *lines_of(past, columns)]
         title = _note(f"from version {version} to version {now.version}, which is now", columns)
-        return [*title, *_difference(then, now.value, columns)]
+        return [*title, *_difference(past, now.value, columns)]
 
     def _value(self, store: Kycore, version: int) -> Excerpt | None:
         if version < 1:

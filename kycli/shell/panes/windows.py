@@ -86,8 +86,8 @@ class KeyWindow(Window[str]):
         before = self._read(around, True, READ)
         after = self._read(around, False, READ)
         self._has_before, self._has_after = len(before) == READ, len(after) == READ
-        here = [around] if self._exists(around) else []
-        self.replace([*reversed(before), *here, *after], len(before))
+        middle = [around] if self._exists(around) else []
+        self.replace([*reversed(before), *middle, *after], len(before))
 
     def go_first(self) -> None:
         keys = self._read(None, False, READ)

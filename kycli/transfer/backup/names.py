@@ -32,7 +32,7 @@ _MACHINE = "/etc/machine-id"
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 _ENDINGS = "|".join(re.escape(ending) for ending in COMPRESSIONS)
 _NAME = re.compile(
-    rf"(?P<stem>.+)-(?P<time>\d{{8}}T\d{{6}}Z)-(?P<place>[0-9a-f]{{8}})(?:-(?P<number>\d+))?\.db"
+    rf"(?P<stem>.+)-(?P<time>\d{{8}}T\d{{6}}Z)-(?P<origin>[0-9a-f]{{8}})(?:-(?P<number>\d+))?\.db"
     rf"(?:{_ENDINGS})?",
     re.DOTALL,
 )
@@ -65,7 +65,7 @@ def default_directory(database: str) -> str:
 
 def new_names(database: str, ending: str) -> Iterator[str]:
     """Yield names for a backup that is made now; the first is taken that no file has."""
-    beginning = f"{_stem(database)}-{time.strftime(TIME, time.gmtime())}-{_place(database)}"
+    beginning = f"{_stem(database)}-{time.strftime(TIME, time.gmtime())}-{_origin(database)}"
     yield f"{beginning}.db{ending}"
     number = 2
     while True:
@@ -87,7 +87,7 @@ def backups_in(directory: str, database: str) -> list[Listed]:
             continue
         begun = _time(match["time"])
         if begun is not None:
-            is_own = (match["stem"], match["place"]) == (_stem(database), _place(database))
+            is_own = (match["stem"], match["origin"]) == (_stem(database), _origin(database))
             found.append((begun, int(match["number"] or 1), _listed(path, begun, is_own)))
     return [backup for _, _, backup in sorted(found)]
 
@@ -117,7 +117,7 @@ def remove_abandoned_in(directory: str, database: str) -> None:
     """Remove what killed processes left of backups of a database."""
     for name in os.listdir(directory):
         match = _NAME.match(name)
-        if match and name.endswith(ENDING) and match["place"] == _place(database):
+        if match and name.endswith(ENDING) and match["origin"] == _origin(database):
             remove_abandoned(os.path.join(directory, name))
 
 
@@ -169,10 +169,10 @@ def _stem(database: str) -> str:
     return stem if ending.lower() in _DATABASES else stem + ending
 
 
-def _place(database: str) -> str:
+def _origin(database: str) -> str:
     """Return a short hash of the machine and the path of a database."""
-    place = f"{_machine()}\0{os.path.realpath(database)}"
-    return blake2b(place.encode(), digest_size=4).hexdigest()
+    origin = f"{_machine()}\0{os.path.realpath(database)}"
+    return blake2b(origin.encode(), digest_size=4).hexdigest()
 
 
 def _machine() -> str:

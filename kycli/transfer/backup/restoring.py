@@ -101,12 +101,12 @@ def restore(
         As ``look`` and ``put_in_place``. Nothing was changed.
     """
     header = look(backup, path)
-    place = os.path.realpath(path)
+    target = os.path.realpath(path)
     try:
-        make_private(os.path.dirname(place))
-        before = os.stat(place) if os.path.exists(place) else None
+        make_private(os.path.dirname(target))
+        before = os.stat(target) if os.path.exists(target) else None
         mode = stat.S_IMODE(before.st_mode) if before else _MODE
-        with partial(place, mode) as (part, file):
+        with partial(target, mode) as (part, file):
             _fetch(backup, header, part, file, progress)
             check_file(part, backup)
             if header.format != FORMAT:
@@ -114,11 +114,11 @@ def restore(
             if before is not None and os.geteuid() == 0:
                 os.fchown(file, before.st_uid, before.st_gid)
             os.fsync(file)
-            aside = name_aside(place, "before-restore")
-            is_there = put_in_place(part, place, aside, timeout_ms)
+            aside = name_aside(target, "before-restore")
+            is_there = put_in_place(part, target, aside, timeout_ms)
     except OSError as error:
-        raise cannot_open(place, error) from error
-    return Restored(place, aside if is_there else None, header.format)
+        raise cannot_open(target, error) from error
+    return Restored(target, aside if is_there else None, header.format)
 
 
 def _fetch(backup: str, header: Header, part: str, file: int, progress: Progress | None) -> None:

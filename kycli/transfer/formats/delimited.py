@@ -25,7 +25,7 @@ from kycli.transfer.formats.large_fields import (
 from kycli.transfer.formats.packed import PackedRows, can_pack
 from kycli.transfer.formats.plain_text import only_text
 from kycli.transfer.formats.text_lines import encoded, text_lines, undecoded, wrong_encoding
-from kycli.transfer.formats.typed import changed_at, moment, typed, untyped
+from kycli.transfer.formats.typed import changed_at, expiry_time, typed, untyped
 from kycli.transfer.reading import Reader, Row, missing_column
 from kycli.transfer.writing import LARGE, Writer, in_pieces, pages
 
@@ -108,24 +108,24 @@ class DelimitedReader(Reader):
     @property
     def line(self) -> int:
         """The line in which the current record begins."""
-        return self.line_at(self.place())
+        return self.line_at(self.position())
 
     @line.setter
     def line(self, line: int) -> None:
         self._line = line
         self._rest = None
 
-    def place(self) -> Any:
+    def position(self) -> Any:
         if self._packed is not None:
             return self._packed.line
         if self._rest is None:
             return self._line
         return self._line, self._part, len(self._part) - length_hint(self._rest) - 1
 
-    def line_at(self, place: Any) -> int:
-        if type(place) is int:
-            return place
-        first, part, count = place
+    def line_at(self, position: Any) -> int:
+        if type(position) is int:
+            return position
+        first, part, count = position
         line: int = first + _lines(part[:count])
         return line
 
@@ -378,13 +378,13 @@ class _Columns:
         self.expiry: int | None = None
         self.scope: int | None = None
         self.gathered: list[tuple[str, int]] = []
-        self.time = self._place(options.time_column) if options.time_column else None
+        self.time = self._column(options.time_column) if options.time_column else None
         if options.names_columns or names is None:
-            self._as_told(options)
+            self._by_options(options)
         else:
             self._as_exported()
-        places = (self.key, self.value, self.scope, self.time, *(at for _, at in self.gathered))
-        self.least = 1 + max(place or 0 for place in places)
+        columns = (self.key, self.value, self.scope, self.time, *(at for _, at in self.gathered))
+        self.least = 1 + max(column or 0 for column in columns)
         self.is_pair = (
             not self.gathered and self.type is self.expiry is self.scope is self.time is None
         )
@@ -417,14 +417,14 @@ class _Columns:
             self.there.index(name) if name in others else None for name in OURS[2:]
         )
 
-    def _as_told(self, options: Any) -> None:
-        self.key = self._place(options.key_column or self._default("key", "1"))
-        self.scope = self._place(options.scope_column) if options.scope_column else None
+    def _by_options(self, options: Any) -> None:
+        self.key = self._column(options.key_column or self._default("key", "1"))
+        self.scope = self._column(options.scope_column) if options.scope_column else None
         self.value = -1
         if options.columns and options.value_column:
             raise UsageError("--columns and --value-column exclude each other")
         if not options.columns:
-            self.value = self._place(options.value_column or self._default("value", "2"))
+            self.value = self._column(options.value_column or self._default("value", "2"))
             return
         if options.columns == ("*",):
             if self.there is None:
@@ -432,12 +432,12 @@ class _Columns:
             taken = (self.key, self.scope, self.time)
             self.gathered = [(n, at) for at, n in enumerate(self.there) if at not in taken]
         else:
-            self.gathered = [(name, self._place(name)) for name in options.columns]
+            self.gathered = [(name, self._column(name)) for name in options.columns]
 
     def _default(self, name: str, number: str) -> str:
         return number if self.there is None else name
 
-    def _place(self, name: str) -> int:
+    def _column(self, name: str) -> int:
         if self.there is None:
             if not (name.isascii() and name.isdigit() and int(name) > 0):
                 raise UsageError(f"column {name!r}: without a header columns are numbered, from 1")
@@ -457,7 +457,7 @@ class _Columns:
                 if self.type is not None:
                     value = untyped(value, fields[self.type])
             scope = fields[self.scope] or None if self.scope is not None else None
-            expires_at = moment(fields[self.expiry]) if self.expiry is not None else None
+            expires_at = expiry_time(fields[self.expiry]) if self.expiry is not None else None
             if self.time is None:
                 return key, value, scope, expires_at
             return key, value, scope, expires_at, changed_at(fields[self.time])

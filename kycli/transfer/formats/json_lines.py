@@ -78,14 +78,14 @@ class LinesWriter(Writer):
     lines = "jsonl"
 
     def write(self, scope: str, entries: Iterable[Entry]) -> int:
-        place = scope if self.shape.scopes else None
+        shown_scope = scope if self.shape.scopes else None
         count = 0
         for page in pages(entries):
             count += len(page)
             large = page.pop() if is_large(page[-1].value) else None
-            self._put([canonical(record(place, entry, self.shape)) for entry in page])
+            self._put([canonical(record(shown_scope, entry, self.shape)) for entry in page])
             if large is not None:
-                write_large(self.out, place, large, self.shape)
+                write_large(self.out, shown_scope, large, self.shape)
                 self.out.write(b"\n")
         return count
 

@@ -134,10 +134,10 @@ class Elements:
                 is_string = isinstance(error, json.JSONDecodeError) and error.msg.startswith(
                     "Unterminated string"
                 )
-                place = error.pos if isinstance(error, json.JSONDecodeError) else error.value
-                is_cut = is_string or place >= len(self._text) - _CUT
+                position = error.pos if isinstance(error, json.JSONDecodeError) else error.value
+                is_cut = is_string or position >= len(self._text) - _CUT
                 if not (is_cut and self._read()):
-                    self._at = min(place, len(self._text))
+                    self._at = min(position, len(self._text))
                     what = error.msg if isinstance(error, json.JSONDecodeError) else "no value"
                     raise FormatError(f"not JSON: {what}") from None
             except RecursionError:
@@ -239,7 +239,7 @@ class TextWriter(Writer):
         self.out.write(b"{" if self._is_object else b"[")
 
     def write(self, scope: str, entries: Iterable[Entry]) -> int:
-        place = scope if self.shape.scopes else None
+        shown_scope = scope if self.shape.scopes else None
         count = 0
         for entry in entries:
             count += 1
@@ -249,13 +249,13 @@ class TextWriter(Writer):
                     self.out.write(f"{canonical(entry.key)}:".encode())
                     write_text(self.out, entry.value)
                 else:
-                    write_large(self.out, place, entry, self.shape)
+                    write_large(self.out, shown_scope, entry, self.shape)
                 self._separator = b",\n"
                 continue
             if self._is_object:
                 text = f"{canonical(entry.key)}:{canonical(entry.value)}"
             else:
-                text = canonical(record(place, entry, self.shape))
+                text = canonical(record(shown_scope, entry, self.shape))
             self.out.write(self._separator + text.encode())
             self._separator = b",\n"
         return count

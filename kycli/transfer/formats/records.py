@@ -20,13 +20,13 @@ class Members:
     """Makes rows of records: ``{"key": …, "value": …}``, or ``[key, value]``."""
 
     def __init__(self, options: ReadOptions) -> None:
-        self.told = options.names_columns
+        self.names_columns = options.names_columns
         self.key = options.key_column or "key"
         self.value = options.value_column or "value"
         self.scope = options.scope_column
         self.columns = options.columns
         self.time = options.time_column or "updated_at"
-        self.time_told = options.time_column is not None
+        self.names_time = options.time_column is not None
         self.ours = OURS | {self.time}
         if options.columns and options.value_column:
             raise UsageError("--columns and --value-column exclude each other")
@@ -43,17 +43,17 @@ class Members:
             return _key(data[0]), data[1]
         if type(data) is not dict:
             raise FormatError("neither an object nor a pair of key and value")
-        if self.told:
-            return self._as_told(data)
+        if self.names_columns:
+            return self._by_options(data)
         if "_line" in data:
             data = {name: item for name, item in data.items() if name not in MARKS}
         try:
             key, value = data["key"], data["value"]
         except KeyError as error:
             raise missing_column(str(error.args[0]), list(data), "member") from None
-        if len(data) == 2 and not self.time_told:
+        if len(data) == 2 and not self.names_time:
             return _key(key), value
-        if self.time_told and self.time not in data:
+        if self.names_time and self.time not in data:
             raise missing_column(self.time, list(data), "member")
         unknown = data.keys() - self.ours
         if unknown:
@@ -68,14 +68,14 @@ class Members:
             changed_at(data.get(self.time)),
         )
 
-    def _as_told(self, data: dict[str, Any]) -> Row:
+    def _by_options(self, data: dict[str, Any]) -> Row:
         try:
             key = data[self.key]
             scope = None if self.scope is None else _text(data[self.scope], self.scope)
-            time = changed_at(data[self.time]) if self.time_told else None
+            time = changed_at(data[self.time]) if self.names_time else None
             value: Any
             if self.columns == ("*",):
-                taken = (self.key, self.scope, *MARKS, *((self.time,) if self.time_told else ()))
+                taken = (self.key, self.scope, *MARKS, *((self.time,) if self.names_time else ()))
                 value = {name: item for name, item in data.items() if name not in taken}
             elif self.columns:
                 value = {name: data[name] for name in self.columns}

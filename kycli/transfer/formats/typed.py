@@ -73,7 +73,7 @@ def untyped(text: str, name: str) -> Any:
     raise FormatError(f"{text[:40]!r} is not of type {name!r}")
 
 
-def moment(text: str) -> float:
+def expiry_time(text: str) -> float:
     """Return a time of expiry: milliseconds since the epoch; nothing for never."""
     if text == "":
         return math.inf

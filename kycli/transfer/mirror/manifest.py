@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from kycli.core.names import check_scope
 from kycli.errors import FormatError
-from kycli.transfer.mirror.names import is_path_of, place_of, plain_path
+from kycli.transfer.mirror.names import is_path_of, parts_of, plain_path
 
 MANIFEST = ".kycli-mirror"
 JOURNAL = ".kycli-mirror.new"
@@ -180,7 +180,7 @@ def _record(line: bytes) -> Record | None:
         for value, kind in zip(record, _KINDS, strict=True):
             if not isinstance(value, kind):
                 return None
-        if "path" in data and not is_path_of(record.path, place_of(scope, key)):
+        if "path" in data and not is_path_of(record.path, parts_of(scope, key)):
             return None
         expires_at = record.expires_at
         if expires_at is not None and (type(expires_at) is not int or expires_at < 0):

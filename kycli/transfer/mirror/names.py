@@ -34,26 +34,26 @@ _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = '<>:"\\|?*'  # what FAT and NTFS refuse
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
-Place = tuple[str, ...]
+Parts = tuple[str, ...]
 """Project, namespace, the context if there is one, and the key without it."""
 
 
-def place_of(scope: str, key: str) -> Place:
+def parts_of(scope: str, key: str) -> Parts:
     """Return the texts that the path of a key is made of."""
     base, context = split_context(key)
     return (*split_scope(scope), base) if context is None else (*split_scope(scope), context, base)
 
 
-def key_of(place: Place) -> tuple[str, str]:
-    """Return the scope and key of a place; the names of the scope are not checked.
+def key_of(parts: Parts) -> tuple[str, str]:
+    """Return the scope and key of the parts of a path; the names of the scope are not checked.
 
     Raises:
         FormatError: when no key has this context.
     """
-    scope = join_scope(place[0], place[1])
-    if len(place) == 3:
-        return scope, place[2]
-    _, _, context, base = place
+    scope = join_scope(parts[0], parts[1])
+    if len(parts) == 3:
+        return scope, parts[2]
+    _, _, context, base = parts
     key = f"{base}__{context}"
     if split_context(key) != (base, context):
         raise FormatError(
@@ -63,13 +63,13 @@ def key_of(place: Place) -> tuple[str, str]:
     return scope, key
 
 
-def spelled(text: str, *, foreign: bool = False) -> str:
+def name_of(text: str, *, foreign: bool = False) -> str:
     """Return the name of a text, however long.
 
     Parameters:
         foreign: whether the file system refuses what FAT and NTFS do.
 
-    >>> spelled("user:1"), spelled("a/b"), spelled("..")
+    >>> name_of("user:1"), name_of("a/b"), name_of("..")
     ('user:1', 'a%2Fb', '%2E%2E')
     """
     if _PLAIN.fullmatch(text) and not foreign:
@@ -96,13 +96,13 @@ def _without_accents(name: str) -> str:
     return "".join(c if c.isascii() else _escaped(c) for c in name)
 
 
-def respelled(text: str, *, is_file: bool) -> str:
+def distinct_name_of(text: str, *, is_file: bool) -> str:
     """Return a name of a text that no other text has in any case of its letters.
 
     Parameters:
         is_file: whether it is of a file, where the text itself is the name of a directory.
 
-    >>> respelled("Key", is_file=False), respelled("key", is_file=True)
+    >>> distinct_name_of("Key", is_file=False), distinct_name_of("key", is_file=True)
     ('%4Bey', '%6Bey')
     """
     pieces = [c if _FOLDED.match(c) else _escaped(c) for c in text]
@@ -158,10 +158,10 @@ def text_of(name: str) -> str:
     )
 
 
-def is_path_of(path: str, place: Place) -> bool:
-    """Whether a path is one that can stand for a place."""
+def is_path_of(path: str, parts: Parts) -> bool:
+    """Whether a path can be made of these parts."""
     names = path.split("/")
-    if len(names) != len(place):
+    if len(names) != len(parts):
         return False
     try:
         return all(
@@ -171,7 +171,7 @@ def is_path_of(path: str, place: Place) -> bool:
                 if HASHED in name
                 else text_of(name) == text
             )
-            for name, text in zip(names, place, strict=True)
+            for name, text in zip(names, parts, strict=True)
         )
     except FormatError:
         return False
@@ -197,7 +197,7 @@ def _plain_folder(scope: str) -> str:
 
 
 def _plain_name(text: str) -> str:
-    return shortened(spelled(text), text)
+    return shortened(name_of(text), text)
 
 
 class Names:
@@ -226,17 +226,17 @@ class Names:
         """Return the path of a key."""
         if self.are_plain:
             return plain_path(scope, key)
-        place = place_of(scope, key)
-        folded = [_folded(text) for text in place]
+        parts = parts_of(scope, key)
+        folded = [_folded(text) for text in parts]
         names = []
-        for depth, text in enumerate(place, 1):
-            name = spelled(text, foreign=self._foreign)
+        for depth, text in enumerate(parts, 1):
+            name = name_of(text, foreign=self._foreign)
             with_folder = self.clashes.get(hash(tuple(folded[:depth])))
             if with_folder is not None:
-                is_beside = with_folder and depth == len(place)
+                is_beside = with_folder and depth == len(parts)
                 # One of them keeps the name: a directory, if there is one.
                 if is_beside or folded[depth - 1] != text:
-                    name = respelled(text, is_file=is_beside)
+                    name = distinct_name_of(text, is_file=is_beside)
             names.append(shortened(name, text, self._longest))
         return "/".join(names)
 
@@ -251,18 +251,18 @@ class Clashes:
         self._buckets = [array("q") for _ in range(256)]
 
     def add(self, scope: str, key: str) -> None:
-        place = place_of(scope, key)
-        folded = tuple(map(_folded, place))
-        self._note(folded, place, is_folder=False)
-        if len(place) == 4:
-            self._note(folded[:3], place[:3])
+        parts = parts_of(scope, key)
+        folded = tuple(map(_folded, parts))
+        self._note(folded, parts, is_folder=False)
+        if len(parts) == 4:
+            self._note(folded[:3], parts[:3])
 
     def add_scope(self, scope: str) -> None:
         project, namespace = split_scope(scope)
         self._note((_folded(project),), (project,))
         self._note((_folded(project), _folded(namespace)), (project, namespace))
 
-    def _note(self, folded: Place, exact: Place, *, is_folder: bool = True) -> None:
+    def _note(self, folded: Parts, exact: Parts, *, is_folder: bool = True) -> None:
         number = hash(folded)
         # What it is stands in the last bit.
         self._buckets[number & 255].extend((number, hash(exact) & -2 | is_folder))

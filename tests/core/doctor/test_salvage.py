@@ -265,11 +265,11 @@ def test_a_damaged_wal_is_read_as_far_as_it_is_sound(path: Path, tmp_path: Path)
             store.save(f"k{number}", number)
         data, wal = path.read_bytes(), bytearray(Path(f"{path}-wal").read_bytes())
     wal[len(wal) // 2] ^= 0xFF
-    place = tmp_path / "place"
-    place.mkdir()
-    (place / "kycli.db").write_bytes(data)
-    (place / "kycli.db-wal").write_bytes(wal)
-    done = salvage(str(place / "kycli.db"), str(place / "new.db"))
+    directory = tmp_path / "copy"
+    directory.mkdir()
+    (directory / "kycli.db").write_bytes(data)
+    (directory / "kycli.db-wal").write_bytes(wal)
+    done = salvage(str(directory / "kycli.db"), str(directory / "new.db"))
     assert 10 < done.keys < 50
 
 

@@ -37,7 +37,7 @@ def kv(store: Kycore) -> Kycore:
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("address", "value"),
     [
         ("user", USER),
         ("user.profile", {"email": "a@b.c", "age": 36}),
@@ -52,14 +52,14 @@ def kv(store: Kycore) -> Kycore:
         ("user.none", None),
     ],
 )
-def test_the_rest_of_a_name_is_a_path(kv: Kycore, place: str, value: Any) -> None:
-    assert kv.get_path(place) == value
-    rest = place.removeprefix("user")
+def test_the_rest_of_a_name_is_a_path(kv: Kycore, address: str, value: Any) -> None:
+    assert kv.get_path(address) == value
+    rest = address.removeprefix("user")
     assert kv.get_path(f"${rest}", key="user") == value
 
 
 @pytest.mark.parametrize(
-    "place",
+    "address",
     [
         "nobody",
         "nobody.name",
@@ -78,13 +78,13 @@ def test_the_rest_of_a_name_is_a_path(kv: Kycore, place: str, value: Any) -> Non
         "[0]",
     ],
 )
-def test_what_is_missing_is_the_default(kv: Kycore, place: str) -> None:
-    assert kv.get_path(place) is None
-    assert kv.get_path(place, "none") == "none"
+def test_what_is_missing_is_the_default(kv: Kycore, address: str) -> None:
+    assert kv.get_path(address) is None
+    assert kv.get_path(address, "none") == "none"
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("address", "said"),
     [
         ("user.tags.first", "user.tags is a list, and .first is a member"),
         ("user.profile[0]", r"user.profile is an object, and \[0\] is an index"),
@@ -94,8 +94,8 @@ def test_what_is_missing_is_the_default(kv: Kycore, place: str) -> None:
         ("user.tags[0:2].x", r"user.tags\[0:2\] is a list, and .x"),
     ],
 )
-def test_a_path_that_does_not_fit_says_where(kv: Kycore, place: str, said: str) -> None:
-    for attempt in (lambda: kv.get_path(place, "default"), lambda: kv.patch(place, 1)):
+def test_a_path_that_does_not_fit_says_where(kv: Kycore, address: str, said: str) -> None:
+    for attempt in (lambda: kv.get_path(address, "default"), lambda: kv.patch(address, 1)):
         with pytest.raises((WrongTypeError, InvalidPathError)) as caught:
             attempt()
         if "slice, which" not in str(caught.value):
@@ -256,10 +256,10 @@ def test_patch_of_items(kv: Kycore) -> None:
         kv.patch("user.new[1]", "x")
 
 
-@pytest.mark.parametrize("place", ["nobody..x", "nobody.", "nobody[", "nobody[a]", "nobody[1]"])
-def test_patch_makes_no_key_of_what_is_no_path(store: Kycore, place: str) -> None:
+@pytest.mark.parametrize("address", ["nobody..x", "nobody.", "nobody[", "nobody[a]", "nobody[1]"])
+def test_patch_makes_no_key_of_what_is_no_path(store: Kycore, address: str) -> None:
     with pytest.raises(InvalidPathError):
-        store.patch(place, 1)
+        store.patch(address, 1)
     assert len(store) == 0
 
 
@@ -596,8 +596,8 @@ def test_copies_that_double_a_document_again_and_again_are_refused(
     store: Kycore, document: Any
 ) -> None:
     store["k"] = document
-    place = "/-" if isinstance(document, list) else "/y{}"
-    patch = [{"op": "copy", "from": "", "path": place.format(n)} for n in range(60)]
+    pointer = "/-" if isinstance(document, list) else "/y{}"
+    patch = [{"op": "copy", "from": "", "path": pointer.format(n)} for n in range(60)]
     assert store.json_patch("k", patch[:3]) == "overwritten"
     before = store["k"]
     with pytest.raises(InvalidValueError, match="too large"):
@@ -654,8 +654,8 @@ def test_a_misfit_says_what_is_wrong_in_one_short_line(
     store.save("k", {"a": 1, "list": [1], "d": {}, "long": "x" * 1000})
     with pytest.raises(InvalidPathError) as raised:
         store.json_patch("k", [operation])
-    place = f"operation 1 of the patch, {operation['op']!r} at {operation['path']!r}"
-    assert str(raised.value) == f"{place}: {reason}"
+    which = f"operation 1 of the patch, {operation['op']!r} at {operation['path']!r}"
+    assert str(raised.value) == f"{which}: {reason}"
 
 
 pointers = st.lists(

@@ -86,7 +86,7 @@ def mend(path: Path) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    directory = tmp_path / "place"
+    directory = tmp_path / "directory"
     directory.mkdir()
     return directory / "kycli.db"
 

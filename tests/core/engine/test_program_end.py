@@ -68,8 +68,8 @@ def test_what_is_saved_while_a_program_ends_is_committed_or_refused(
     with Kycore(path) as store:
         for scope, key in (("default", "before"), ("at.exit", "k"), ("at.exit", "large")):
             if key in acknowledged:
-                place = scope if "Holder" in program else "default"
-                assert store.getkey(key, scope=place) is not None
+                key_scope = scope if "Holder" in program else "default"
+                assert store.getkey(key, scope=key_scope) is not None
         assert store.check() == []
     if reported:
         assert "MisuseError: the program is at its end" in reported

@@ -194,8 +194,8 @@ class Model:
         return f"DELETE FROM kvstore WHERE scope = '{scope}'"
 
     def copy(self, scope: str, to_scope: str) -> str:
-        for (place, key), item in sorted(self.items.items()):
-            if place == scope:
+        for (key_scope, key), item in sorted(self.items.items()):
+            if key_scope == scope:
                 if self.recursive:
                     self.remove((to_scope, key))
                 value = int(item.value) if type(item.value) is bool else item.value
@@ -365,7 +365,11 @@ class PlainSqlMachine(RuleBasedStateMachine):
                 found = self.store.getkey(key, "missing", scope=scope)
                 assert same(found, "missing" if item is None else item.value)
             entries = {entry.key: entry for entry in self.store.entries(scope=scope)}
-            items = {key: item for (place, key), item in self.model.items.items() if place == scope}
+            items = {
+                key: item
+                for (key_scope, key), item in self.model.items.items()
+                if key_scope == scope
+            }
             assert entries.keys() == items.keys()
             for key, entry in entries.items():
                 assert same(entry.value, items[key].value)

@@ -522,7 +522,7 @@ def test_a_kill_while_an_index_is_built(path: Path, delay: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "position"),
     [
         ("", 1), ("age", 4), ("age >", 6), ("age > true", 5), ("(age = 1", 9), ("age = 1)", 8),
         ("age = 'x", 7), ('age = "x', 7), ("and = 1", 1), ("age @@ 3", 5), ("a like 5", 8),
@@ -532,8 +532,8 @@ def test_a_kill_while_an_index_is_built(path: Path, delay: str) -> None:
         ('a = "\\ud800"', 5), ("a = 1e", 5), ("a = NaN", 5), ("not", 4),
     ],
 )  # fmt: skip
-def test_an_error_names_the_place(text: str, place: int) -> None:
-    with pytest.raises(InvalidConditionError, match=rf"at character {place}, "):
+def test_an_error_names_the_place(text: str, position: int) -> None:
+    with pytest.raises(InvalidConditionError, match=rf"at character {position}, "):
         conditions.parse(text)
 
 

@@ -63,7 +63,7 @@ def test_types(text: str, good: list[Any], bad: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("definition", "place", "said"),
+    ("definition", "path_of_error", "said"),
     [
         ({"a": "strr"}, "a", "no type 'strr'"),
         ({"a": "string"}, "a", "no type 'string'"),
@@ -94,12 +94,12 @@ def test_types(text: str, good: list[Any], bad: list[Any]) -> None:
     ],
 )
 def test_a_wrong_definition_is_refused_with_its_place(
-    definition: Any, place: str, said: str
+    definition: Any, path_of_error: str, said: str
 ) -> None:
     with pytest.raises(SchemaError) as refused:
         definitions.shape(definition)
     assert said in str(refused.value)
-    assert f" at {place or 'its top'}: " in str(refused.value)
+    assert f" at {path_of_error or 'its top'}: " in str(refused.value)
 
 
 @pytest.mark.parametrize(

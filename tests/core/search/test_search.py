@@ -229,15 +229,15 @@ def test_a_read_only_database_is_searched_as_it_is(
                 indexing._step(store, indexing.State(store), 1500, indexing._Pace(), True)
         store.save("k7", "pear")
         store.delete("k8")
-    with tempfile.TemporaryDirectory() as place:  # whose parents everybody may enter
-        copy = Path(place, "kv.db")
+    with tempfile.TemporaryDirectory() as directory:  # whose parents everybody may enter
+        copy = Path(directory, "kv.db")
         shutil.copy(path, copy)
         copy.chmod(0o444)
-        Path(place).chmod(0o555)
+        Path(directory).chmod(0o555)
         done = subprocess.run(
             [sys.executable, "-P", "-c", READ_ONLY, str(copy)], stdout=subprocess.PIPE, check=True
         )
-        Path(place).chmod(0o755)
+        Path(directory).chmod(0o755)
     assert done.stdout.decode() == "True 1498 {'k7': 'pear'} {}\n"
 
 

@@ -316,13 +316,13 @@ def test_no_symbolic_link_is_followed(
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a").write_text("secret")
-    place = {
+    moved = {
         "file": mirror / "default/default/a",
         "folder": mirror / "default/default",
         "manifest": mirror / ".kycli-mirror",
     }[what]
-    place.rename(tmp_path / "moved")
-    place.symlink_to(outside if what == "folder" else outside / "a")
+    moved.rename(tmp_path / "moved")
+    moved.symlink_to(outside if what == "folder" else outside / "a")
     store.save("a", "2")
     with pytest.raises(FileError):
         export(store, mirror, force=True)

@@ -15,12 +15,12 @@ from kycli.transfer.mirror.names import (
     HASHED,
     Clashes,
     Names,
+    distinct_name_of,
     is_path_of,
     key_of,
-    place_of,
+    name_of,
+    parts_of,
     plain_path,
-    respelled,
-    spelled,
     text_of,
 )
 
@@ -60,8 +60,8 @@ def test_every_key_has_a_safe_path_and_reads_back_from_it(scope: str, key: str) 
     path = plain_path(scope, key)
     names = path.split("/")
     assert all(map(is_safe, names))
-    place = place_of(scope, key)
-    assert is_path_of(path, place)
+    parts = parts_of(scope, key)
+    assert is_path_of(path, parts)
     if HASHED not in path:
         assert key_of(tuple(map(text_of, names))) == (scope, key)
         # As a file system gives it back that stores names decomposed.
@@ -70,8 +70,8 @@ def test_every_key_has_a_safe_path_and_reads_back_from_it(scope: str, key: str) 
 
 
 @given(KEYS)
-def test_what_is_spelled_for_fat_has_none_of_what_it_refuses(text: str) -> None:
-    name = spelled(text, foreign=True)
+def test_a_name_for_fat_has_none_of_what_it_refuses(text: str) -> None:
+    name = name_of(text, foreign=True)
     assert text_of(name) == text
     assert not set(name) & set('<>:"\\|?*/')
     assert name.lower().partition(".")[0] not in ("con", "nul", "com1")
@@ -79,12 +79,12 @@ def test_what_is_spelled_for_fat_has_none_of_what_it_refuses(text: str) -> None:
 
 @given(KEYS, st.booleans())
 def test_the_other_name_of_a_text_reads_back_and_is_another(text: str, is_file: bool) -> None:
-    name = respelled(text, is_file=is_file)
+    name = distinct_name_of(text, is_file=is_file)
     if HASHED not in name:
         assert is_safe(name) or len(name) > 255
         assert text_of(name) == text
         assert folded(name) == name.lower()
-    assert not is_file or name not in (spelled(text), respelled(text, is_file=False))
+    assert not is_file or name not in (name_of(text), distinct_name_of(text, is_file=False))
 
 
 @given(st.lists(st.tuples(SCOPES, KEYS), unique=True, max_size=30))
@@ -105,7 +105,7 @@ def test_no_two_keys_share_a_path_where_case_is_folded(keys: list[tuple[str, str
     folders: dict[str, str] = {}
     for scope, key in keys:
         path = names.path(scope, key)
-        assert is_path_of(path, place_of(scope, key))
+        assert is_path_of(path, parts_of(scope, key))
         assert files.setdefault(folded(path), path) == path
         for end in range(1, path.count("/") + 1):
             folder = "/".join(path.split("/")[:end])
@@ -116,7 +116,7 @@ def test_no_two_keys_share_a_path_where_case_is_folded(keys: list[tuple[str, str
 
 @pytest.mark.parametrize("key", ["API_URL", "user:1", "a b", "user.name", "a@b,c=d+e", "日本", "é"])
 def test_usual_keys_are_their_own_names(key: str) -> None:
-    assert spelled(key) == key
+    assert name_of(key) == key
 
 
 def test_contexts_are_directories() -> None:

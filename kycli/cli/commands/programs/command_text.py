@@ -99,22 +99,22 @@ class _Reader:
         text, end = self.text, len(self.text)
         is_target = False  # whether the next word belongs to a redirection
         while self.at < end:
-            here = text[self.at : self.at + 1]
-            if here in (b" ", b"\t"):
+            char = text[self.at : self.at + 1]
+            if char in (b" ", b"\t"):
                 self.at += 1
             elif text.startswith(b"\\\n", self.at):
                 self.at += 2
-            elif here == b"\n":
+            elif char == b"\n":
                 self.blocked("it is several lines")
                 self.at += 1
                 self.skip_here_documents()
-            elif here == b"#":
+            elif char == b"#":
                 self.blocked("it holds a comment")
                 self.skip_line()
-            elif here in (b"<", b">"):
+            elif char in (b"<", b">"):
                 is_target = self.read_redirection()
-            elif here[0] in _OPERATORS:
-                self.blocked(f"it holds {here.decode()!r}")
+            elif char[0] in _OPERATORS:
+                self.blocked(f"it holds {char.decode()!r}")
                 self.at += 1
             else:
                 word = self.read_word()
@@ -136,40 +136,40 @@ class _Reader:
         plain = bytearray()
         is_plain, certain, has_braces = True, False, False
         while self.at < end:
-            here = text[self.at]
+            char = text[self.at]
             if text.startswith(b"\\\n", self.at):
                 self.at += 2
-            elif here in b" \t\n<>" or here in _OPERATORS:
+            elif char in b" \t\n<>" or char in _OPERATORS:
                 break
-            elif here in b"\\'\"$`":
+            elif char in b"\\'\"$`":
                 is_plain = False
                 certain |= self.read_special()
             else:
                 certain = True
-                has_braces |= here == 0x7B
+                has_braces |= char == 0x7B
                 if is_plain:
-                    plain.append(here)
+                    plain.append(char)
                 self.at += 1
         # Some shells expand {,} to two empty words, and $X{a,b} to the words $Xa and $Xb.
         return _Word(bytes(plain), is_plain, certain and not has_braces)
 
     def read_special(self) -> bool:
         """Read a quote, an escape or a variable; return whether it cannot be empty."""
-        text, here = self.text, self.text[self.at : self.at + 1]
-        if here == b"\\":
+        text, char = self.text, self.text[self.at : self.at + 1]
+        if char == b"\\":
             if self.at + 1 == len(text):
                 self.blocked("it ends in a backslash")
             self.at += 2
             return True
-        if here == b"'":
+        if char == b"'":
             self.at = self.past(text.find(b"'", self.at + 1))
             return True
-        if here == b'"':
+        if char == b'"':
             start = self.at
             self.at += 1
             self.read_quoted(b'"')
             return b"[@]" not in text[start : self.at]  # "${A[@]}" may be no word at all
-        if here == b"`":
+        if char == b"`":
             self.read_backquoted()
             return False
         return self.read_variable()
@@ -185,17 +185,17 @@ class _Reader:
         """Read text in double quotes, or in the braces of a variable, past its end."""
         text, end = self.text, len(self.text)
         while self.at < end:
-            here = text[self.at : self.at + 1]
-            if here == closing:
+            char = text[self.at : self.at + 1]
+            if char == closing:
                 self.at += 1
                 return
-            if here == b"\\":
+            if char == b"\\":
                 self.at += 2
-            elif here == b"$":
+            elif char == b"$":
                 self.read_variable()
-            elif here == b"`":
+            elif char == b"`":
                 self.read_backquoted()
-            elif closing == b"}" and here in (b"'", b'"'):
+            elif closing == b"}" and char in (b"'", b'"'):
                 self.read_special()
             else:
                 self.at += 1
@@ -245,18 +245,18 @@ class _Reader:
         text, end, open_ones = self.text, len(self.text), 1
         begins_word = True
         while self.at < end:
-            here = text[self.at : self.at + 1]
-            if here == b"#" and begins_word and not is_number:
+            char = text[self.at : self.at + 1]
+            if char == b"#" and begins_word and not is_number:
                 self.skip_line()
                 continue
-            begins_word = here in (b" ", b"\t", b"\n") or here[0] in _OPERATORS
-            if here in (b"\\", b"'", b'"', b"$", b"`"):
+            begins_word = char in (b" ", b"\t", b"\n") or char[0] in _OPERATORS
+            if char in (b"\\", b"'", b'"', b"$", b"`"):
                 self.read_special()
                 continue
             if text.startswith(b"<<", self.at) and not is_number:
                 self.blocked("it holds a here-document")
             self.at += 1
-            open_ones += (here == b"(") - (here == b")")
+            open_ones += (char == b"(") - (char == b")")
             if not open_ones:
                 return
         self.blocked("a parenthesis in it is not closed")

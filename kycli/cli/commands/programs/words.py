@@ -62,20 +62,20 @@ class Words:
         if self.quote == b"$'":
             end = _TO_QUOTE.match(line, position).end()  # type: ignore[union-attr]
             return self._to_close(line, position, end if line[end : end + 1] == b"'" else -1)
-        here = line[position : position + 1]
-        if here == b"\\":
+        char = line[position : position + 1]
+        if char == b"\\":
             return self._backslash(line, position + 1)
         if self.quote:
-            if here == b'"':
+            if char == b'"':
                 self.quote = b""
                 return position + 1
             return self._take(_IN_DOUBLE_QUOTES, line, position)
-        if here in b" \t" or (here == b"\r" and position + 1 == len(line)):
+        if char in b" \t" or (char == b"\r" and position + 1 == len(line)):
             self._end_word()
-        elif here == b"#" and self._word is None:
+        elif char == b"#" and self._word is None:
             return len(line)
-        elif here in b"'\"":
-            self._open(here)
+        elif char in b"'\"":
+            self._open(char)
         elif line[position : position + 2] == b"$'":
             self._open(b"$'")
             return position + 2

@@ -23,7 +23,7 @@ cdef struct _SortKey:
     uint64_t head        # the first bytes behind what all keys begin with
     const char* key      # behind it
     Py_ssize_t size
-    Py_ssize_t place
+    Py_ssize_t index
 
 
 @cython.final
@@ -107,13 +107,13 @@ cdef class Pack:
         for i in range(self.count):
             keys[i].key = self.data + self.pairs[i].key + common
             keys[i].size = size = self.pairs[i].key_size - common
-            keys[i].place = i
+            keys[i].index = i
             keys[i].head = 0
             for j in range(min(size, 8)):
                 keys[i].head |= <uint64_t><unsigned char>keys[i].key[j] << (56 - 8 * j)
         qsort(keys, self.count, sizeof(_SortKey), _compare)
         for i in range(self.count):
-            sorted_pairs[i] = self.pairs[keys[i].place]
+            sorted_pairs[i] = self.pairs[keys[i].index]
         free(keys)
         free(self.pairs)
         self.pairs = sorted_pairs
@@ -323,7 +323,7 @@ cdef int _compare(const void* one, const void* other) noexcept nogil:
         return order
     if a.size != b.size:
         return -1 if a.size < b.size else 1
-    return -1 if a.place < b.place else 1
+    return -1 if a.index < b.index else 1
 
 
 cdef int _ascii(str character) except -1:

@@ -23,8 +23,8 @@ cdef _build_bulk_sql():
         "INSERT OR FAIL INTO kvstore "
         "(scope, key, value, kind, expires_at, version, seq, updated_at) VALUES "
         + ", ".join(
-            f"(?1, ?{row}, ?{row + 1}, ?{row + 2}, ?2, 1, ?4 + {place}, ?3)"
-            for place, row in enumerate(range(5, 5 + 3 * BULK_ROWS, 3))))
+            f"(?1, ?{row}, ?{row + 1}, ?{row + 2}, ?2, 1, ?4 + {offset}, ?3)"
+            for offset, row in enumerate(range(5, 5 + 3 * BULK_ROWS, 3))))
     _BULK_LOG = (
         "INSERT OR FAIL INTO audit_log (scope, key, value, kind, op, version, timestamp, "
         "expires_at, author, pid, change) VALUES "
@@ -36,8 +36,8 @@ cdef _build_bulk_sql():
         "INSERT OR FAIL INTO kvstore "
         "(scope, key, value, kind, expires_at, version, seq, updated_at) VALUES "
         + ", ".join(
-            f"(?1, ?{row}, ?{row + 1}, {TEXT}, ?2, 1, ?4 + {place}, ?3)"
-            for place, row in enumerate(range(5, 5 + 2 * BULK_ROWS, 2))))
+            f"(?1, ?{row}, ?{row + 1}, {TEXT}, ?2, 1, ?4 + {offset}, ?3)"
+            for offset, row in enumerate(range(5, 5 + 2 * BULK_ROWS, 2))))
     _PACK_LOG = (
         "INSERT OR FAIL INTO audit_log (scope, key, value, kind, op, version, timestamp, "
         "expires_at, author, pid, change) VALUES "

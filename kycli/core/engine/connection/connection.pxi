@@ -165,7 +165,7 @@ cdef class _Connection:
         finally:
             self.leave()
 
-    cdef bint close_if_replaced(self, bint is_told) except -1:
+    cdef bint close_if_replaced(self, bint is_notified) except -1:
         """Close the connection if its file is another than it has opened; return whether it is."""
         if not self.is_open:
             return True
@@ -175,7 +175,7 @@ cdef class _Connection:
         try:
             if self.in_block() or not self.files.watched:
                 return False
-            if not self.files.is_replaced(is_told):
+            if not self.files.is_replaced(is_notified):
                 return False
             self.leave_files_alone()
             self.files.remove_log()

@@ -180,14 +180,14 @@ cdef class _OpenFiles:
             memcpy(&log.writing, self.header + HEADER_WRITING, 4)
         return log
 
-    cdef bint is_replaced(self, bint is_told):
+    cdef bint is_replaced(self, bint is_notified):
         """Whether another file is in the place of the one that is open, or other contents in it.
 
         Only a program that knows nothing of SQLite writes to the database and leaves the WAL
         index as it is: one that copies another file over it.
 
         Parameters:
-            is_told: whether the descriptor of the watch says that something has happened.
+            is_notified: whether the descriptor of the watch says that something has happened.
         """
         cdef struct_stat found
         cdef _Log log
@@ -200,7 +200,7 @@ cdef class _OpenFiles:
         same = (found.st_size == self.database_is.st_size
                 and found.st_mtim.tv_sec == self.database_is.st_mtim.tv_sec
                 and found.st_mtim.tv_nsec == self.database_is.st_mtim.tv_nsec)
-        if same and not is_told and not self.was_written:
+        if same and not is_notified and not self.was_written:
             return False
         if self.watching < 0:
             self.was_written = found.st_size != self.database_is.st_size

@@ -182,20 +182,20 @@ def _rows(pieces: Iterator[str], path: str) -> Iterator[tuple[str, str, list[Any
             length += len(piece)
             if length < enough:
                 continue
-        text, place = "".join(parts), 0
+        text, at = "".join(parts), 0
         if not begun:
             begun = text.startswith(_BEGIN + "\n")
             if not begun:
                 rest = text
                 break
-            place = len(_BEGIN) + 1
-        while match := _STATEMENT.match(text, place):
+            at = len(_BEGIN) + 1
+        while match := _STATEMENT.match(text, at):
             values = [_literal(value) for value in _VALUES.findall(match[3])]
             if len(values) != match[2].count(",") + 1:
                 break
             yield match[1], match[2], values
-            place = match.end()
-        rest = text[place:]
+            at = match.end()
+        rest = text[at:]
         parts, length, enough = [rest], len(rest), 2 * len(rest)
     if not begun or rest != _COMMIT:
         raise CorruptError(f"{path}: its dump holds what no release wrote: {rest[:40]!r}")
@@ -286,17 +286,17 @@ def _tell(history: list[_Event], removed: list[tuple[Any, float]], live: Any) ->
             before = history[start - 1] if start else None
             if by_time_alone and not (len(run) == 1 and run[0].is_empty and before):
                 continue
-            told = []
+            readings = []
             for deleted_first in (by_time_alone, True):
                 score, used, empty = _turns(run, before, removed, deleted_first, by_time_alone)
                 if end == len(history):
                     score += 10 * (live == "" and empty[-1]) + (live is None and not empty[-1])
-                told.append((score, used, empty))
-            _, used, empty = max(told, key=itemgetter(0))
+                readings.append((score, used, empty))
+            _, used, empty = max(readings, key=itemgetter(0))
             if by_time_alone and not used:
                 continue
-            for place in sorted(used, reverse=True):
-                del removed[place]
+            for index in sorted(used, reverse=True):
+                del removed[index]
             for event, is_empty in zip(run, empty, strict=True):
                 event.is_empty = is_empty
 
@@ -304,12 +304,12 @@ def _tell(history: list[_Event], removed: list[tuple[Any, float]], live: Any) ->
 def _runs(history: list[_Event]) -> list[tuple[int, int]]:
     """Return where NULLs that follow each other begin and end."""
     runs: list[tuple[int, int]] = []
-    for place, event in enumerate(history):
+    for index, event in enumerate(history):
         if event.value is None:
-            if runs and runs[-1][1] == place:
-                runs[-1] = (runs[-1][0], place + 1)
+            if runs and runs[-1][1] == index:
+                runs[-1] = (runs[-1][0], index + 1)
             else:
-                runs.append((place, place + 1))
+                runs.append((index, index + 1))
     return runs
 
 
@@ -332,14 +332,14 @@ def _turns(
             continue
         was = "" if number else before.value if before else None
         near = [
-            (place, value, event.time - time)
-            for place, (value, time) in enumerate(removed)
-            if place not in used and -0.01 * _SECOND <= event.time - time <= _LATE
+            (index, value, event.time - time)
+            for index, (value, time) in enumerate(removed)
+            if index not in used and -0.01 * _SECOND <= event.time - time <= _LATE
         ]
-        same = [place for place, value, late in near if value == was and late <= _SOON]
+        same = [index for index, value, late in near if value == was and late <= _SOON]
         # After going back in time a value is deleted that is not the last in the history.
         any_value = by_time_alone or before is None
-        other = [place for place, value, _ in near if value and not number and any_value]
+        other = [index for index, value, _ in near if value and not number and any_value]
         if same or other:
             used.add((same or other)[-1])
             score += 2 if same else 1

@@ -29,13 +29,13 @@ def test_nothing_to_restore_is_missing(call: Call) -> None:
     assert call("kyr", "k", "--version", "7").code == 2
 
 
-@pytest.mark.parametrize("spelled", [["--version", "1"], ["--version=1"], ["--at-version", "1"]])
-def test_an_older_version_is_brought_back(call: Call, spelled: list[str]) -> None:
+@pytest.mark.parametrize("flag", [["--version", "1"], ["--version=1"], ["--at-version", "1"]])
+def test_an_older_version_is_brought_back(call: Call, flag: list[str]) -> None:
     for value in ("one", "two", "three"):
         call("kys", "k", value)
-    assert call("kyr", "k", *spelled).code == 0
+    assert call("kyr", "k", *flag).code == 0
     assert call("kyg", "k").out == b"one\n"
-    assert call("kycli", "restore", *spelled, "k").err == "'k' has that value already\n"
+    assert call("kycli", "restore", *flag, "k").err == "'k' has that value already\n"
 
 
 def test_the_version_of_kycli_is_still_told(call: Call) -> None:

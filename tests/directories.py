@@ -51,7 +51,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
-class Places:
+class Directories:
     """A user's directories, all of them empty at first."""
 
     def __init__(self, root: Path) -> None:
