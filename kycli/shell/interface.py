@@ -209,7 +209,7 @@ class Interface:
             self._loop.call_soon_threadsafe(self._awake.set)
 
     def announce(self) -> None:
-        """Tell those who have subscribed to the state, and have the screen brought up to date."""
+        """Have the panes and the screen brought up to date, after a change of the state."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._changed, context=self._app.context)
 
@@ -332,9 +332,6 @@ class Interface:
                 drawn_for = size
                 self._app.invalidate()  # or time is shown, which goes on
 
-    def _shows_time(self) -> bool:
-        return bool(self._state.running) or self._state.transaction is not None
-
     def _print(self, items: list[str | Echo | Said]) -> None:
         """Print above the interface."""
         app, output = self._app, self._output
@@ -387,7 +384,6 @@ class Interface:
 
     def _changed(self) -> None:
         """Take note that a command has ended."""
-        self._state.announce()
         if self._scope != self._state.scope:
             self._scope = self._state.scope
             for pane in self._panes:

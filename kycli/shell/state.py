@@ -79,8 +79,8 @@ class Staged:
 class State:
     """The state of one shell.
 
-    The main thread changes it, and then calls ``announce``. Other threads only read it, so each
-    attribute is replaced as a whole.
+    The main thread changes it, and then calls ``announce`` of the interface. Other threads only
+    read it, so each attribute is replaced as a whole.
 
     Parameters:
         database: the path of the database, or ``:memory:``.
@@ -112,32 +112,19 @@ class State:
         self.code = 0
         self.pages = True
         self._submit = submit
-        self._callbacks: list[Callable[[], object]] = []
         self._reader: Kycore | None = None
         self._reads: tuple[str, Identity | None] | None = None
 
     def submit(self, words: Sequence[str]) -> None:
         """Have a command line run on the main thread, after those that were submitted before.
 
-        It is shown above the prompt as if it had been typed. This returns at once; ``changed``
-        callbacks are called when it is done.
+        It is shown above the prompt as if it had been typed. This returns at once; panes are
+        refreshed when it is done.
 
         Parameters:
             words: what is typed after ``kycli``, such as ``["ky", "del", "--", key]``.
         """
         self._submit(words)
-
-    def subscribe(self, callback: Callable[[], object]) -> None:
-        """Have a function called when anything here has changed, or a command has ended.
-
-        It is called in the thread of the user interface.
-        """
-        self._callbacks.append(callback)
-
-    def announce(self) -> None:
-        """Call what has subscribed; in the thread of the user interface."""
-        for callback in self._callbacks:
-            callback()
 
     @property
     def is_occupied(self) -> bool:

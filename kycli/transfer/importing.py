@@ -199,8 +199,7 @@ class Import(Work):
         self._landed = [0]  # how many rows are committed
         self._batch = options.batch
         self._rejects: Rejects | None = None
-        # Of each row that was read before its transaction began, where it is and its record.
-        self._ahead: Iterator[tuple[Any, Any]] | None = None
+        # Where the current row is and its record, if it was read before its transaction began.
         self._at: tuple[Any, Any] | None = None
         self._samples: list[tuple[str | None, str]] = []  # keys that were imported, a few
         self._sample: tuple[str | None, str] | None = None

@@ -250,12 +250,6 @@ class Looking:
         self._preview, self._event = self._read_value()
         self._read_for = wanted
 
-    def read_again(self) -> None:
-        """Read the selected key anew."""
-        self._read_for, scroll = None, self.scroll
-        self.look()
-        self.scroll = scroll
-
     def _read_value(self) -> tuple[Preview | None, str]:
         key = self.keys.selected
         if key is None:

@@ -18,7 +18,6 @@ from kycli.core.migration.legacy.blob import is_blob, is_encrypted
 from kycli.core.migration.legacy.pickled import looks_pickled
 from kycli.core.migration.legacy.values import is_ciphertext
 from kycli.core.migration.legacy.variant import (
-    BLOB,
     EXPIRES,
     KVSTORE,
     PICKLE,
@@ -60,11 +59,6 @@ class Found:
         """The name of its workspace, or what is like one: the file's name."""
         name = os.path.basename(self.path).partition(".legacy.sqlite")[0]
         return name.removesuffix(".db").removesuffix(".pkl")
-
-    @property
-    def is_sealed(self) -> bool:
-        """Whether nothing of it can be read without its master key."""
-        return self.variant.family == BLOB and bool(self.encrypted)
 
     @property
     def description(self) -> str:

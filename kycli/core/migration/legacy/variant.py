@@ -22,8 +22,6 @@ class Variant:
         may_encrypt: single values may be encrypted.
         may_compress: single values may be compressed.
         compressed_from: length in bytes of a text, as it was, to be taken for compressed.
-        tells_empty_from_deleted: NULL in the history is a deletion; else it may also be a
-            value that is the empty text.
     """
 
     family: str
@@ -32,7 +30,6 @@ class Variant:
     may_encrypt: bool = False
     may_compress: bool = False
     compressed_from: int = COMPRESSED_FROM
-    tells_empty_from_deleted: bool = True
 
 
 PICKLED = Variant(PICKLE, "0.0.1")
@@ -45,7 +42,6 @@ BLOBBED = Variant(
     is_json=True,
     may_encrypt=True,
     may_compress=True,
-    tells_empty_from_deleted=False,
 )
 
 # The tables of the plain databases. The search index and its triggers hold nothing of their
