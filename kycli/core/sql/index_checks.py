@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
+import apsw
+
 from kycli.core.sql import index
 from kycli.core.sql.fts import render
 from kycli.core.sql.index import VALUE_COLUMNS
@@ -112,6 +114,8 @@ _SIZES = "SELECT id, sz FROM {0} WHERE id > ?1 {1} ORDER BY id LIMIT 20000"
 _NOT_STALE = "AND {0} NOT IN (SELECT id FROM temp.index_stale)"
 # How many texts and words there are in all.
 _TOTALS = "SELECT block FROM {0} WHERE id = 1"
+# Before SQLite 3.54, FTS5 does not subtract what is deleted from a table that keeps no texts.
+KEEPS_TOTALS = tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 54)
 
 
 def open_words(store: Kycore, watermark: int) -> bool:
@@ -149,7 +153,7 @@ def word_differences(store: Kycore, other: TextIndex, some_stale: bool) -> list[
         problems.append("the index has other words than the keys")
     if differ(_SIZES, "fts_kvstore_docsize", "fts_docsize", "id", -1):
         problems.append("the index has other sizes of texts than the keys")
-    if not some_stale:
+    if not some_stale and KEEPS_TOTALS:
         totals = (
             store._query(_TOTALS.format("fts_kvstore_data")),
             other.query(_TOTALS.format("fts_data")),
