@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from session.clients import BIN, Place, native, run, short_directory, shown
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["script-files"]
 NAMES = [Path(script).name for script in SCRIPTS]
 SOURCES = sorted(path for path in (ROOT / "client").glob("*.c") if path.name != "bare.c")
