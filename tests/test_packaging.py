@@ -117,6 +117,7 @@ def test_the_wheel_holds_the_package_and_nothing_to_build_it_from(in_wheel: set[
     endings = {name.rpartition(".")[2] for name in package}
     assert endings == {"py", "pyi", "typed", "so", "bash", "zsh", "fish"}
     assert {"kycli/py.typed", "kycli/core/storage.pyi"} <= package
+    assert any(name.startswith("kycli/session/shells/builtin.") for name in package)
     assert {n for n in package if n.endswith(".py")} == {
         str(path.relative_to(ROOT)) for path in (ROOT / "kycli").rglob("*.py")
     }
@@ -159,6 +160,7 @@ def test_the_sdist_holds_the_sources_and_nothing_generated(in_sdist: set[str]) -
     } <= in_sdist
     assert {f"bin/{command}" for command in COMMANDS} <= in_sdist
     written = {f"client/{path.name}" for path in (ROOT / "client").iterdir()}
+    written.add("kycli/session/shells/builtin.c")
     assert written <= in_sdist
     generated = (".c", ".html", ".pyc", ".so")
     assert [name for name in in_sdist - written if name.endswith(generated)] == []

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 
 from kycli.cli.commands import KY, all_commands
 from kycli.errors import UsageError
@@ -163,8 +162,11 @@ def quoted(shell: str, text: str) -> str:
 
 
 def _builtin() -> str:
-    """Return the file of the builtin for bash, which may not have been built."""
-    return os.path.join(_FOLDER, "builtin" + EXTENSION_SUFFIXES[0])
+    """Return the file of the builtin for bash, "" if it was not built."""
+    for name in os.listdir(_FOLDER):  # its name says for which Python it was built
+        if name.startswith("builtin.") and name.endswith(".so"):
+            return os.path.join(_FOLDER, name)
+    return ""
 
 
 def _programs() -> str:
