@@ -16,7 +16,7 @@ from kycli.config import config_dir
 from kycli.core.durations import parse_ttl
 from kycli.core.location import make_private
 from kycli.errors import InvalidTTLError, KycliError, UsageError
-from kycli.session import places, protocol
+from kycli.session import endpoint, protocol
 
 IDLE_VARIABLE = "KYCLI_SERVER_IDLE"
 
@@ -46,19 +46,19 @@ def find() -> Running | None:
     Raises:
         KycliError: when the directory of the server is not the user's alone.
     """
-    if not places.check_directory(places.directory()):
+    if not endpoint.check_directory(endpoint.directory()):
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         try:
-            connection.connect(places.socket_path())
+            connection.connect(endpoint.socket_path())
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         except OSError:
             return Running(0, None)
-        pid, user = places.peer(connection)
+        pid, user = endpoint.peer(connection)
         if user != os.getuid():
-            raise KycliError(f"{places.socket_path()}: another user's process listens there")
+            raise KycliError(f"{endpoint.socket_path()}: another user's process listens there")
         return Running(pid, _facts(connection))
 
 
@@ -96,8 +96,8 @@ def start(idle: float | None = None) -> bool:
         return False
     if idle is None:
         idle = _idle_seconds()
-    directory = places.directory()
-    places.check_directory(directory, create=True)
+    directory = endpoint.directory()
+    endpoint.check_directory(directory, create=True)
     log = os.path.join(directory, _LOG)
     ours, theirs = os.pipe()
     words = [sys.executable, "-P", "-X", "utf8", "-m", "kycli.session", "server"]
@@ -171,7 +171,7 @@ def stop() -> bool:
     if found is None:
         return False
     if not found.pid:
-        raise KycliError(f"{places.socket_path()}: the server does not answer")
+        raise KycliError(f"{endpoint.socket_path()}: the server does not answer")
     try:
         os.kill(found.pid, signal.SIGTERM)
         os.killpg(found.pid, signal.SIGCONT)  # a stopped server must receive the signal, too
@@ -191,7 +191,7 @@ def _is_locked() -> bool:
     import fcntl
 
     try:
-        with open(places.lock_path(), "rb") as file:
+        with open(endpoint.lock_path(), "rb") as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -14,7 +14,7 @@ import socket
 from time import monotonic_ns
 
 from kycli.errors import KycliError
-from kycli.session import places
+from kycli.session import endpoint
 from kycli.session.pool import Pool
 from kycli.session.sockets import SocketWorker
 
@@ -60,7 +60,7 @@ class Shell:
         if self._end:
             return pool.wait(seconds, *self._end)
         pool.wait(min(seconds, _LOOK_SECONDS))
-        return not places.is_alive(self._pid)
+        return not endpoint.is_alive(self._pid)
 
 
 class Server:
@@ -79,9 +79,9 @@ class Server:
     def __init__(self, idle: float = IDLE_SECONDS, shell: int = 0) -> None:
         self._idle = idle
         self._shell = Shell(shell) if shell else None
-        places.check_directory(places.directory(), create=True)
-        self._path = places.socket_path(shell)
-        self._lock_path = places.lock_path(shell)
+        endpoint.check_directory(endpoint.directory(), create=True)
+        self._path = endpoint.socket_path(shell)
+        self._lock_path = endpoint.lock_path(shell)
         self._lock = _locked(self._lock_path)
 
     def run(self, ready: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ import select
 import socket
 from time import monotonic
 
-from kycli.session import places, protocol
+from kycli.session import endpoint, protocol
 from kycli.session.loop import EXCLUSIVE, READABLE, Loop
 from kycli.session.worker import DECLINE
 
@@ -129,7 +129,7 @@ class SocketWorker(Loop):
     def _is_ours(self, caller: socket.socket) -> bool:
         """Whether a caller is the same user's, and sees the same files."""
         try:
-            pid, user = places.peer(caller)
+            pid, user = endpoint.peer(caller)
         except OSError:
             return False
         return user == self._user and _mount_space(pid) in (self._space, 0)
@@ -214,7 +214,7 @@ class SocketWorker(Loop):
         """Return the reply to a question about the server."""
         import json
 
-        facts = {**self.table.summary(), "version": places.version()}
+        facts = {**self.table.summary(), "version": endpoint.version()}
         return protocol.reply(b"0", [(1, json.dumps(facts).encode())])
 
 

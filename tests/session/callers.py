@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any, NamedTuple
 
-from kycli.session import control, places, protocol
+from kycli.session import control, endpoint, protocol
 from kycli.session.caller import counts
 
 LAST = protocol.reply(protocol.DECLINED, [])
@@ -48,7 +48,7 @@ def request(program: str, *arguments: str | bytes, **options: Any) -> bytes:
 
 def connect() -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(places.socket_path())  # waits while the server is busy accepting others
+    connection.connect(endpoint.socket_path())  # waits while the server is busy accepting others
     connection.settimeout(SECONDS)
     return connection
 

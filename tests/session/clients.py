@@ -87,8 +87,8 @@ def running_server(runtime: Path) -> Iterator[dict[str, str]]:
         run(BIN / "kycli", "server", "stop", environ=environ)
 
 
-class Place:
-    """A copy of the client, and a place for the socket of a server.
+class Site:
+    """A copy of the client, and a directory for the socket of a server.
 
     Attributes:
         environ: the variables by which that server is found.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from session import bashes
-from session.clients import Place, short_directory
+from session.clients import Site, short_directory
 
 from kycli.session import control
 
@@ -60,7 +60,7 @@ def served(home: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
-    """A copy of the native client, and a place for the socket of a server."""
+def site() -> Iterator[Site]:
+    """A copy of the native client, and a directory for the socket of a server."""
     with short_directory() as directory:
-        yield Place(directory)
+        yield Site(directory)

@@ -24,7 +24,7 @@ from session.clients import until
 
 from kycli import Kycore
 from kycli.errors import KycliError
-from kycli.session import control, places, protocol
+from kycli.session import control, endpoint, protocol
 
 pytestmark = pytest.mark.alone
 
@@ -94,13 +94,13 @@ def test_start_status_stop() -> None:
     shown = run("status")
     assert shown.returncode == 0
     assert f"process {pid}" in shown.stdout
-    assert places.socket_path() in shown.stdout
+    assert endpoint.socket_path() in shown.stdout
     assert run("restart").stderr == "the server was started\n"
     assert server() != pid
     workers = children(server())
     assert run("stop").stderr == "the server was stopped\n"
     assert not any(map(is_alive, [pid, *workers]))
-    assert not os.path.exists(places.socket_path())
+    assert not os.path.exists(endpoint.socket_path())
     assert run("status").returncode == 1
 
 
@@ -118,8 +118,8 @@ def test_eight_starts_at_once_start_one() -> None:
 
 @pytest.mark.usefixtures("served")
 def test_the_socket_is_private_and_named_by_version() -> None:
-    path = places.socket_path()
-    assert os.path.basename(path) == f"{places.version()}.sock"
+    path = endpoint.socket_path()
+    assert os.path.basename(path) == f"{endpoint.version()}.sock"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
 
@@ -127,7 +127,7 @@ def test_the_socket_is_private_and_named_by_version() -> None:
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("fault", ["link", "open", "file"])
 def test_a_directory_that_others_could_change_is_refused(fault: str, tmp_path: Path) -> None:
-    directory = places.directory()
+    directory = endpoint.directory()
     if fault == "link":
         (tmp_path / "elsewhere").mkdir(mode=0o700)
         os.symlink(tmp_path / "elsewhere", directory)
@@ -167,9 +167,9 @@ def test_the_directory_without_a_runtime_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert places.directory({"TMPDIR": "/x"}) == f"/x/kycli-{os.getuid()}"
-    assert places.directory({"TMPDIR": "x"}) == f"/tmp/kycli-{os.getuid()}"
-    assert places.directory({"XDG_RUNTIME_DIR": "run"}) == f"/tmp/kycli-{os.getuid()}"
+    assert endpoint.directory({"TMPDIR": "/x"}) == f"/x/kycli-{os.getuid()}"
+    assert endpoint.directory({"TMPDIR": "x"}) == f"/tmp/kycli-{os.getuid()}"
+    assert endpoint.directory({"XDG_RUNTIME_DIR": "run"}) == f"/tmp/kycli-{os.getuid()}"
 
 
 @pytest.mark.usefixtures("alone")
@@ -179,14 +179,14 @@ def test_a_server_that_nobody_asks_ends() -> None:
     assert ask("kys", "key", "value").status == "0"
     until(lambda: not is_alive(pid))
     assert control.find() is None
-    assert not os.path.exists(places.socket_path())
+    assert not os.path.exists(endpoint.socket_path())
 
 
 @pytest.mark.usefixtures("alone")
 def test_a_server_whose_socket_was_removed_ends_and_another_one_can_start() -> None:
     control.start(idle=2)
     pid = server()
-    os.unlink(places.socket_path())
+    os.unlink(endpoint.socket_path())
     assert control.find() is None
     until(lambda: not is_alive(pid))
     assert control.start()
@@ -199,7 +199,7 @@ def test_a_killed_server_leaves_a_socket_that_the_next_one_replaces() -> None:
         pid, workers = server(), children(server())
         os.kill(pid, signal.SIGKILL)
         until(lambda pids=(pid, *workers): not any(map(is_alive, pids)))  # type: ignore[misc]
-        assert os.path.exists(places.socket_path())
+        assert os.path.exists(endpoint.socket_path())
         assert control.find() is None
     assert run("status").returncode == 1
     assert control.start()
@@ -209,7 +209,7 @@ def test_a_killed_server_leaves_a_socket_that_the_next_one_replaces() -> None:
 @pytest.mark.usefixtures("alone")
 def test_another_version_has_another_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     assert control.start()
-    monkeypatch.setattr(places, "version", lambda: "0.0.1")
+    monkeypatch.setattr(endpoint, "version", lambda: "0.0.1")
     assert control.find() is None
     monkeypatch.undo()
 
@@ -443,7 +443,7 @@ def test_a_stop_in_mid_request_lets_it_end(database: Path) -> None:
     with locked(database):
         connection = begun("kys", "key", "last")
         stopping = subprocess.Popen([*KYCLI, "stop"], stderr=subprocess.DEVNULL)
-        until(lambda: not os.path.exists(places.socket_path()))
+        until(lambda: not os.path.exists(endpoint.socket_path()))
     assert read(connection) == ("0", [])
     connection.close()
     assert stopping.wait(30) == 0
@@ -547,16 +547,16 @@ def test_another_user_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
         "try:\n    t.connect(sys.argv[1])\nexcept PermissionError:\n    print('refused')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, places.socket_path()],
+        [sys.executable, "-c", code, endpoint.socket_path()],
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout == "refused\n"
     # Even where the file system lets it through.
-    os.chmod(places.directory(), 0o755)
-    os.chmod(os.path.dirname(places.directory()), 0o755)
-    os.chmod(places.socket_path(), 0o666)
+    os.chmod(endpoint.directory(), 0o755)
+    os.chmod(os.path.dirname(endpoint.directory()), 0o755)
+    os.chmod(endpoint.socket_path(), 0o666)
     code = (
         "import os, socket, sys\n"
         "os.setuid(65534)\n"
@@ -566,10 +566,10 @@ def test_another_user_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
         "print(t.recv(100))\n"
     )
     other = subprocess.run(
-        [sys.executable, "-c", code, places.socket_path()],
+        [sys.executable, "-c", code, endpoint.socket_path()],
         input=request("kyg", "none"),
         capture_output=True,
         check=False,
     )
-    os.chmod(places.directory(), 0o700)
+    os.chmod(endpoint.directory(), 0o700)
     assert other.stdout == b"b''\n" or b"Error" in other.stderr

@@ -81,7 +81,7 @@ def script(shell: str, *, export: bool = False) -> str:
     if export and shell != "bash":
         raise UsageError(f"{shell} cannot export functions", hint="leave --export out")
     from kycli import __version__
-    from kycli.session import lean, places
+    from kycli.session import endpoint, lean
 
     with open(os.path.join(_FOLDER, f"kycli.{shell}"), encoding="utf-8") as file:
         text = file.read()
@@ -91,7 +91,7 @@ def script(shell: str, *, export: bool = False) -> str:
         "@BUILTIN@": quoted(shell, _builtin()),
         "@BIN@": quoted(shell, _programs()),
         "@VERSION@": quoted(shell, __version__),
-        "@RUNTIME@": quoted(shell, places.directory()),
+        "@RUNTIME@": quoted(shell, endpoint.directory()),
         "@NAMES@": " ".join(names()),
         "@EXPORT@": "1" if export else "''",
         "@READING@": _reading(),

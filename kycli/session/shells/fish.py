@@ -43,7 +43,7 @@ import sys
 import termios
 from secrets import token_hex
 
-from kycli.session import places, protocol
+from kycli.session import endpoint, protocol
 from kycli.session.loop import READABLE, Loop
 from kycli.session.shells.starting import start
 
@@ -81,7 +81,7 @@ class Pipes:
     """The named pipes of a shell, and the directory and beginning of their names."""
 
     def __init__(self, shell: int) -> None:
-        self.base = os.path.join(places.directory(), f"{places.version()}-{shell}")
+        self.base = os.path.join(endpoint.directory(), f"{endpoint.version()}-{shell}")
         self.requests = f"{self.base}.requests"
         self.replies = f"{self.base}.replies"
 
@@ -363,8 +363,8 @@ def _serve(shell: int, ready: Callable[[str], None]) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     process = Shell(shell)
-    places.check_directory(places.directory(), create=True)
-    places.remove_left_over()
+    endpoint.check_directory(endpoint.directory(), create=True)
+    endpoint.remove_left_over()
     pipes = Pipes(shell)
     pipes.make()
     try:

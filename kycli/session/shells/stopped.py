@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 
-from kycli.session import places
+from kycli.session import endpoint
 
 _STOPPED = "T"
 """The state of a process that waits for SIGCONT; one that is traced has another one."""
@@ -21,8 +21,8 @@ def main(shell: str) -> int:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.setblocking(False)
         try:
-            connection.connect(places.socket_path(int(shell)))
-            server, user = places.peer(connection)
+            connection.connect(endpoint.socket_path(int(shell)))
+            server, user = endpoint.peer(connection)
         except OSError:  # it has ended
             return 0
     if not server or user != os.getuid():

@@ -23,16 +23,16 @@ def main(version: str, shell: str) -> int:
 
 
 def _serve(shell: int, ready: Callable[[str], None]) -> None:
-    from kycli.session import places
+    from kycli.session import endpoint
     from kycli.session.server import AlreadyRunning, Server
 
     try:
         server = Server(shell=shell)
     except AlreadyRunning:  # another process of the shell was faster
         end = monotonic() + _SECONDS
-        while not os.path.exists(places.socket_path(shell)) and monotonic() < end:
+        while not os.path.exists(endpoint.socket_path(shell)) and monotonic() < end:
             sleep(0.01)
         ready("running")
         return
-    places.remove_left_over()
+    endpoint.remove_left_over()
     server.run(lambda: ready("ready"))

@@ -15,8 +15,8 @@ import pytest
 from session.clients import (
     BIN,
     CLIENT,
-    Place,
     Result,
+    Site,
     native,
     run,
     running_server,
@@ -309,7 +309,7 @@ def test_the_history_names_the_caller_s_process(twin: Twin) -> None:
 
 
 def test_the_request_tells_all_that_a_command_may_look_at(
-    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[protocol.Request] = []
 
@@ -328,8 +328,8 @@ def test_the_request_tells_all_that_a_command_may_look_at(
     monkeypatch.setenv("TZ", "")
     mask = os.umask(0o137)
     try:
-        with place.serving(answer):
-            process = place.start("kyg", "", "a b", "-\udcff", "x" * 100_000)
+        with site.serving(answer):
+            process = site.start("kyg", "", "a b", "-\udcff", "x" * 100_000)
             out, err = process.communicate(timeout=60)
     finally:
         os.umask(mask)
@@ -349,104 +349,108 @@ def test_the_request_tells_all_that_a_command_may_look_at(
 # What Python does
 
 
-def test_without_a_server_the_script_beside_it_does_it(place: Place) -> None:
-    assert place.run("kys", "a", "b c", "") == (9, b"python: [kys] [a] [b c] []\n", b"")
-    place.path.touch()
-    assert place.run("kys", "a").out == b"python: [kys] [a]\n"
-    with place.listening():
+def test_without_a_server_the_script_beside_it_does_it(site: Site) -> None:
+    assert site.run("kys", "a", "b c", "") == (9, b"python: [kys] [a] [b c] []\n", b"")
+    site.path.touch()
+    assert site.run("kys", "a").out == b"python: [kys] [a]\n"
+    with site.listening():
         pass  # what is left of it refuses connections
-    assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+    assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
 
 
-def test_a_name_that_is_no_program_s_is_kycli(place: Place) -> None:
-    (place.bin / "other").symlink_to("kyg")
-    assert place.run("other", "a").out == b"python: [kycli] [a]\n"
+def test_a_name_that_is_no_program_s_is_kycli(site: Site) -> None:
+    (site.bin / "other").symlink_to("kyg")
+    assert site.run("other", "a").out == b"python: [kycli] [a]\n"
 
 
-def test_through_a_link_it_finds_the_script_beside_itself(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "kyg").symlink_to(place.bin / "kyg")
-    assert run(tmp_path / "kyg", "a", environ=place.environ).out == b"python: [kyg] [a]\n"
+def test_through_a_link_it_finds_the_script_beside_itself(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "kyg").symlink_to(site.bin / "kyg")
+    assert run(tmp_path / "kyg", "a", environ=site.environ).out == b"python: [kyg] [a]\n"
 
 
-def test_a_client_that_was_replaced_while_it_ran_finds_the_script(place: Place) -> None:
-    with place.listening() as listener:
-        process = place.start("kyg", "a")
+def test_a_client_that_was_replaced_while_it_ran_finds_the_script(
+    site: Site,
+) -> None:
+    with site.listening() as listener:
+        process = site.start("kyg", "a")
         connection, _ = listener.accept()
         connection.recv(1000)
-        (place.bin / "kyg").unlink()
+        (site.bin / "kyg").unlink()
         connection.sendall(protocol.reply(b"?", []))
         assert process.communicate(timeout=60)[0] == b"python: [kyg] [a]\n"
         connection.close()
 
 
-def test_a_script_that_is_missing_or_cannot_run_is_named(place: Place) -> None:
-    place.script.chmod(0o644)
-    assert place.run("kyg", "a") == (
-        1, b"", f"kycli: {place.script} cannot be run: Permission denied\n".encode()
+def test_a_script_that_is_missing_or_cannot_run_is_named(site: Site) -> None:
+    site.script.chmod(0o644)
+    assert site.run("kyg", "a") == (
+        1, b"", f"kycli: {site.script} cannot be run: Permission denied\n".encode()
     )  # fmt: skip
-    place.script.write_text("#!/no/such/interpreter\n")
-    place.script.chmod(0o755)
+    site.script.write_text("#!/no/such/interpreter\n")
+    site.script.chmod(0o755)
     hint = b"hint: install kycli again\n"
-    message = f"kycli: {place.script} cannot be run: No such file or directory\n".encode() + hint
-    assert place.run("kyg", "a") == (1, b"", message)
-    place.script.unlink()
-    assert place.run("kyg", "a") == (1, b"", message)
+    message = f"kycli: {site.script} cannot be run: No such file or directory\n".encode() + hint
+    assert site.run("kyg", "a") == (1, b"", message)
+    site.script.unlink()
+    assert site.run("kyg", "a") == (1, b"", message)
 
 
-def test_python_is_started_without_what_a_short_command_does_not_need(place: Place) -> None:
+def test_python_is_started_without_what_a_short_command_does_not_need(
+    site: Site,
+) -> None:
     python = f"{BIN.resolve()}/python"
-    place.script.write_text(f"#!{python}\nimport sys\nprint(sys.flags.no_site, sys.argv[1:])\n")
-    assert place.run("kyg", "a") == (0, b"1 ['kyg', 'a']\n", b"")
+    site.script.write_text(f"#!{python}\nimport sys\nprint(sys.flags.no_site, sys.argv[1:])\n")
+    assert site.run("kyg", "a") == (0, b"1 ['kyg', 'a']\n", b"")
     # These may be any command, also one that asks where Python is installed.
     for name in ("ky", "other"):
-        (place.bin / name).symlink_to("kyg")
-    assert place.run("ky", "a") == (0, b"0 ['ky', 'a']\n", b"")
-    assert place.run("other", "a") == (0, b"0 ['kycli', 'a']\n", b"")
+        (site.bin / name).symlink_to("kyg")
+    assert site.run("ky", "a") == (0, b"0 ['ky', 'a']\n", b"")
+    assert site.run("other", "a") == (0, b"0 ['kycli', 'a']\n", b"")
 
 
-def test_python_finds_what_is_not_installed_beside_the_script(place: Place, tmp_path: Path) -> None:
-    shutil.copy(BIN / "kycli", place.script)
-    place.environ["HOME"] = str(tmp_path)
-    assert place.run("kys", "k", "v") == (0, b"", b"")
-    assert place.run("kyg", "k") == (0, b"v\n", b"")
-    assert place.run("kyg", "--query") == run(BIN / "kyg", "--query", environ=place.environ)
+def test_python_finds_what_is_not_installed_beside_the_script(site: Site, tmp_path: Path) -> None:
+    shutil.copy(BIN / "kycli", site.script)
+    site.environ["HOME"] = str(tmp_path)
+    assert site.run("kys", "k", "v") == (0, b"", b"")
+    assert site.run("kyg", "k") == (0, b"v\n", b"")
+    assert site.run("kyg", "--query") == run(BIN / "kyg", "--query", environ=site.environ)
 
 
-def test_what_the_server_declines_the_script_does(place: Place) -> None:
-    with place.serving(lambda *_: protocol.reply(b"?", [])):
-        assert place.run("kys", "a").out == b"python: [kys] [a]\n"
+def test_what_the_server_declines_the_script_does(site: Site) -> None:
+    with site.serving(lambda *_: protocol.reply(b"?", [])):
+        assert site.run("kys", "a").out == b"python: [kys] [a]\n"
 
 
-def test_with_a_closed_stream_the_server_is_not_asked(place: Place) -> None:
-    with place.serving(shown):
+def test_with_a_closed_stream_the_server_is_not_asked(site: Site) -> None:
+    with site.serving(shown):
         for closed in ("<&-", ">&-", "2>&-"):
-            line = f"{shlex.quote(str(place.bin / 'kyg'))} a {closed}; echo $? >&3"
-            done = run("bash", "-c", f"exec 3>&1; {line}", environ=place.environ)
+            line = f"{shlex.quote(str(site.bin / 'kyg'))} a {closed}; echo $? >&3"
+            done = run("bash", "-c", f"exec 3>&1; {line}", environ=site.environ)
             assert done.out.endswith(b"9\n"), closed
 
 
-def test_a_directory_that_others_may_enter_is_not_used(place: Place, tmp_path: Path) -> None:
-    with place.serving(shown):
-        assert place.run("kyg", "a").out == b"a\n"
+def test_a_directory_that_others_may_enter_is_not_used(site: Site, tmp_path: Path) -> None:
+    with site.serving(shown):
+        assert site.run("kyg", "a").out == b"a\n"
         for mode in (0o755, 0o710, 0o701):
-            place.sockets.chmod(mode)
-            assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
-        place.sockets.chmod(0o700)
-        os.rename(place.sockets, tmp_path / "elsewhere")
-        place.sockets.symlink_to(tmp_path / "elsewhere")
-        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+            site.sockets.chmod(mode)
+            assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
+        site.sockets.chmod(0o700)
+        os.rename(site.sockets, tmp_path / "elsewhere")
+        site.sockets.symlink_to(tmp_path / "elsewhere")
+        assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
 
 
-def test_a_directory_or_server_of_another_user_is_not_used(place: Place) -> None:
+def test_a_directory_or_server_of_another_user_is_not_used(site: Site) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can make another user's directory")
-    with place.serving(shown):
-        os.chown(place.sockets, 12345, 12345)
-        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
-        os.chown(place.sockets, 0, 0)
-        assert place.run("kyg", "a").out == b"a\n"
-    place.sockets.parent.chmod(0o755)
-    os.chown(place.sockets, 12345, 12345)
+    with site.serving(shown):
+        os.chown(site.sockets, 12345, 12345)
+        assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
+        os.chown(site.sockets, 0, 0)
+        assert site.run("kyg", "a").out == b"a\n"
+    site.sockets.parent.chmod(0o755)
+    os.chown(site.sockets, 12345, 12345)
     program = (
         "import os, socket, sys\n"
         "listener = socket.socket(socket.AF_UNIX)\n"
@@ -454,42 +458,44 @@ def test_a_directory_or_server_of_another_user_is_not_used(place: Place) -> None
         "listener.bind(sys.argv[1]); listener.listen()\n"
         "print(flush=True); sys.stdin.read()\n"
     )
-    command = [str(BIN / "python"), "-c", program, str(place.path)]
+    command = [str(BIN / "python"), "-c", program, str(site.path)]
     with subprocess.Popen(command, stdin=-1, stdout=-1) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        os.chown(place.sockets, 0, 0)  # so that only who listens is another user
-        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+        os.chown(site.sockets, 0, 0)  # so that only who listens is another user
+        assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
         other.communicate()
 
 
-def test_without_a_runtime_directory_it_looks_in_that_of_temporary_files(place: Place) -> None:
-    own = place.sockets.with_name(f"kycli-{os.getuid()}")
-    place.sockets.rename(own)
-    place.path = own / place.path.name
-    with place.serving(shown):
+def test_without_a_runtime_directory_it_looks_in_that_of_temporary_files(
+    site: Site,
+) -> None:
+    own = site.sockets.with_name(f"kycli-{os.getuid()}")
+    site.sockets.rename(own)
+    site.path = own / site.path.name
+    with site.serving(shown):
         for runtime in ("", "relative"):
-            place.environ["XDG_RUNTIME_DIR"] = runtime
-            assert place.run("kyg", "a").out == b"a\n"
+            site.environ["XDG_RUNTIME_DIR"] = runtime
+            assert site.run("kyg", "a").out == b"a\n"
 
 
-def test_a_path_too_long_for_a_socket_is_no_server(place: Place) -> None:
-    place.environ["XDG_RUNTIME_DIR"] = "/tmp/" + "x" * 200
-    assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+def test_a_path_too_long_for_a_socket_is_no_server(site: Site) -> None:
+    site.environ["XDG_RUNTIME_DIR"] = "/tmp/" + "x" * 200
+    assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
 
 
-def test_a_command_line_near_the_kernel_s_limit(place: Place) -> None:
+def test_a_command_line_near_the_kernel_s_limit(site: Site) -> None:
     words = ["x" * 100_000] * 15
-    with place.serving(shown):
-        assert place.run("kyg", *words).out == " ".join(words).encode() + b"\n"
-    assert len(place.run("kyg", *words).out) > 1_500_000
+    with site.serving(shown):
+        assert site.run("kyg", *words).out == " ".join(words).encode() + b"\n"
+    assert len(site.run("kyg", *words).out) > 1_500_000
 
 
-def test_without_proc_it_goes_by_the_name_it_was_executed_by(place: Place) -> None:
+def test_without_proc_it_goes_by_the_name_it_was_executed_by(site: Site) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can hide /proc")
-    line = f"mount -t tmpfs none /proc && exec {place.bin / 'kyg'} a"
-    done = run("unshare", "-m", "bash", "-c", line, environ=place.environ)
+    line = f"mount -t tmpfs none /proc && exec {site.bin / 'kyg'} a"
+    done = run("unshare", "-m", "bash", "-c", line, environ=site.environ)
     if done.code != 9 and b"unshare" in done.err + done.out:
         pytest.skip("no mount namespaces here")
     assert done == (9, b"python: [kyg] [a]\n", b"")
@@ -498,20 +504,20 @@ def test_without_proc_it_goes_by_the_name_it_was_executed_by(place: Place) -> No
 # Starting the server
 
 
-def test_it_starts_the_server_only_where_the_user_wants_it(place: Place, tmp_path: Path) -> None:
-    place.environ["XDG_CONFIG_HOME"] = str(tmp_path)
+def test_it_starts_the_server_only_where_the_user_wants_it(site: Site, tmp_path: Path) -> None:
+    site.environ["XDG_CONFIG_HOME"] = str(tmp_path)
     started = tmp_path / "started"
-    place.script.write_text(
+    site.script.write_text(
         f'#!/bin/sh\ncase "$1" in server) echo "$@" >> {started};; *) echo python;; esac\n'
     )
-    assert place.run("kyg", "a").out == b"python\n"
+    assert site.run("kyg", "a").out == b"python\n"
     (tmp_path / "kycli").mkdir()
     (tmp_path / "kycli/server").touch()
-    assert place.run("kyg", "a").out == b"python\n"
+    assert site.run("kyg", "a").out == b"python\n"
     until(started.exists)
     until(started.read_text)
     for _ in range(20):
-        assert place.run("kyg", "a").out == b"python\n"
+        assert site.run("kyg", "a").out == b"python\n"
     assert started.read_text() == "server start --quiet\n"  # once, as it is about to start
 
 
@@ -525,7 +531,7 @@ def test_the_first_call_is_done_by_python_and_the_next_by_the_server(
         try:
             assert run(BIN / "kycli", "server", "enable", environ=environ).code == 0
             assert run(BIN / "kys", "k", "v", environ=environ) == (0, b"", b"")
-            until((directory / "kycli" / Place.path_name()).exists, "the server")
+            until((directory / "kycli" / Site.path_name()).exists, "the server")
 
             def is_served() -> bool:
                 assert run(CLIENT, "k", environ=environ) == (0, b"v\n", b"")

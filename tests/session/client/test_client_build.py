@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from session.clients import BIN, Place, native, run, short_directory, shown
+from session.clients import BIN, Site, native, run, short_directory, shown
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["script-files"]
@@ -108,12 +108,12 @@ def test_each_way_of_building_gives_the_same_client(tmp_path: Path, library: str
     assert built.returncode == 0, built.stderr
     assert built.stderr == ""
     with short_directory() as directory:
-        place = Place(directory)
-        shutil.copy(client, place.bin / "kyg")
-        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
-        with place.serving(shown):
-            assert place.run("kyg", "a", "b") == (0, b"a b\n", b"")
-            done = run("sh", "-c", f"{place.bin}/kyg a > /dev/full", environ=place.environ)
+        site = Site(directory)
+        shutil.copy(client, site.bin / "kyg")
+        assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
+        with site.serving(shown):
+            assert site.run("kyg", "a", "b") == (0, b"a b\n", b"")
+            done = run("sh", "-c", f"{site.bin}/kyg a > /dev/full", environ=site.environ)
         said = b"kycli: cannot write to standard output: No space left on device\n"
         assert done == (1, b"", said)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from session.clients import (
     BIN,
-    Place,
     Result,
+    Site,
     native,
     run,
     running_server,
@@ -58,23 +58,23 @@ def ended(process: subprocess.Popen[bytes]) -> Result:
         b"0\0\0",
     ],
 )
-def test_a_server_that_ends_before_it_has_replied(place: Place, said: bytes) -> None:
-    with place.serving(lambda *_: said):
-        assert place.run("kys", "a") == (1, b"", UNKNOWN)
+def test_a_server_that_ends_before_it_has_replied(site: Site, said: bytes) -> None:
+    with site.serving(lambda *_: said):
+        assert site.run("kys", "a") == (1, b"", UNKNOWN)
         # What only reads may be done again.
-        assert place.run("kyg", "a").out == b"python: [kyg] [a]\n"
+        assert site.run("kyg", "a").out == b"python: [kyg] [a]\n"
 
 
 @pytest.mark.parametrize(
     "said",
     [b"x\x000\0", b"-1\x000\0", b"256\x000\0", b"0\x00x\0", b"\x000\0", b"0\x001\x001\x00-1\0"],
 )
-def test_a_reply_that_is_none(place: Place, said: bytes) -> None:
-    with place.serving(lambda *_: said):
-        assert place.run("kys", "a") == (1, b"", UNKNOWN)
+def test_a_reply_that_is_none(site: Site, said: bytes) -> None:
+    with site.serving(lambda *_: said):
+        assert site.run("kys", "a") == (1, b"", UNKNOWN)
 
 
-def test_a_reply_in_pieces(place: Place) -> None:
+def test_a_reply_in_pieces(site: Site) -> None:
     def slow(request: protocol.Request, connection: socket.socket) -> bytes:
         whole = protocol.reply(b"3", [(1, b"out"), (2, b""), (2, b"err"), (1, b"\0\n")])
         for byte in whole[:-1]:
@@ -82,44 +82,44 @@ def test_a_reply_in_pieces(place: Place) -> None:
             time.sleep(0.001)
         return whole[-1:]
 
-    with place.serving(slow):
-        assert place.run("kys", "a") == (3, b"out\0\n", b"err")
+    with site.serving(slow):
+        assert site.run("kys", "a") == (3, b"out\0\n", b"err")
 
 
-def test_a_large_reply(place: Place) -> None:
+def test_a_large_reply(site: Site) -> None:
     data = os.urandom(5_000_000)
-    with place.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
-        assert place.run("kyg", "a") == (0, data, b"")
+    with site.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
+        assert site.run("kyg", "a") == (0, data, b"")
 
 
-def test_a_reply_of_many_chunks(place: Place) -> None:
+def test_a_reply_of_many_chunks(site: Site) -> None:
     chunks = [(1 + n % 2, b"%d\n" % n) for n in range(20_000)]
-    with place.serving(lambda *_: protocol.reply(b"0", chunks)):
-        done = place.run("kyg", "a")
+    with site.serving(lambda *_: protocol.reply(b"0", chunks)):
+        done = site.run("kyg", "a")
     assert done.out.split() == [b"%d" % n for n in range(0, 20_000, 2)]
     assert done.err.split() == [b"%d" % n for n in range(1, 20_000, 2)]
 
 
-def test_a_command_may_take_long(place: Place) -> None:
+def test_a_command_may_take_long(site: Site) -> None:
     def slow(request: protocol.Request, _: socket.socket) -> bytes:
         time.sleep(3.5)
         return protocol.reply(b"0", [(1, b"done\n")])
 
-    with place.serving(slow):
-        assert place.run("kys", "a") == (0, b"done\n", b"")
+    with site.serving(slow):
+        assert site.run("kys", "a") == (0, b"done\n", b"")
 
 
 # Requests that nobody reads
 
 
-def test_what_a_server_has_not_read_when_it_ends_python_does(place: Place) -> None:
-    with place.listening() as listener:
-        process = place.start("kys", "a")
+def test_what_a_server_has_not_read_when_it_ends_python_does(site: Site) -> None:
+    with site.listening() as listener:
+        process = site.start("kys", "a")
         connection, _ = listener.accept()
         until(lambda: connection.recv(1, socket.MSG_PEEK))
         connection.close()
         assert ended(process) == PYTHON
-        process = place.start("kys", "a")
+        process = site.start("kys", "a")
         until(lambda: waiting(listener))
     assert ended(process) == PYTHON  # it was never accepted
 
@@ -130,9 +130,9 @@ def waiting(listener: socket.socket) -> bool:
     return bool(select.select([listener], [], [], 0)[0])
 
 
-def test_a_server_that_accepts_nobody_is_not_waited_for(place: Place) -> None:
-    with place.listening() as listener:
-        processes = [place.start("kys", "a") for _ in range(5)]
+def test_a_server_that_accepts_nobody_is_not_waited_for(site: Site) -> None:
+    with site.listening() as listener:
+        processes = [site.start("kys", "a") for _ in range(5)]
         for process in processes:
             assert ended(process) == PYTHON
         # Each has withdrawn its request, so that it is never begun.
@@ -145,17 +145,17 @@ def test_a_server_that_accepts_nobody_is_not_waited_for(place: Place) -> None:
             connection.close()
 
 
-def test_when_too_many_wait_to_be_accepted_python_does_it(place: Place) -> None:
-    with place.listening(backlog=0):
-        processes = [place.start("kys", "a") for _ in range(8)]
+def test_when_too_many_wait_to_be_accepted_python_does_it(site: Site) -> None:
+    with site.listening(backlog=0):
+        processes = [site.start("kys", "a") for _ in range(8)]
         for process in processes:
             assert ended(process) == PYTHON
 
 
-def test_a_request_that_is_not_read_to_its_end_is_not_begun(place: Place) -> None:
+def test_a_request_that_is_not_read_to_its_end_is_not_begun(site: Site) -> None:
     words = ["x" * 100_000] * 10
-    with place.listening():
-        done = ended(place.start("kys", *words))
+    with site.listening():
+        done = ended(site.start("kys", *words))
     assert done.code == 9
     assert done.out == f"python: [kys] {' '.join(f'[{word}]' for word in words)}\n".encode()
 
@@ -179,13 +179,13 @@ sys.stdin.read()
 def stopped_in_a_request(name: str, workers: int) -> Iterator[subprocess.Popen[bytes]]:
     """A client whose server is stopped when it has taken the request."""
     with short_directory() as directory:
-        place = Place(directory)
-        command = [str(BIN / "python"), "-c", SILENT, str(place.path), str(workers)]
+        site = Site(directory)
+        command = [str(BIN / "python"), "-c", SILENT, str(site.path), str(workers)]
         with subprocess.Popen(command, stdin=-1, stdout=-1, process_group=0) as server:
             assert server.stdout is not None
             for _ in range(1 + workers):
                 server.stdout.readline()
-            process = place.start(name, "a")
+            process = site.start(name, "a")
             assert server.stdout.readline() == b"taken\n"
             os.killpg(server.pid, signal.SIGSTOP)
             yield process
@@ -324,10 +324,10 @@ def test_many_clients_at_once_get_their_own_replies(server: dict[str, str]) -> N
     assert done == (0, b"", b"")
 
 
-def test_a_reply_that_cannot_be_written_is_an_error(place: Place) -> None:
-    environ = {**os.environ, **place.environ}
+def test_a_reply_that_cannot_be_written_is_an_error(site: Site) -> None:
+    environ = {**os.environ, **site.environ}
     chunks = [(2, b"first\n"), (1, b"x" * 100_000), (2, b"last\n"), (1, b"more")]
-    with place.serving(lambda *_: protocol.reply(b"2", chunks)):
+    with site.serving(lambda *_: protocol.reply(b"2", chunks)):
         for line, code, said in (
             ("> /dev/full", 1, "kycli: cannot write to standard output: No space left on device\n"),
             ("2> /dev/full > /dev/null", 2, None),
@@ -335,7 +335,7 @@ def test_a_reply_that_cannot_be_written_is_an_error(place: Place) -> None:
             ("| head -c 1 > /dev/null; exit ${PIPESTATUS[0]}", 2, ""),
         ):
             done = subprocess.run(
-                ["bash", "-c", f"{place.bin}/kyg a {line}"],
+                ["bash", "-c", f"{site.bin}/kyg a {line}"],
                 env=environ,
                 capture_output=True,
                 text=True,
@@ -343,19 +343,22 @@ def test_a_reply_that_cannot_be_written_is_an_error(place: Place) -> None:
             assert done.returncode == code, line
             if said is not None:
                 assert done.stderr == f"first\nlast\n{said}", line
-        script = f"ulimit -f 8; {place.bin}/kyg a > {place.bin}/file"
+        script = f"ulimit -f 8; {site.bin}/kyg a > {site.bin}/file"
         done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True)
         assert done.returncode == 1
         assert done.stderr.endswith("kycli: cannot write to standard output: File too large\n")
 
 
-def test_output_that_does_not_block_is_written_whole(place: Place) -> None:
+def test_output_that_does_not_block_is_written_whole(site: Site) -> None:
     data = os.urandom(1_000_000)
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    with place.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
+    with site.serving(lambda *_: protocol.reply(b"0", [(1, data)])):
         process = subprocess.Popen(
-            [place.bin / "kyg", "a"], env={**os.environ, **place.environ}, stdin=-3, stdout=theirs
+            [site.bin / "kyg", "a"],
+            env={**os.environ, **site.environ},
+            stdin=-3,
+            stdout=theirs,
         )
         os.close(theirs)
         read = bytearray()

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from session.clients import (
     BIN,
-    Place,
+    Site,
     native,
     run,
     running_server,
@@ -69,22 +69,26 @@ def interrupted(process: subprocess.Popen[bytes]) -> None:
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
 
 
-def test_an_interrupt_cancels_the_command_and_ends_the_client_after_it(place: Place) -> None:
+def test_an_interrupt_cancels_the_command_and_ends_the_client_after_it(
+    site: Site,
+) -> None:
     server = Waiting()
-    with place.serving(server):
-        process = place.start("kys", "a")
+    with site.serving(server):
+        process = site.start("kys", "a")
         server.taken.wait(60)
         interrupted(process)
         assert server.heard == b"\0"
         assert 0 < server.ended < time.monotonic()
 
 
-def test_an_interrupt_ends_the_client_even_if_the_server_never_answers(place: Place) -> None:
-    with place.listening() as listener:
-        unaccepted = place.start("kys", "a")
+def test_an_interrupt_ends_the_client_even_if_the_server_never_answers(
+    site: Site,
+) -> None:
+    with site.listening() as listener:
+        unaccepted = site.start("kys", "a")
         until(lambda: select.select([listener], [], [], 0)[0])
         interrupted(unaccepted)
-        silent = place.start("kys", "a")
+        silent = site.start("kys", "a")
         connections = [listener.accept()[0], listener.accept()[0]]
         until(lambda: connections[1].recv(1000))
         interrupted(silent)
@@ -92,7 +96,7 @@ def test_an_interrupt_ends_the_client_even_if_the_server_never_answers(place: Pl
             connection.close()
 
 
-def test_an_interrupt_while_standard_input_is_read(place: Place) -> None:
+def test_an_interrupt_while_standard_input_is_read(site: Site) -> None:
     ours, theirs = os.pipe()
     asked = threading.Event()
 
@@ -100,8 +104,8 @@ def test_an_interrupt_while_standard_input_is_read(place: Place) -> None:
         asked.set()
         return protocol.reply(protocol.WANTS_INPUT, [])
 
-    with place.serving(asking):
-        process = place.start("kys", "a", stdin=ours)
+    with site.serving(asking):
+        process = site.start("kys", "a", stdin=ours)
         asked.wait(60)
         os.write(theirs, b"x")
         interrupted(process)
@@ -109,10 +113,10 @@ def test_an_interrupt_while_standard_input_is_read(place: Place) -> None:
     os.close(theirs)
 
 
-def test_a_second_interrupt_does_no_harm(place: Place) -> None:
+def test_a_second_interrupt_does_no_harm(site: Site) -> None:
     server = Waiting(0.3)
-    with place.serving(server):
-        process = place.start("kys", "a")
+    with site.serving(server):
+        process = site.start("kys", "a")
         server.taken.wait(60)
         for _ in range(20):
             process.send_signal(signal.SIGINT)
@@ -120,24 +124,26 @@ def test_a_second_interrupt_does_no_harm(place: Place) -> None:
         interrupted(process)
 
 
-def test_an_interrupt_that_the_server_reports_ends_the_client_too(place: Place) -> None:
-    with place.serving(lambda *_: protocol.reply(b"130", [(1, b"so far\n")])):
-        done = place.run("kys", "a")
+def test_an_interrupt_that_the_server_reports_ends_the_client_too(
+    site: Site,
+) -> None:
+    with site.serving(lambda *_: protocol.reply(b"130", [(1, b"so far\n")])):
+        done = site.run("kys", "a")
     assert done == (-signal.SIGINT, b"so far\n", b"")
 
 
 @pytest.mark.parametrize("how", ["ignored", "blocked"])
-def test_an_interrupt_that_the_caller_does_not_want_is_none(place: Place, how: str) -> None:
-    command = f"exec {place.bin}/kys a"
+def test_an_interrupt_that_the_caller_does_not_want_is_none(site: Site, how: str) -> None:
+    command = f"exec {site.bin}/kys a"
     prefix = "trap '' INT" if how == "ignored" else ":"
     if how == "blocked":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     server = Held()
     try:
-        with place.serving(server):
+        with site.serving(server):
             process = subprocess.Popen(
                 ["sh", "-c", f"{prefix}; {command}"], stdin=-3, stdout=-1, stderr=-1,
-                env={**os.environ, **place.environ},
+                env={**os.environ, **site.environ},
             )  # fmt: skip
             server.taken.wait(60)
             process.send_signal(signal.SIGINT)
@@ -156,15 +162,15 @@ print(os.environ.get("_KYCLI_CLIENT"), blocked, signal.getsignal(signal.SIGINT) 
 """
 
 
-def test_python_is_told_whether_an_interrupt_is_only_held(place: Place) -> None:
-    place.script.write_text(MASK)
-    assert place.run("kys", "a").out == b"held True False\n"
+def test_python_is_told_whether_an_interrupt_is_only_held(site: Site) -> None:
+    site.script.write_text(MASK)
+    assert site.run("kys", "a").out == b"held True False\n"
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        assert place.run("kys", "a").out == b" True False\n"
+        assert site.run("kys", "a").out == b" True False\n"
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    done = run("sh", "-c", f"trap '' INT; {place.bin}/kys a", environ=place.environ)
+    done = run("sh", "-c", f"trap '' INT; {site.bin}/kys a", environ=site.environ)
     assert done.out == b"held True True\n"
 
 
@@ -181,11 +187,11 @@ def test_the_python_command_releases_it_and_tells_no_program_it_starts(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_other_signals_end_it_and_so_the_request(place: Place, number: signal.Signals) -> None:
+def test_other_signals_end_it_and_so_the_request(site: Site, number: signal.Signals) -> None:
     server = Waiting()
-    with place.serving(server):
+    with site.serving(server):
         restored = functools.partial(signal.signal, number, signal.SIG_DFL)
-        process = place.start("kys", "a", preexec_fn=restored)  # whoever runs the tests ignores it
+        process = site.start("kys", "a", preexec_fn=restored)  # whoever runs the tests ignores it
         server.taken.wait(60)
         process.send_signal(number)
         assert process.wait(60) == -number
@@ -194,10 +200,10 @@ def test_other_signals_end_it_and_so_the_request(place: Place, number: signal.Si
         assert server.heard == b""
 
 
-def test_stopping_and_going_on_changes_nothing(place: Place) -> None:
+def test_stopping_and_going_on_changes_nothing(site: Site) -> None:
     server = Held()
-    with place.serving(server):
-        process = place.start("kys", "a")
+    with site.serving(server):
+        process = site.start("kys", "a")
         server.taken.wait(60)
         for _ in range(20):
             process.send_signal(signal.SIGSTOP)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kycli.cli.commands.values.reading import write_json
 from kycli.cli.output import tilde
-from kycli.session import control, places
+from kycli.session import control, endpoint
 
 if TYPE_CHECKING:
     from kycli.cli.env import Environment
@@ -19,7 +19,7 @@ def status(env: Environment, arguments: list[str]) -> int:
         facts: dict[str, object] = {"running": found is not None, "enabled": control.is_enabled()}
         if found is not None:
             facts |= {"pid": found.pid, "answers": found.facts is not None, **(found.facts or {})}
-        write_json(env, {**facts, "socket": places.socket_path()})
+        write_json(env, {**facts, "socket": endpoint.socket_path()})
         return 0 if found else 1
     lines = []
     if found is None:
@@ -33,7 +33,7 @@ def status(env: Environment, arguments: list[str]) -> int:
             f"{facts['requests']:,} requests, {facts['workers']} workers, {facts['busy']} busy, "
             f"{facts['stores']} databases open",
         ]
-    lines.append(f"socket: {tilde(places.socket_path())}")
+    lines.append(f"socket: {tilde(endpoint.socket_path())}")
     started = "on demand" if control.is_enabled() else "only by 'kycli server start'"
     lines.append(f"started {started}")
     for line in lines:
