@@ -475,8 +475,8 @@ def _variables(given: list[bytes]) -> bytes:
             continue
         if name not in _OF_LOGIN:
             attributes, _, value = value.partition(b"=")
-            if b"x" not in attributes:
-                continue
+            if b"x" not in attributes or b"a" in attributes or b"A" in attributes:
+                continue  # commands do not see it; they see no array
         variables.append(name + value)
     return b"".join([variable + b"\0" for variable in variables])
 

@@ -22,10 +22,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* What bash has. */
+/* What bash has. A text that it does not change is const here, if not in its own headers. */
 
 typedef struct word_desc {
     char *word;
@@ -48,25 +49,32 @@ typedef struct variable {
 } SHELL_VAR;
 
 struct builtin {
-    char *name;
+    const char *name;
     int (*function)(WORD_LIST *);
     int flags;
-    char *const *long_doc;
+    const char *const *long_doc;
     const char *short_doc;
     char *handle;
 };
 
 enum { ENABLED = 0x01 };                                                         /* flags */
-enum { EXPORTED = 0x1, READONLY = 0x2, INVISIBLE = 0x1000, NO_ASSIGN = 0x4000 }; /* attributes */
+enum {                                                                           /* attributes */
+    EXPORTED = 0x1,
+    READONLY = 0x2,
+    ARRAY = 0x4,
+    ASSOCIATIVE = 0x40,
+    INVISIBLE = 0x1000,
+    NO_ASSIGN = 0x4000,
+};
 
 extern pid_t dollar_dollar_pid;
 extern int variable_context;
 
 SHELL_VAR *find_variable(const char *name);
-char *get_variable_value(SHELL_VAR *variable);
-SHELL_VAR *bind_variable(const char *name, char *value, int flags);
+const char *get_variable_value(SHELL_VAR *variable);
+SHELL_VAR *bind_variable(const char *name, const char *value, int flags);
 SHELL_VAR *make_local_variable(const char *name, int flags);
-void stupidly_hack_special_variables(char *name);
+void stupidly_hack_special_variables(const char *name);
 
 /* What the functions have. */
 
@@ -77,7 +85,6 @@ enum status {
     NOT_DONE = 200, /* the whole call: nothing was sent */
     SENT = 201,     /* the rest of the call: it was sent, $__kycli_got is the reply, or empty */
     NOT_PRINTED,    /* print $__kycli_got */
-    NOT_SET,        /* put $__kycli_got into the variable */
 };
 
 /* A request is one write, which is atomic up to this size. */
@@ -116,7 +123,7 @@ struct request {
 static const char *value_of(const char *name)
 {
     SHELL_VAR *variable = find_variable(name);
-    char *value = variable ? get_variable_value(variable) : NULL;
+    const char *value = variable ? get_variable_value(variable) : NULL;
 
     return value ? value : "";
 }
@@ -158,6 +165,12 @@ static void add_number(struct request *request, long number)
     add(request, digits);
 }
 
+/* Whether commands see a variable. They see no array. */
+static int is_exported(const SHELL_VAR *variable)
+{
+    return (variable->attributes & (EXPORTED | ARRAY | ASSOCIATIVE)) == EXPORTED;
+}
+
 /* Add the variables, as the functions do. */
 static void add_variables(struct request *request)
 {
@@ -170,7 +183,7 @@ static void add_variables(struct request *request)
         value = variable ? get_variable_value(variable) : NULL;
         if (value && (*value || variables[i].may_be_empty)) {
             if (!variables[i].is_always)
-                add(request, variable->attributes & EXPORTED ? "x=" : "=");
+                add(request, is_exported(variable) ? "x=" : "=");
             add(request, value);
         }
         end_field(request);
@@ -279,7 +292,7 @@ static int wait_for_reply(void)
  * Read the reply to a request and return it, without its number: "=TEXT" or ":CODE:KIND:TEXT". Return
  * NULL if it does not come: the server has ended, a signal has come or it takes long.
  */
-static char *read_reply(int id)
+static const char *read_reply(int id)
 {
     static char reply[MOST_REPLY];
     size_t size = 0;
@@ -306,7 +319,7 @@ static char *read_reply(int id)
 /*
  * Print a text; return what is not printed. That nobody reads it is no error, and kills nobody.
  */
-static char *print(char *text)
+static const char *print(const char *text)
 {
     struct pollfd output = { STDOUT_FILENO, POLLOUT, 0 };
     const struct timespec at_once = { 0, 0 };
@@ -333,30 +346,26 @@ static char *print(char *text)
     return text;
 }
 
-/* Put a text into a variable, as `printf -v` does; return whether that is done. */
-static int set(char *name, char *text)
+/* Put a text into a variable, as `printf -v` does; return whether that is done. Bash says why not. */
+static int set(const char *name, const char *text)
 {
-    SHELL_VAR *variable = find_variable(name);
+    SHELL_VAR *variable = bind_variable(name, text, 0);
 
-    if (variable && variable->attributes & (READONLY | NO_ASSIGN))
-        return 0;
-    variable = bind_variable(name, text, 0);
-    if (!variable || variable->attributes & (READONLY | NO_ASSIGN))
-        return 0;
-    variable->attributes &= ~INVISIBLE;
+    if (variable && !(variable->attributes & (READONLY | NO_ASSIGN)))
+        variable->attributes &= ~INVISIBLE;
     stupidly_hack_special_variables(name);
-    return 1;
+    return variable && !(variable->attributes & (READONLY | NO_ASSIGN));
 }
 
 /* Give the functions a variable, which is local to the one that has called. */
-static void give(const char *name, char *value)
+static void give(const char *name, const char *value)
 {
     make_local_variable(name, 0);
     bind_variable(name, value, 0);
 }
 
 /* Have the functions finish a call that was sent. They find what they leave in mid-call themselves. */
-static int leave(int id, const char *link, char *reply)
+static int leave(int id, const char *link, const char *reply)
 {
     char number[24], process[24];
 
@@ -376,46 +385,62 @@ static int leave(int id, const char *link, char *reply)
     return SENT;
 }
 
-/* Do what a reply says, if that is simple. */
-static int take(char *reply, char *variable, int id, const char *link)
+/* Do what a reply says, if that is simple: a text, or a status alone. */
+static int take(const char *reply, const char *variable, int id, const char *link)
 {
-    char *text = reply + 1;
+    const char *text = reply + 1;
+    char *rest;
     long code = 0;
 
     if (*reply == ':') {
-        code = strtol(text, &text, 10);
-        if (strcmp(text, ":o:") || code < 0 || code >= NOT_DONE)
+        code = strtol(text, &rest, 10);
+        if (strcmp(rest, ":o:") != 0 || code < 0 || code >= NOT_DONE)
             return leave(id, link, reply);
-        text += 3;
+        text = "";
     }
-    if (variable && !set(variable, text)) {
-        give("__kycli_got", text);
-        return NOT_SET;
-    }
-    if (!variable && *text && *(text = print(text))) {
+    if (variable)
+        return set(variable, text) ? (int)code : EXIT_FAILURE;
+    text = print(text);
+    if (*text) {
         give("__kycli_got", text);
         return NOT_PRINTED;
     }
     return (int)code;
 }
 
-/* Make a pipe for the reply to one call; return whether there is one. */
+static void close_other(int file)
+{
+    if (file >= 0 && file != REPLIES)
+        close(file);
+}
+
+/*
+ * Make a pipe for the reply to one call; return whether there is one. It stays open, lest something
+ * else get the number. Where many descriptors are open, any of these may have the number already.
+ */
 static int open_replies(void)
 {
     char name[40];
-    int ends[2], both, is_open = 0;
+    int ends[2], both, is_open;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return 0;
     snprintf(name, sizeof name, "/proc/self/fd/%d", ends[0]);
     both = open(name, O_RDWR | O_CLOEXEC); /* one that does not end with the server */
-    if (both >= 0) {
-        is_open = dup3(both, REPLIES, O_CLOEXEC) == REPLIES;
-        close(both);
-    }
-    close(ends[0]);
-    close(ends[1]);
+    is_open = both == REPLIES || (both >= 0 && dup3(both, REPLIES, O_CLOEXEC) == REPLIES);
+    close_other(both);
+    close_other(ends[0]);
+    close_other(ends[1]);
     return is_open;
+}
+
+/* Send a request; return whether it was sent. */
+static int send_request(const struct request *request)
+{
+    struct stat status;
+
+    return fstat(REQUESTS, &status) == 0 && S_ISFIFO(status.st_mode)
+        && write(REQUESTS, request->text, request->size) == (ssize_t)request->size;
 }
 
 /* Whether a call by a subshell can be made: it was forked by the shell that has the pipes. */
@@ -432,9 +457,8 @@ static int ask(WORD_LIST *words)
 {
     static int last;
     static struct request request;
-    const char *program, *link = NULL;
-    char *variable = NULL, *reply;
-    int id, status;
+    const char *program, *link = NULL, *variable = NULL, *reply;
+    int id;
 
     if (!words || variable_context == 0)
         return NOT_DONE;
@@ -461,18 +485,13 @@ static int ask(WORD_LIST *words)
         return NOT_DONE;
     if (*link == '0' && !open_replies())
         return NOT_DONE;
-    if (write(REQUESTS, request.text, request.size) != (ssize_t)request.size) {
-        status = NOT_DONE;
-    } else {
-        reply = read_reply(id);
-        status = reply ? take(reply, variable, id, link) : leave(id, link, NULL);
-    }
-    if (*link == '0' && status != SENT)
-        close(REPLIES);
-    return status;
+    if (!send_request(&request))
+        return NOT_DONE;
+    reply = read_reply(id);
+    return reply ? take(reply, variable, id, link) : leave(id, link, NULL);
 }
 
-static char *const help[] = { "Part of the functions of kycli.", NULL };
+static const char *const help[] = { "Part of the functions of kycli.", NULL };
 
 /* What `enable -f` looks for: the name of the builtin, and _struct. */
 struct builtin __kycli_ask_struct = { "__kycli_ask", ask, ENABLED, help, "__kycli_ask", NULL };

@@ -542,11 +542,11 @@ function __kycli_verb {
 
 # What is left to do after the builtin: see the statuses in builtin.c.
 function __kycli_else {
+    local __kycli_failed=''
     case $1 in
     200) __kycli_slow "${@:2}" || return "$?" ;;
     201) __kycli_went "${@:2}" || return "$?" ;;
     202) __kycli_out "$__kycli_got" || return 1 ;;
-    203) printf -v "$4" %s "$__kycli_got" || return 1 ;;
     *) return "$1" ;;
     esac
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -96,6 +97,19 @@ def test_it_sets_a_variable_as_printf_does(value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "declared", ["readonly x", "declare -n x=x", "declare -n x=y y=x", "declare -n x='y[@]'"]
+)
+def test_bash_says_once_why_it_cannot_set_a_variable(declared: str) -> None:
+    said = [
+        script(f"kys k v\nkyg -v y k\nunset y\n{declared}\n{how}; echo $?")
+        for how in ("kyg -v x k", "printf -v x %s v")
+    ]
+    assert said[0].out == said[1].out
+    errors = [re.sub(r"^.* line \d+: ", "", done.err, flags=re.MULTILINE) for done in said]
+    assert errors[0] == errors[1] != ""
+
+
+@pytest.mark.parametrize(
     ("name", "look"),
     [
         ("IFS", "set -- $text; echo $#"),
@@ -131,6 +145,18 @@ def test_variables_are_those_of_the_function_that_calls() -> None:
     missing = "kycli: no key 'k' in scope 'other'"
     # A local variable is exported if the one that it hides is.
     assert said == ["inner", "2", "outer", missing, "2"]
+
+
+@pytest.mark.usefixtures("with_and_without_builtin")
+def test_an_array_is_not_exported() -> None:
+    said = check(
+        """
+        kys k v; kyg -v x k
+        declare -ax KYCLI_SCOPE=(other); kyg k; command kyg k; unset KYCLI_SCOPE
+        declare -Ax KYCLI_SCOPE=([0]=other); kyg k; command kyg k
+        """
+    )
+    assert said == ["v"] * 4
 
 
 def test_requests_of_all_sizes_around_the_limit() -> None:
@@ -172,11 +198,12 @@ def test_signals_while_it_waits() -> None:
         trap 'hits=$((hits + 1)); echo >&8' USR1
         hits=0
         # A trap inside of a trap inside of a trap, and bash has no stack left.
-        (while kill -USR1 $$ 2>/dev/null; do read -r -u 8 _; sleep 0.0002; done) & other=$!
+        (while kill -USR1 $$ 2>/dev/null; do read -r -t 5 -u 8 _; sleep 0.0002; done) & other=$!
         for ((i = 0; i < 300; i++)); do
             : & kyg -v x k
             [[ $x == v ]] || echo "$i: $x"
-            x=$(kyg k)
+            # No $( ), which bash 5.2 cannot read while a trap runs.
+            (kyg k) >file; read -r x <file
             [[ $x == v ]] || echo "$i: $x"
         done
         kill "$other"; wait "$other" || :
@@ -221,6 +248,37 @@ def test_many_subshells_leave_no_descriptor_and_no_process() -> None:
         """
     )
     assert said == ["0", "v", "v", "v"]
+
+
+def test_the_number_of_the_pipe_of_replies_is_given_to_nothing_else() -> None:
+    """Not even to that pipe while it is made, where all below it are in use."""
+    said = check(
+        """
+        kys k v; kyg -v x k; kyg -v x k
+        for n in {3..63}; do [[ -e /dev/fd/$n ]] || eval "exec $n</dev/null"; done
+        echo mine >file
+        (
+            kyg k; exec {one}<file; kyg k; exec {two}<file; kyg k
+            read -r -u "$one" text; echo "$text"; read -r -u "$two" text; echo "$text"
+            echo "$((one > 67)) $((two > 67))"
+        )
+        (exec 67<&-; kyg k; exec {one}<file; kyg k; read -r -u "$one" text; echo "$text")
+        """
+    )
+    assert said == ["v", "v", "v", "mine", "mine", "1 1", "v", "v", "mine"]
+
+
+@pytest.mark.usefixtures("with_and_without_builtin")
+def test_a_file_in_place_of_the_pipe_of_requests() -> None:
+    said = check(
+        """
+        kys k v; kyg -v x k; kyg -v x k
+        exec 64>file
+        kyg k; kys k w; kyg k; (kyg k); kyg -v x k; echo "$x"
+        [[ -s file ]] || echo empty
+        """
+    )
+    assert said == ["v", "w", "w", "w", "empty"]
 
 
 def test_a_full_pipe_that_does_not_block() -> None:
