@@ -443,14 +443,19 @@ static int send_request(const struct request *request)
         && write(REQUESTS, request->text, request->size) == (ssize_t)request->size;
 }
 
-/* Whether a call by a subshell can be made: it was forked by the shell that has the pipes. */
-static int is_subshell(void)
+/* Whether there is a server. Where none can be started, a request that was sent is in doubt. */
+static int has_server(void)
 {
     struct pollfd alive = { ALIVE, 0, 0 };
 
+    return poll(&alive, 1, 0) == 0;
+}
+
+/* Whether this is a subshell that has not called by the functions, of the shell with the pipes. */
+static int is_subshell(void)
+{
     return getpid() != dollar_dollar_pid && is_process(value_of("__kycli_shell"), dollar_dollar_pid)
-        && !is_process(value_of("__kycli_pid"), getpid()) && !*value_of("__kycli_off")
-        && poll(&alive, 1, 0) == 0;
+        && !is_process(value_of("__kycli_pid"), getpid()) && !*value_of("__kycli_off");
 }
 
 static int ask(WORD_LIST *words)
@@ -481,11 +486,8 @@ static int ask(WORD_LIST *words)
         link = "2";
     else if (is_subshell())
         link = "0";
-    if (!link || !write_request(&request, program, words, variable ? "v" : "p", link, id))
-        return NOT_DONE;
-    if (*link == '0' && !open_replies())
-        return NOT_DONE;
-    if (!send_request(&request))
+    if (!link || !write_request(&request, program, words, variable ? "v" : "p", link, id)
+        || !has_server() || (*link == '0' && !open_replies()) || !send_request(&request))
         return NOT_DONE;
     reply = read_reply(id);
     return reply ? take(reply, variable, id, link) : leave(id, link, NULL);

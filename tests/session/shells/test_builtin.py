@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,17 @@ from pathlib import Path
 
 import pytest
 from cli.harness import run_program
-from session.bashes import BASH, INIT, check, environment, needs_bash, script, wait_for
+from session.bashes import (
+    BASH,
+    INIT,
+    check,
+    environment,
+    initial,
+    needs_bash,
+    script,
+    servers,
+    wait_for,
+)
 
 pytestmark = needs_bash
 
@@ -235,6 +246,33 @@ def test_a_request_that_takes_long() -> None:
         """
     )
     assert said == ["here", "there"]
+
+
+@pytest.mark.usefixtures("with_and_without_builtin")
+def test_nothing_is_in_doubt_where_the_server_had_ended_and_none_can_be_started() -> None:
+    """After an upgrade, say."""
+    shell = subprocess.Popen(
+        [
+            *(BASH, "--norc", "-c"),
+            initial()
+            + """
+            kys k v; kyg -v x k; kyg -v x k; echo ready; read -r _
+            until read -r -t 0 -u 65; do sleep 0.02; done # the server has ended
+            __kycli_version=other
+            kys k w; echo $?; kyg k; (kys k x; echo $?); kyg -v x k; echo "$x"
+            """,
+        ],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == "ready\n"
+    for pid in servers(shell.pid):
+        os.kill(pid, signal.SIGKILL)
+    out, _ = shell.communicate("\n", timeout=60)
+    assert out.split() == ["0", "w", "0", "x"]
 
 
 def test_many_subshells_leave_no_descriptor_and_no_process() -> None:
