@@ -350,11 +350,12 @@ static const char *print(const char *text)
 static int set(const char *name, const char *text)
 {
     SHELL_VAR *variable = bind_variable(name, text, 0);
+    int is_set = variable && !(variable->attributes & (READONLY | NO_ASSIGN));
 
-    if (variable && !(variable->attributes & (READONLY | NO_ASSIGN)))
+    if (is_set)
         variable->attributes &= ~INVISIBLE;
     stupidly_hack_special_variables(name);
-    return variable && !(variable->attributes & (READONLY | NO_ASSIGN));
+    return is_set;
 }
 
 /* Give the functions a variable, which is local to the one that has called. */
@@ -451,7 +452,7 @@ static int has_server(void)
     return poll(&alive, 1, 0) == 0;
 }
 
-/* Whether this is a subshell that has not called by the functions, of the shell with the pipes. */
+/* Whether the shell that has the pipes forked this one, and no function has made a pipe for it. */
 static int is_subshell(void)
 {
     return getpid() != dollar_dollar_pid && is_process(value_of("__kycli_shell"), dollar_dollar_pid)
