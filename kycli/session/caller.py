@@ -152,10 +152,11 @@ class Caller:
 
     def _are_added(self, entries: Entries, directory: bytes) -> bool:
         """Add the ways to the caller's directory and to all paths; return whether it worked."""
+        known: dict[bytes, bytes | None] = {}
         try:
             # The name of one that was removed means none, or later another one.
             return os.path.samefile(directory, b".") and all(
-                _add_way(entries, way)
+                _add_way(entries, way, known)
                 for way in (directory, os.getcwdb(), *map(os.fsencode, self._paths))
             )
         except OSError:
@@ -188,8 +189,12 @@ def names_descriptors(text: bytes) -> bool:
     return re.search(_DESCRIPTORS, text) is not None
 
 
-def _add_way(entries: Entries, path: bytes) -> bool:
-    """Add all entries that an absolute path leads through; return whether that was possible."""
+def _add_way(entries: Entries, path: bytes, known: dict[bytes, bytes | None]) -> bool:
+    """Add all entries that an absolute path leads through; return whether that was possible.
+
+    Parameters:
+        known: what the entries are that were added, by path: see ``_target``. More are added.
+    """
     directory = b"/"
     names = path.split(b"/")[::-1]
     links = 0
@@ -199,22 +204,30 @@ def _add_way(entries: Entries, path: bytes) -> bool:
             directory = os.path.dirname(directory)
         if name in (b"", b".", b".."):
             continue
-        # Before it is looked at, so that no change is missed.
-        if not entries.add(directory, name):
-            return False
         found = os.path.join(directory, name)
-        try:
-            status = os.lstat(found)
-        except FileNotFoundError:
+        if found not in known:
+            # Before it is looked at, so that no change is missed.
+            if not entries.add(directory, name):
+                return False
+            known[found] = _target(found)
+        target = known[found]
+        if target is None:
             return True
-        if not S_ISLNK(status.st_mode):
+        if not target:
             directory = found
             continue
         links += 1
         if links > _MOST_LINKS:
             return False
-        target = os.readlink(found)
         if target[:1] == b"/":
             directory = b"/"
         names += target.split(b"/")[::-1]
     return True
+
+
+def _target(path: bytes) -> bytes | None:
+    """Return what a link contains, b"" if it is no link; None if nothing is there."""
+    try:
+        return os.readlink(path) if S_ISLNK(os.lstat(path).st_mode) else b""
+    except FileNotFoundError:
+        return None

@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_AWAKE = 0.0004
-"""How many seconds to poll: the time that a shell needs between two calls."""
+_AWAKE = 0.001
+"""How many seconds to poll: what a shell needs between two calls, with a fork for each."""
 
 _FAST_TURNS = 2
 """How many short waits in a row start polling; one may be between a connection and its request."""
