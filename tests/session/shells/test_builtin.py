@@ -210,7 +210,7 @@ def test_signals_while_it_waits() -> None:
         hits=0
         # A trap inside of a trap inside of a trap, and bash has no stack left. It may lose a signal
         # that comes at the end of a trap.
-        (while kill -USR1 $$ 2>/dev/null; do read -r -t 1 -u 8 _ || :; sleep 0.0002; done) & other=$!
+        (while kill -USR1 $$ 2>/dev/null; do read -r -t 1 -u 8 _ || :; sleep 0.001; done) & other=$!
         for ((i = 0; i < 300; i++)); do
             : & kyg -v x k
             [[ $x == v ]] || echo "$i: $x"
