@@ -1,7 +1,7 @@
 /*
  * A builtin for bash that makes an ordinary call: it sends a request to the server of this shell and
- * takes a short reply. Whatever else there is to do, the functions of kycli.bash do, which load this
- * file with `enable -f`. They tell what the descriptors and variables are; bash.py says what is sent.
+ * takes a short reply. The functions of kycli.bash do everything else. That script loads this file with
+ * `enable -f`, and says what the descriptors and variables are; bash.py says what is sent.
  *
  *     __kycli_ask PROGRAM [-v VAR] [WORD ...]
  *
@@ -62,7 +62,9 @@ enum {                                                                          
     EXPORTED = 0x1,
     READONLY = 0x2,
     ARRAY = 0x4,
+    INTEGER = 0x10,
     ASSOCIATIVE = 0x40,
+    REFERENCE = 0x800,
     INVISIBLE = 0x1000,
     NO_ASSIGN = 0x4000,
 };
@@ -71,6 +73,7 @@ extern pid_t dollar_dollar_pid;
 extern int variable_context;
 
 SHELL_VAR *find_variable(const char *name);
+SHELL_VAR *find_variable_noref(const char *name);
 const char *get_variable_value(SHELL_VAR *variable);
 SHELL_VAR *bind_variable(const char *name, const char *value, int flags);
 SHELL_VAR *make_local_variable(const char *name, int flags);
@@ -84,7 +87,7 @@ enum { REQUESTS = 64, ALIVE = 65, REPLIES = 67 };
 enum status {
     NOT_DONE = 200, /* the whole call: nothing was sent */
     SENT = 201,     /* the rest of the call: it was sent, $__kycli_got is the reply, or empty */
-    NOT_PRINTED,    /* print $__kycli_got */
+    NOT_PRINTED = 202, /* print $__kycli_got */
 };
 
 /* A request is one write, which is atomic up to this size. */
@@ -99,7 +102,7 @@ enum { AWAKE = 200 };
 /* How many calls to make before looking again whether a CPU is free. */
 enum { LOOK_CALLS = 16 };
 
-/* After so many ms the functions ask the server what has become of the request. */
+/* After so many ms the functions wait for the reply. */
 enum { MOST_WAIT = 200 };
 
 /* The variables of each request, in the order of VARIABLES in shells/__init__.py. */
@@ -346,6 +349,17 @@ static const char *print(const char *text)
     return text;
 }
 
+/*
+ * Whether it takes the functions to set a variable: they refuse integers, as bash evaluates what is
+ * assigned to one, which may run commands. A reference may lead to an element of an array of them.
+ */
+static int is_special(const char *name)
+{
+    const SHELL_VAR *variable = find_variable_noref(name);
+
+    return variable && variable->attributes & (INTEGER | REFERENCE);
+}
+
 /* Put a text into a variable, as `printf -v` does; return whether that is done. Bash says why not. */
 static int set(const char *name, const char *text)
 {
@@ -365,7 +379,7 @@ static void give(const char *name, const char *value)
     bind_variable(name, value, 0);
 }
 
-/* Have the functions finish a call that was sent. They find what they leave in mid-call themselves. */
+/* Have the functions finish a call that was sent. The variables say that its reply is to come. */
 static int leave(int id, const char *link, const char *reply)
 {
     char number[24], process[24];
@@ -393,6 +407,8 @@ static int take(const char *reply, const char *variable, int id, const char *lin
     char *rest;
     long code = 0;
 
+    if (variable && is_special(variable))
+        return leave(id, link, reply);
     if (*reply == ':') {
         code = strtol(text, &rest, 10);
         if (strcmp(rest, ":o:") != 0 || code < 0 || code >= NOT_DONE)

@@ -2,8 +2,8 @@
 #
 # A function writes a request to a pipe that a server of this shell reads, and reads the reply from a
 # pipe of its own process. The first call starts the server; kycli/session/shells/bash.py says what
-# is written. A builtin (builtin.c) makes most calls, faster than functions can. What it cannot do, or
-# where it cannot be loaded, functions do. Where they cannot, they run the command.
+# is written. A builtin (builtin.c) makes most calls, faster than functions can. Functions make the
+# others, and all where bash cannot load it. Where they cannot work, they run the command.
 #
 # 64  requests: all processes of the shell write, the server reads, and ends when nobody can write
 # 65  whether there is a server: it alone can write here, and never does. So this is at its end, and
@@ -33,7 +33,7 @@ fi
 
 # The pipes of this shell, as far as it has none of its own yet.
 function __kycli_open {
-    local __kycli_q __kycli_n
+    local __kycli_n
     [[ ${__kycli_shell-} == "$$" ]] && __kycli_has_pipes && return 0
     for __kycli_n in 64 65 66 67; do
         # A pipe is that of a shell that started this one.
@@ -139,8 +139,8 @@ function __kycli_start {
     return 1
 }
 
-# Send the request __kycli_text, number __kycli_id, and put its reply into __kycli_reply. With
-# __kycli_sent, it was sent, and the pipe ended or has something else.
+# Send the request __kycli_text, number __kycli_id, and put its reply into __kycli_reply. If
+# __kycli_sent is 1, the builtin has sent it, and __kycli_reply is what it got, or empty.
 # 1: nothing was done. 2: whether it was done is not known.
 function __kycli_exchange {
     local __kycli_body='' __kycli_head=$__kycli_text __kycli_tries=0 __kycli_code=1
@@ -226,7 +226,7 @@ function __kycli_wait {
 }
 
 # A call that the builtin does not make: the first ones of a shell, one inside of another, those with
-# long values, and to a terminal.
+# long values, to a terminal, into an array, and all where there is no builtin.
 function __kycli_slow {
     local __kycli_outer=${__kycli_inner-} __kycli_inner=$BASHPID __kycli_program=$1 __kycli_sent=0
     local __kycli_kind=p __kycli_var='' __kycli_nested='' __kycli_id='' __kycli_reply=''
@@ -271,7 +271,7 @@ function __kycli_went {
     __kycli_take "$@" || return "$?"
 }
 
-# Send and receive with all care. From the second call of a process on, the server keeps its end of
+# Get the reply to a call, which the builtin may have sent. From the second call of a process on, the server keeps its end of
 # the pipe, and the process closes its own. So the pipe ends when the server does.
 function __kycli_do {
     local __kycli_streams=tpt __kycli_code __kycli_text
@@ -393,13 +393,31 @@ function __kycli_err {
 }
 
 function __kycli_set {
-    printf -v "$__kycli_var" %s "$1" || __kycli_failed=1
+    if __kycli_is_refused "$__kycli_var"; then
+        __kycli_failed=1
+    else
+        printf -v "$__kycli_var" %s "$1" || __kycli_failed=1
+    fi
 }
 
 function __kycli_clear {
     # Without a compound assignment.
-    mapfile -t "$__kycli_var" </dev/null || __kycli_failed=1
+    if ! mapfile -t "$__kycli_var" </dev/null || __kycli_is_refused "${__kycli_var}[0]" ||
+        ! mapfile -t "$__kycli_var" </dev/null; then
+        __kycli_failed=1
+    fi
     __kycli_items=0
+}
+
+# Make a variable empty. Whether it cannot be set, or is an integer: bash evaluates what is assigned
+# to one, which may run commands.
+function __kycli_is_refused {
+    printf -v "$1" %s '' || return 0
+    while [[ -R $1 ]]; do
+        eval "set -- \"\${!$1}\"" # what the reference leads to
+    done
+    [[ ${!1@a} == *i* ]] || return 1
+    __kycli_err "kycli: '$__kycli_var' is an integer variable, and bash would evaluate the value"$'\n''hint: declare +i, or take another variable'$'\n'
 }
 
 function __kycli_item {
@@ -409,7 +427,7 @@ function __kycli_item {
 
 # Print to standard output. That nobody reads it is no error, and kills nobody.
 function __kycli_print {
-    local __kycli_q='' __kycli_trap='' __kycli_bad=''
+    local __kycli_q='' __kycli_trap=''
     if [[ -p /dev/fd/1 || -S /dev/fd/1 ]]; then
         # What is set for SIGPIPE can be had without a process by a pipe alone.
         {

@@ -67,7 +67,6 @@ def test_a_shell_that_takes_the_place_of_this_one_does_without_it() -> None:
 DECLARED = (
     "unset x",
     "x=before",
-    "declare -i x=1",
     "declare -u x=A",
     "declare -l x=a",
     "declare -c x",
@@ -82,7 +81,6 @@ DECLARED = (
     "declare -t x=1",
     "set -a; unset x",
     "set -o posix; readonly x=1",
-    "shopt -s localvar_inherit; declare -i x=4",
 )
 
 
@@ -103,8 +101,30 @@ def test_it_sets_a_variable_as_printf_does(value: str) -> None:
     ]
     assert said[0].lines == said[1].lines
     assert len(said[0].lines) > 60
-    if value == "7+1":
-        assert 'declare -i x="8"' in said[0].lines
+
+
+@pytest.mark.usefixtures("with_and_without_builtin")
+@pytest.mark.parametrize(
+    "declared",
+    ["-i x", "-i x=1", "-ai x", "-ai x=(1 2)", "-i y; declare -n x=y", "-ai y; declare -n x=y[1]"],
+)
+def test_an_integer_variable_is_refused_as_bash_would_evaluate_the_value(declared: str) -> None:
+    """Such a value may be ``a[$(command)]``."""
+    done = script(
+        f"""
+        kys evil 'q[$(echo run >&2)]'; kyg -v z evil; kyg -v z evil
+        declare {declared}
+        kyg -v x evil; echo $?
+        [[ ${{x@a}} != *a* ]] || {{ kyg -v 'x[1]' evil; echo $?; kyg -a x evil evil; echo $?; }}
+        f() {{ local -i x; kyg -v x evil; echo $?; }}; f
+        kyg -v z evil; echo "$z"
+        """
+    )
+    *codes, last = done.lines
+    assert set(codes) == {"1"}
+    assert last == "q[$(echo run >&2)]"
+    assert "run\n" not in done.err
+    assert "is an integer variable" in done.err
 
 
 @pytest.mark.parametrize(
