@@ -14,6 +14,7 @@ import pytest
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from legacy.making import old_database
 from legacy.old_release import KEY, OTHER_KEY
 from legacy.reading import open_old, read_archive, read_history, read_rows
 
@@ -240,20 +241,6 @@ def test_sql_tells_a_value_as_the_reader_does(raws: list[Any], is_json: bool) ->
 
 
 # Tables that do not agree
-
-
-def old_database(path: Path, script: str) -> None:
-    connection = apsw.Connection(str(path))
-    connection.execute(
-        """CREATE TABLE kvstore (key TEXT PRIMARY KEY, value TEXT, expires_at DATETIME);
-        CREATE TABLE audit_log (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, value TEXT,
-            timestamp DATETIME DEFAULT (STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW')));
-        CREATE TABLE archive (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, value TEXT,
-            deleted_at DATETIME DEFAULT CURRENT_TIMESTAMP);
-        CREATE INDEX idx_audit_key ON audit_log (key);"""
-    )
-    connection.execute(script)
-    connection.close()
 
 
 _TIMES = st.integers(0, 5000).map(lambda ms: f"2026-01-01 00:00:{ms // 1000:02}.{ms % 1000:03}")

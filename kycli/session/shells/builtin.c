@@ -85,8 +85,8 @@ enum { REQUESTS = 64, ALIVE = 65, REPLIES = 67 };
 
 /* What the functions are to do. No command of theirs has such a status. */
 enum status {
-    NOT_DONE = 200, /* the whole call: nothing was sent */
-    SENT = 201,     /* the rest of the call: it was sent, $__kycli_got is the reply, or empty */
+    NOT_DONE = 200,    /* the whole call: nothing was sent */
+    SENT = 201,        /* the rest of the call: it was sent, $__kycli_got is the reply, or empty */
     NOT_PRINTED = 202, /* print $__kycli_got */
 };
 
@@ -350,8 +350,8 @@ static const char *print(const char *text)
 }
 
 /*
- * Whether it takes the functions to set a variable: they refuse integers, as bash evaluates what is
- * assigned to one, which may run commands. A reference may lead to an element of an array of them.
+ * Whether it takes the functions to set a variable: bash evaluates what is assigned to an integer,
+ * which may run commands. A reference may lead to an element of an array of integers.
  */
 static int is_special(const char *name)
 {

@@ -337,7 +337,7 @@ function __kycli_nest {
 
 # Do what a reply says.
 function __kycli_take {
-    local __kycli_rest __kycli_code __kycli_what __kycli_failed=''
+    local __kycli_rest __kycli_code __kycli_what __kycli_failed='' __kycli_items __kycli_integers
     [[ $__kycli_reply != "$__kycli_id="* ]] || __kycli_reply=$__kycli_id:0:o:${__kycli_reply#*=}
     __kycli_rest=${__kycli_reply#*:}
     __kycli_code=${__kycli_rest%%:*}
@@ -393,36 +393,51 @@ function __kycli_err {
 }
 
 function __kycli_set {
-    if __kycli_is_refused "$__kycli_var"; then
-        __kycli_failed=1
+    if ! __kycli_is_number "$1" && __kycli_is_integer "$__kycli_var"; then
+        __kycli_refuse
     else
         printf -v "$__kycli_var" %s "$1" || __kycli_failed=1
     fi
 }
 
 function __kycli_clear {
+    __kycli_items=0 __kycli_integers=''
     # Without a compound assignment.
-    if ! mapfile -t "$__kycli_var" </dev/null || __kycli_is_refused "${__kycli_var}[0]" ||
-        ! mapfile -t "$__kycli_var" </dev/null; then
+    if mapfile -t "$__kycli_var" </dev/null; then
+        ! __kycli_is_integer "${__kycli_var}[0]" || __kycli_integers=1
+        mapfile -t "$__kycli_var" </dev/null
+    else
         __kycli_failed=1
     fi
-    __kycli_items=0
 }
 
-# Make a variable empty. Whether it cannot be set, or is an integer: bash evaluates what is assigned
-# to one, which may run commands.
-function __kycli_is_refused {
-    printf -v "$1" %s '' || return 0
+function __kycli_item {
+    if [[ $__kycli_integers && ! $__kycli_failed ]] && ! __kycli_is_number "$1"; then
+        __kycli_refuse
+    fi
+    [[ $__kycli_failed ]] || printf -v "${__kycli_var}[__kycli_items]" %s "$1" || __kycli_failed=1
+    __kycli_items=$((__kycli_items + 1))
+}
+
+# Bash evaluates what is assigned to an integer variable, which may run commands. So such a variable
+# takes numbers alone, and is left empty.
+
+function __kycli_is_number {
+    [[ $1 == ?(-)@(0|[1-9]*([0-9])) ]] || return 1
+}
+
+# Whether a variable is an integer, or the array that it is in. It is empty afterwards.
+function __kycli_is_integer {
+    printf -v "$1" %s '' 2>/dev/null || return 1
     while [[ -R $1 ]]; do
         eval "set -- \"\${!$1}\"" # what the reference leads to
     done
     [[ ${!1@a} == *i* ]] || return 1
-    __kycli_err "kycli: '$__kycli_var' is an integer variable, and bash would evaluate the value"$'\n''hint: declare +i, or take another variable'$'\n'
 }
 
-function __kycli_item {
-    [[ $__kycli_failed ]] || printf -v "${__kycli_var}[__kycli_items]" %s "$1" || __kycli_failed=1
-    __kycli_items=$((__kycli_items + 1))
+function __kycli_refuse {
+    __kycli_failed=1
+    __kycli_err "kycli: the integer variable '$__kycli_var' takes decimal numbers alone"$'\n''hint: declare +i, or take another variable'$'\n'
 }
 
 # Print to standard output. That nobody reads it is no error, and kills nobody.
@@ -518,7 +533,7 @@ function __kycli_plain_text {
 }
 
 function __kycli_plain_items {
-    local __kycli_got __kycli_code __kycli_failed='' __kycli_items
+    local __kycli_got __kycli_code __kycli_failed='' __kycli_items __kycli_integers
     __kycli_got=$(
         set +e
         {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli.harness import run_program
+from examples import ROOT
 from session.bashes import (
     BASH,
     INIT,
@@ -24,6 +25,8 @@ from session.bashes import (
     wait_for,
 )
 
+from kycli.session.shells import OF_LOGIN, VARIABLES
+
 pytestmark = needs_bash
 
 
@@ -34,6 +37,13 @@ def printed() -> str:
 def test_it_is_loaded() -> None:
     said = check('type -t __kycli_ask; [[ $__kycli_native == "$$" ]] && echo ours')
     assert said == ["builtin", "ours"]
+
+
+def test_it_sends_the_variables_that_the_functions_send() -> None:
+    source = (ROOT / "kycli/session/shells/builtin.c").read_text()
+    rows = re.findall(r'\{ "(\w+)", (\d), (\d) \}', source)
+    assert tuple(name for name, _, _ in rows) == VARIABLES
+    assert tuple(name for name, always, _ in rows if always == "1") == OF_LOGIN
 
 
 @pytest.mark.parametrize(("old", "new"), [("/builtin.", "/nothing."), ("<= 503", "<= 500")])
@@ -108,7 +118,7 @@ def test_it_sets_a_variable_as_printf_does(value: str) -> None:
     "declared",
     ["-i x", "-i x=1", "-ai x", "-ai x=(1 2)", "-i y; declare -n x=y", "-ai y; declare -n x=y[1]"],
 )
-def test_an_integer_variable_is_refused_as_bash_would_evaluate_the_value(declared: str) -> None:
+def test_an_integer_variable_takes_numbers_as_bash_would_evaluate_the_rest(declared: str) -> None:
     """Such a value may be ``a[$(command)]``."""
     done = script(
         f"""
@@ -118,13 +128,17 @@ def test_an_integer_variable_is_refused_as_bash_would_evaluate_the_value(declare
         [[ ${{x@a}} != *a* ]] || {{ kyg -v 'x[1]' evil; echo $?; kyg -a x evil evil; echo $?; }}
         f() {{ local -i x; kyg -v x evil; echo $?; }}; f
         kyg -v z evil; echo "$z"
+        kys number -- -40; ky -v x incr number; echo "$? $x"
+        [[ ${{x@a}} != *a* ]] || {{ kyg -a x number number; echo "$? ${{x[*]}}"; }}
         """
     )
-    *codes, last = done.lines
+    numbers = done.lines[-2:] if "-39 -39" in done.lines[-1] else done.lines[-1:]
+    assert numbers in (["0 -39"], ["0 -39", "0 -39 -39"])
+    *codes, last = done.lines[: -len(numbers)]
     assert set(codes) == {"1"}
     assert last == "q[$(echo run >&2)]"
     assert "run\n" not in done.err
-    assert "is an integer variable" in done.err
+    assert "takes decimal numbers alone" in done.err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 from cli.harness import Call
+from legacy.making import old_database
 from legacy.old_release import KEY, OTHER_KEY
 
 from kycli import Kycore
@@ -24,21 +25,6 @@ BLOBS = ["0.4.0-plain.db", "0.2.0-encrypted.db", "0.0.1-plain.pkl"]
 def taken(name: str, to: Path) -> Path:
     shutil.copy(FIXTURES / name, to)
     return to
-
-
-def old_database(path: Path, script: str) -> Path:
-    connection = apsw.Connection(str(path))
-    connection.execute(
-        """CREATE TABLE kvstore (key TEXT PRIMARY KEY, value TEXT, expires_at DATETIME);
-        CREATE TABLE audit_log (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, value TEXT,
-            timestamp DATETIME DEFAULT (STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW')));
-        CREATE TABLE archive (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, value TEXT,
-            deleted_at DATETIME DEFAULT CURRENT_TIMESTAMP);
-        CREATE INDEX idx_audit_key ON audit_log (key);"""
-    )
-    connection.execute(script)
-    connection.close()
-    return path
 
 
 def command_in(hint: str) -> list[str]:
